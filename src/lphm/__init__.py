@@ -1,0 +1,24 @@
+"""Parameterized bilinear interdependence, ``xi(X | w) = Xᵀ W X`` with ``W = A ⊗ (S Tᵀ)``.
+
+``import lphm`` needs torch and imports nothing heavier.
+"""
+
+from lphm.contraction import interdependence_apply, interdependence_matrix
+from lphm.errors import DivisibilityError, InputError
+from lphm.initialization import initialize_
+from lphm.interdependence import BilinearInterdependence
+from lphm.structures import LPHM, Full, Structure
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "LPHM",
+    "BilinearInterdependence",
+    "DivisibilityError",
+    "Full",
+    "InputError",
+    "Structure",
+    "initialize_",
+    "interdependence_apply",
+    "interdependence_matrix",
+]

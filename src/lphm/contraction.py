@@ -1,0 +1,319 @@
+"""What is done with a structure and data: ``xi``, and ``xi`` applied.
+
+The core knows one orientation. ``x`` is ``(N, n, k)`` and ``xi = xᵀ W x`` is ``(k, k)``; ``data`` is
+``(N, d, k)`` and the result ``data @ xi``. The attribute kind is this with ``X``, the instance kind
+with ``Xᵀ``: ``xiᵀ D = (Dᵀ xi)ᵀ``. The functions at the end of the file turn one into the other.
+"""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lphm.structures.base import Structure, flatten_batch
+
+__all__ = [
+    "Kind",
+    "Normalize",
+    "Order",
+    "check_choices",
+    "choose_order",
+    "interdependence_apply",
+    "interdependence_grouped",
+    "interdependence_matrix",
+]
+
+Kind = Literal["attribute", "instance"]
+Normalize = Literal["scale", "softmax"] | Callable[[Tensor], Tensor] | None
+
+#: W may be formed for n > k up to this size: below it the cost of a call is the number of operators.
+TINY = 64
+#: What a flop of a projection through thin blocks costs, in flops of a wide product.
+THIN_FLOP = 4
+
+
+class Order(Enum):
+    """The three ways to contract ``data · xᵀ · W · x``."""
+
+    MATRIX = "xi = leftᵀ right, then data xi"
+    FACTORED = "(data leftᵀ) right"
+    DENSE = "((data xᵀ) W) x"
+
+
+def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
+    """The cheapest order, by counted flops; ``DENSE`` only where ``W`` is no larger than the data.
+
+    Args:
+        structure: what ``W`` is.
+        samples: matrices ``x`` that share one ``W``.
+        k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
+        d: rows of ``data`` in the core's orientation.
+    """
+    n, K = structure.n, structure.middle
+    project = THIN_FLOP * samples * structure.projection_flops(k)
+    flops = {
+        Order.MATRIX: project + samples * 2 * k * k * (K + d),
+        Order.FACTORED: project + samples * 4 * d * k * K,
+        Order.DENSE: structure.dense_flops + samples * 2 * d * n * (2 * k + n),
+    }
+    if n > max(k, TINY):
+        del flops[Order.DENSE]
+    return min(flops, key=lambda order: flops[order])
+
+
+def _thin_pair(structure: Structure, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """``left, right`` with ``xᵀ W x = leftᵀ right``: ``(N, C or 1, K, k)`` each.
+
+    ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small.
+    """
+    (N, n, k), K = x.shape, structure.middle
+    thin = N * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
+    dense = structure.dense_flops + N * 2 * k * n * (n + k)
+    if dense < thin and n <= max(k, TINY):
+        stacked = structure.to_dense(w).flatten(0, 1).expand(N, -1, -1)  # (N, C n, n)
+        return x.unsqueeze(1), stacked.bmm(x).view(N, -1, n, k)
+    return structure._project(structure.unpack(w), x)
+
+
+def _product(a: Tensor, b: Tensor) -> Tensor:
+    """``(N, C or 1, i, j) @ (N, C or 1, j, l)`` to ``(N, C, i, l)``, by one ``bmm`` without copies.
+
+    A factor that all channels share is multiplied once, with the other channels' side by side.
+    """
+    (N, C, i, _), l = a.shape, b.shape[-1]
+    if C == 1 and b.shape[1] > 1:
+        wide = b.transpose(1, 2).flatten(2)  # (N, j, C l)
+        return a.squeeze(1).bmm(wide).view(N, i, b.shape[1], l).transpose(1, 2)
+    if b.shape[1] == 1 and C > 1:
+        return a.flatten(1, 2).bmm(b.squeeze(1)).view(N, C, i, l)
+    return a.flatten(0, 1).bmm(b.flatten(0, 1)).view(N, C, i, l)
+
+
+def _matrix(structure: Structure, w: Tensor, x: Tensor, normalize: Normalize) -> Tensor:
+    """``xi`` ``(N, C, k, k)`` from ``w`` ``(C, l)`` and ``x`` ``(N, n, k)``."""
+    left, right = _thin_pair(structure, w, x)
+    xi = _product(left.mT, right)
+    if normalize == "scale":
+        return xi / structure.n
+    if normalize == "softmax":
+        return xi.softmax(dim=-2)
+    return normalize(xi) if callable(normalize) else xi
+
+
+def _apply(structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: Normalize) -> Tensor:
+    """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``."""
+    (N, _, k), d = x.shape, data.shape[-2]
+    if normalize == "softmax" and k > d:
+        return _attend(*_thin_pair(structure, w, x), data)
+    if normalize not in (None, "scale"):
+        return _product(data, _matrix(structure, w, x, normalize))
+    scale = 1 / structure.n if normalize == "scale" else 1.0
+    match choose_order(structure, N, k, d):
+        case Order.DENSE:
+            W = (scale * structure.to_dense(w)).unsqueeze(0).expand(N, -1, -1, -1)  # (N, C, n, n)
+            return _product(_product(_product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1))
+        case Order.FACTORED:
+            left, right = structure._project(structure.unpack(w), x)
+            return _product(scale * _product(data, left.mT), right)
+        case Order.MATRIX:
+            return _product(data, _matrix(structure, w, x, normalize))
+
+
+def _attend(left: Tensor, right: Tensor, data: Tensor) -> Tensor:
+    """``data @ softmax(leftᵀ right, dim=-2)`` as attention: query ``right``, key ``left``, value ``data``.
+
+    ``xi`` (``k x k``) is never formed. The fused CPU kernel runs only when query, key and value are
+    equally wide, so the narrower side gets zero columns, which change neither products nor sums.
+    """
+    N, C = right.shape[:2]
+    d, width = data.shape[-2], max(right.shape[-2], data.shape[-2])
+    query, key, value = (
+        F.pad(side.mT, (0, width - side.shape[-2])).expand(N, C, -1, -1) for side in (right, left, data)
+    )
+    out = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (N, C, k, width)
+    return out[..., :d].mT
+
+
+# The public functions: shapes checked, oriented, and brought back.
+
+
+def interdependence_matrix(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    kind: Kind = "attribute",
+    normalize: Normalize = None,
+) -> Tensor:
+    r"""The interdependence matrix ``xi(X | w)``.
+
+        attribute:  xi = Xᵀ W X   (m x m)        instance:  xi = X W Xᵀ   (b x b)
+
+    Shape:
+        ``w`` ``(l,)`` or ``(channels, l)``; ``x`` ``(*batch, b, m)``; ``xi`` ``(*batch, k, k)`` or
+        ``(*batch, channels, k, k)``, ``k = m`` for the attribute kind, ``b`` for the instance kind.
+
+    Args:
+        structure: what ``W`` is; its ``n`` is ``b`` for the attribute kind, ``m`` for the instance kind.
+        w: parameters.
+        x: data.
+        kind: ``"attribute"`` (columns influence columns) or ``"instance"`` (rows influence rows).
+        normalize: ``None``; ``"scale"``, ``xi / n``; ``"softmax"`` over dim -2, the index that is
+            summed when ``xi`` is applied; or a callable on ``xi``.
+
+    Raises:
+        ValueError: a shape does not fit, or ``kind`` or ``normalize`` is unknown.
+        TypeError: ``w`` or ``x`` is not floating point, or they differ in type or device.
+
+    Example:
+        >>> structure = LPHM(n=96, p=8, q=8, r=4)
+        >>> interdependence_matrix(structure, torch.randn(160), torch.randn(32, 96, 7)).shape
+        torch.Size([32, 7, 7])
+
+    Reference:
+        RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
+    """
+    _check(structure, w, x, kind, normalize)
+    xi = _matrix(structure, *_flat(structure, w, x, kind), normalize)
+    return xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
+
+
+def interdependence_apply(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor | None = None,
+    kind: Kind = "attribute",
+    normalize: Normalize = None,
+) -> Tensor:
+    r"""``xi(X | w)`` applied to ``D``: ``D @ xi`` (attribute) or ``xiᵀ @ D`` (instance).
+
+    ``xi`` is formed only where it is smaller than the data, and ``W`` only where it is smaller than
+    both; LPHM costs ``4 n k r + 2 p q r k`` flops for the thin pair and ``2 k² (K + d)`` or
+    ``4 d k K`` for the rest, whichever is less (``d`` rows of ``D``, ``K = r min(p, q)``).
+
+    Shape:
+        ``w`` ``(l,)`` or ``(channels, l)``; ``x`` ``(*batch, b, m)``; ``data`` ``(*batch, b', m)`` for
+        the attribute kind, ``(*batch, b, m')`` for the instance kind; the result has the shape of
+        ``data``, with ``channels`` before its last two dimensions if ``w`` has them.
+
+    Args:
+        structure: what ``W`` is.
+        w: parameters.
+        x: data that ``xi`` is computed from.
+        data: data that ``xi`` is applied to (``kappa_x`` in RPN); ``x`` if not given.
+        kind: ``"attribute"`` or ``"instance"``.
+        normalize: as for ``interdependence_matrix``. With ``"softmax"`` every output is a convex
+            combination of columns (attribute) or rows (instance) of ``data``, computed as attention.
+
+    Raises:
+        ValueError: a shape does not fit, or ``kind`` or ``normalize`` is unknown.
+        TypeError: a tensor is not floating point, or they differ in type or device.
+
+    Example:
+        >>> structure = LPHM(n=96, p=8, q=8, r=4)
+        >>> interdependence_apply(structure, torch.randn(160), torch.randn(32, 96, 7)).shape
+        torch.Size([32, 96, 7])
+
+    Reference:
+        RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
+    """
+    data = x if data is None else data
+    _check(structure, w, x, kind, normalize, data)
+    parameters, rows = _flat(structure, w, x, kind)
+    target = flatten_batch(_orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
+    out = _orient(_apply(structure, parameters, rows, target, normalize), kind)
+    return out.reshape(*x.shape[:-2], *w.shape[:-1], *data.shape[-2:])
+
+
+def interdependence_grouped(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor | None = None,
+    kind: Kind = "attribute",
+    normalize: Normalize = None,
+) -> Tensor:
+    """Channels as attention heads: group ``c`` of ``data`` is mixed by ``xi_c``, and all are put together.
+
+    ``data`` is split into ``channels`` equal groups along the dimension that ``xi`` does not mix: rows
+    for the attribute kind, columns for the instance kind. Each ``xi_c`` is computed from all of ``x``.
+
+    Shape:
+        ``w`` ``(channels, l)``; ``x`` and ``data`` as for ``interdependence_apply``; the result has the
+        shape of ``data``.
+
+    Raises:
+        ValueError: as ``interdependence_apply``, and if ``channels`` does not divide that dimension.
+        TypeError: as ``interdependence_apply``.
+    """
+    data = x if data is None else data
+    _check(structure, w, x, kind, normalize, data)
+    parameters, rows = _flat(structure, w, x, kind)
+    target = flatten_batch(_orient(data, kind))  # (N, d, k)
+    channels, d = parameters.shape[0], target.shape[1]
+    if d % channels:
+        what = "rows" if kind == "attribute" else "columns"
+        raise ValueError(f"channels must divide the {what} of data, got channels={channels}, {what}={d}")
+    groups = torch.unflatten(target, 1, (channels, d // channels))  # (N, C, d / C, k)
+    out = _apply(structure, parameters, rows, groups, normalize).flatten(1, 2)  # (N, d, k)
+    return _orient(out, kind).reshape(data.shape)
+
+
+def _orient(x: Tensor, kind: Kind) -> Tensor:
+    """To the core's orientation, and back: the instance kind is the attribute kind on the transpose."""
+    return x if kind == "attribute" else x.mT
+
+
+def _flat(structure: Structure, w: Tensor, x: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
+    """``w`` as ``(C, l)`` and ``x`` as ``(N, n, k)``."""
+    return w.reshape(-1, structure.num_parameters), flatten_batch(_orient(x, kind))
+
+
+def check_choices(kind: str, normalize: object) -> None:
+    """Raise ``ValueError`` for a ``kind`` or a ``normalize`` that does not exist."""
+    if kind not in ("attribute", "instance"):
+        raise ValueError(f"kind must be 'attribute' or 'instance', got {kind!r}")
+    if normalize not in (None, "scale", "softmax") and not callable(normalize):
+        raise ValueError(f"normalize must be None, 'scale', 'softmax' or a callable, got {normalize!r}")
+
+
+def _check(
+    structure: Structure, w: Tensor, x: Tensor, kind: str, normalize: object, data: Tensor | None = None
+) -> None:
+    """Everything that a caller can get wrong, said in the caller's words."""
+    check_choices(kind, normalize)
+    tensors = {"w": w, "x": x} if data is None else {"w": w, "x": x, "data": data}
+    for name, tensor in tensors.items():
+        _check_tensor(name, tensor, w, same_type=not torch.is_autocast_enabled(w.device.type))
+    structure.check_parameters(w)
+    if w.dim() > 2:
+        raise ValueError(f"w must be (l,) or (channels, l), got shape {tuple(w.shape)}; use torch.func.vmap")
+    if x.dim() < 2:
+        raise ValueError(f"x must be (*batch, b, m), got shape {tuple(x.shape)}")
+    mixed, own, what = (-1, -2, "rows") if kind == "attribute" else (-2, -1, "columns")
+    if x.shape[own] != structure.n:
+        raise ValueError(
+            f"x must have {structure.n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
+            f"build the structure with n={x.shape[own]}, or check which kind you want"
+        )
+    if data is None or data is x:
+        return
+    if data.dim() < 2 or data.shape[:-2] != x.shape[:-2] or data.shape[mixed] != x.shape[mixed]:
+        must = ["b'", str(x.shape[-1])] if kind == "attribute" else [str(x.shape[-2]), "m'"]
+        must = [*map(str, x.shape[:-2]), *must]
+        raise ValueError(f"data must be ({', '.join(must)}) to match x, got shape {tuple(data.shape)}")
+
+
+def _check_tensor(name: str, tensor: Tensor, w: Tensor, same_type: bool) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use torch.as_tensor")
+    if not tensor.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {tensor.dtype}; use {name}.to(torch.float32)")
+    if tensor.device != w.device or (same_type and tensor.dtype != w.dtype):
+        raise TypeError(
+            f"{name} must have the type and device of w, got {tensor.dtype} on {tensor.device} "
+            f"and {w.dtype} on {w.device}; use {name}.to(w)"
+        )

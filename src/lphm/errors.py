@@ -1,0 +1,47 @@
+"""The exception types of the package, and the one form that their messages have.
+
+Every message says what must hold, what was got, and what to do about it, on one line:
+``p must divide n, got p=5, n=12 (divisors of 12: 1, 2, 3, 4, 6, 12)``.
+"""
+
+__all__ = ["DivisibilityError", "InputError", "divisors", "require_divisor", "require_positive"]
+
+
+class DivisibilityError(ValueError, AssertionError):
+    """A partition count does not divide the size it partitions.
+
+    A ``ValueError``, as Python has it, and an ``AssertionError``, as the specification of
+    ``lphm_parameterized_bilinear_interdependence`` asks for.
+    """
+
+
+class InputError(ValueError):
+    """A file, a table or a saved run that cannot be used as it is; the message says why.
+
+    The command line prints it as one line and exits with code 2.
+    """
+
+
+def divisors(n: int) -> list[int]:
+    """All divisors of ``n`` in increasing order."""
+    small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]
+    return small + [n // d for d in reversed(small) if d * d != n]
+
+
+def require_positive(**sizes: int) -> None:
+    """Raise ``TypeError`` unless every size is an int, ``ValueError`` unless it is at least 1."""
+    for name, value in sizes.items():
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}")
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {name}={value}")
+
+
+def require_divisor(n_name: str, n: int, **parts: int) -> None:
+    """Raise ``DivisibilityError`` unless every part divides ``n``."""
+    for name, value in parts.items():
+        if n % value:
+            known = ", ".join(map(str, divisors(n)))
+            raise DivisibilityError(
+                f"{name} must divide {n_name}, got {name}={value}, {n_name}={n} (divisors of {n}: {known})"
+            )

@@ -1,0 +1,25 @@
+"""What W is: frozen, validated value objects that map a parameter vector to W or to a thin pair."""
+
+from typing import Any
+
+from lphm.structures.base import Structure
+from lphm.structures.full import Full
+from lphm.structures.lphm import LPHM
+
+__all__ = ["LPHM", "STRUCTURES", "Full", "Structure", "from_config"]
+
+STRUCTURES: dict[str, type[Structure]] = {cls.name: cls for cls in (Full, LPHM)}
+
+
+def from_config(config: dict[str, Any]) -> Structure:
+    """The structure that ``structure.to_config()`` describes.
+
+    Raises:
+        ValueError: the name is unknown, or the sizes do not fit.
+        TypeError: a size is missing, is not an int, or has no place in this structure.
+    """
+    sizes = dict(config)
+    name = sizes.pop("name", None)
+    if name not in STRUCTURES:
+        raise ValueError(f"structure name must be one of {', '.join(STRUCTURES)}, got {name!r}")
+    return STRUCTURES[name](**sizes)
