@@ -1,0 +1,224 @@
+"""A run folder: the configuration that rebuilds a model, its weights, and what it predicts.
+
+config.json             how rows become tensors, the network, the training
+weights.safetensors     the network's parameters
+metrics.json            scores and the history of the training
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+
+from lphm.errors import InputError
+from lphm.network import FeatureEmbedding, InterdependenceNetwork, RowEmbedding
+from lphm.schema import FeatureSchema, GridSchema, InputSchema, Strict, TargetSchema
+from lphm.structures import from_config
+
+__all__ = [
+    "NetworkConfig",
+    "Run",
+    "RunConfig",
+    "TrainingConfig",
+    "build_embedding",
+    "build_network",
+    "load_run",
+    "save_run",
+    "write_atomically",
+]
+
+CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
+
+
+class NetworkConfig(Strict):
+    """Sizes of the network; a structure is what its ``to_config()`` says, or None for no such mixing."""
+
+    width: int = Field(ge=1)
+    blocks: int = Field(ge=1, le=1000)
+    channels: int = Field(ge=1)
+    dropout: float = Field(ge=0, lt=1)
+    attribute: dict[str, Any] | None
+    instance: dict[str, Any] | None
+
+
+class TrainingConfig(Strict):
+    """How the network is trained."""
+
+    seed: int = Field(ge=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(ge=0)
+    patience: int = Field(ge=1)
+
+
+class RunConfig(Strict):
+    """Everything but the weights."""
+
+    format: Literal[1] = 1
+    source: str
+    input: InputSchema
+    target: TargetSchema
+    network: NetworkConfig
+    training: TrainingConfig
+
+
+def build_embedding(schema: FeatureSchema | GridSchema, width: int) -> FeatureEmbedding | RowEmbedding:
+    """The embedding of rows that the schema encodes."""
+    if isinstance(schema, FeatureSchema):
+        return FeatureEmbedding(len(schema.numeric), len(schema.categorical), schema.vocabulary, width)
+    return RowEmbedding(schema.rows, schema.columns, width)
+
+
+def build_network(config: RunConfig) -> InterdependenceNetwork:
+    """The network that the configuration describes, with fresh weights.
+
+    Raises:
+        InputError: sizes in it do not fit each other.
+    """
+    options = config.network
+    try:
+        attribute = from_config(options.attribute) if options.attribute is not None else None
+        instance = from_config(options.instance) if options.instance is not None else None
+        embedding = build_embedding(config.input, options.width)
+        for name, structure, n in (("rows", attribute, embedding.rows), ("width", instance, options.width)):
+            if structure is not None and structure.n != n:
+                raise ValueError(
+                    f"the {name} of the network must be the structure's n, got {n} and {structure}"
+                )
+        return InterdependenceNetwork(
+            embedding,
+            options.width,
+            config.target.outputs,
+            attribute,
+            instance,
+            options.blocks,
+            options.channels,
+            options.dropout,
+        )
+    except (ValueError, TypeError) as error:
+        raise InputError(f"the network cannot be built: {error}") from error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained network and the configuration that made it."""
+
+    config: RunConfig
+    network: InterdependenceNetwork
+
+    @torch.inference_mode()
+    def outputs(self, frame: pd.DataFrame, batch_size: int = 1024) -> torch.Tensor:
+        """What the network says for every row, ``(N, outputs)``."""
+        self.network.eval()
+        encoded = self.config.input.encode(frame)
+        return torch.cat([self.network(part) for part in torch.split(encoded, batch_size)])
+
+    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The target for every row; for classification also the probability of each class."""
+        return self.config.target.decode(self.outputs(frame))
+
+
+# Writing.
+
+
+@contextmanager
+def write_atomically(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` to write to; it takes its place when all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write readable JSON, whole or not at all."""
+    with write_atomically(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:
+    """Write the run folder; the configuration last, so that a folder that has one is whole."""
+    weights = {name: tensor.contiguous() for name, tensor in run.network.state_dict().items()}
+    with write_atomically(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(save_tensors(weights))
+    write_json(folder / METRICS, metrics)
+    write_json(folder / CONFIG, run.config.model_dump(mode="json"))
+
+
+# Reading.
+
+
+def load_run(folder: Path) -> Run:
+    """Read a run folder back.
+
+    The network is built without memory and checked against the weights before it takes any, so a
+    damaged configuration cannot ask for terabytes.
+
+    Raises:
+        InputError: the folder or a file in it is missing, damaged, or does not fit the others.
+    """
+    config = _load_config(folder)
+    with torch.device("meta"):
+        network = build_network(config)
+    try:
+        weights = load_tensors(_read(folder / WEIGHTS))
+    except SafetensorError as error:
+        raise InputError(f"{folder / WEIGHTS} must be a whole safetensors file, got: {error}") from error
+    expected = network.state_dict()
+    for name in sorted(expected.keys() | weights.keys()):
+        if name not in weights or name not in expected:
+            word = "without" if name not in weights else "with the unknown"
+            raise InputError(
+                f"{folder / WEIGHTS} must hold the network's weights, got a file {word} {name!r}"
+            )
+        must, got = expected[name], weights[name]
+        if got.shape != must.shape or got.dtype != must.dtype:
+            raise InputError(
+                f"{folder / WEIGHTS}: {name!r} must be {tuple(must.shape)} {must.dtype}, "
+                f"got {tuple(got.shape)} {got.dtype}"
+            )
+    network.load_state_dict(weights, assign=True)
+    return Run(config, network.eval())
+
+
+def _load_config(folder: Path) -> RunConfig:
+    path = folder / CONFIG
+    if not folder.is_dir():
+        raise InputError(f"a run must be a folder that 'lphm train' wrote, got {folder}, which is none")
+    try:
+        return RunConfig.model_validate_json(_read(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InputError(f"{path} must describe a run, got at {where}: {first['msg']}") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} must be a readable file, got: {error.strerror}") from error
