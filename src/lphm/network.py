@@ -112,8 +112,8 @@ class LayerScale(nn.Module):
     """One learned factor per column, small at the start (Touvron et al., 2021, arXiv:2103.17239).
 
     An attribute interdependence multiplies its input three times over. A network that starts close to
-    its feed-forward part, and takes from the mixing what pays, generalises better: mean accuracy on
-    digits over seeds 3 to 6 was 0.983 with it, 0.966 without (60 epochs, dropout 0.25).
+    its feed-forward part, and takes from the mixing what pays, generalises better than one in which
+    both start at equal size.
 
     Shape:
         ``(*, width)`` to the same.
