@@ -7,7 +7,11 @@ parameter, so that a central difference with step 1 is exact.
 
 import copy
 import doctest
+import functools
+import json
 import pickle
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,7 +94,7 @@ def build(cls, size, word="attribute", **more):
     n, p, q, r, k = size
     kind = "instance" if word in INSTANCE else "attribute"
     b, m = (k, n) if kind == "instance" else (n, k)
-    own = {"r": r, "p": p, "q": q} if cls is LPHM else {}
+    own = {"r": r, "p": p, "q": q} if issubclass(cls, LPHM) else {}
     return cls(b=b, m=m, interdependence_type=word, **own, **more)
 
 
@@ -507,7 +511,7 @@ def test_functions_by_name_in_a_list_and_in_order(kind):
 @pytest.mark.parametrize("argument", ["preprocess_functions", "postprocess_functions"])
 def test_functions_that_are_none(argument):
     for name in ("torch.no_such_function", "no_such_package.function", "no_such_activation", "torch.float32"):
-        with pytest.raises(ValueError, match=f"a function's name must .* got '{name}'"):
+        with pytest.raises(ValueError, match=f"a name must .* got '{name}'"):
             Full(4, 4, **{argument: [torch.tanh, name]})
     with pytest.raises(TypeError, match="a function must be a callable or a name"):
         Full(4, 4, **{argument: [3]})
@@ -640,6 +644,115 @@ def test_copies(kind, constant, copied):
     torch.testing.assert_close(copied(f)(x, w), want)
     assert repr(copied(f)) == repr(f)
     assert f.state_dict() == {}
+
+
+# Configurations.
+
+
+@classes
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"name": "mine", "require_data": False, "require_parameters": False, "device": torch.device("cpu")},
+        {"preprocess_functions": halve_first_row, "postprocess_functions": [torch.tanh, "softsign"]},
+        {"preprocess_functions": "torch.exp", "postprocess_functions": (torch.nn.functional.gelu,)},
+    ],
+)
+def test_config_round_trip_through_json(cls, more):
+    f = build(cls, SIZES["p>q"], "left", **more)
+    w, x, _ = tensors(f, grad=False)
+    config = json.loads(json.dumps(f.to_config()))
+    assert config == f.to_config()
+    assert config["function_class"] == f"lphm.rpn.{cls.__name__}"
+    for again in (cls.from_config(config), Full.from_config({**config, "device": "cpu"})):
+        assert type(again) is cls
+        assert again.to_config() == f.to_config()
+        assert repr(again) == repr(f)
+        assert torch.equal(again(x, w), f(x, w))
+
+
+def test_config_holds_what_it_should():
+    f = LPHM(r=2, p=4, b=None, m=8, preprocess_functions=[torch.tanh], postprocess_functions=torch.relu)
+    assert f.to_config() == {
+        "function_class": "lphm.rpn.lphm_parameterized_bilinear_interdependence",
+        "function_parameters": {
+            "r": 2,
+            "p": 4,
+            "q": 4,
+            "b": None,
+            "m": 8,
+            "interdependence_type": "instance",
+            "name": "lphm_parameterized_bilinear_interdependence",
+            "require_data": True,
+            "require_parameters": True,
+            "preprocess_functions": ["torch.tanh"],
+            "postprocess_functions": "torch.relu",
+            "device": "cpu",
+        },
+    }
+
+
+class Scaled(LPHM):
+    """A class of the user's own, at the top of a module."""
+
+
+def test_config_of_a_derived_class(monkeypatch):
+    monkeypatch.setitem(sys.modules, "my_package", SimpleNamespace(Scaled=Scaled))
+    monkeypatch.setattr(Scaled, "__module__", "my_package")
+    f = build(Scaled, SIZES["p>q"])
+    assert f.to_config()["function_class"] == "my_package.Scaled"
+    assert type(LPHM.from_config(f.to_config())) is Scaled
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x,
+        functools.partial(torch.softmax, dim=0),
+        torch.nn.Softmax(dim=0),
+        Scaled.to_config,
+    ],
+)
+def test_a_function_without_an_importable_name_has_no_config(function):
+    f = Full(4, 4, postprocess_functions=[torch.tanh, function])
+    with pytest.raises(ValueError, match=r"a function must be importable by its name .* got .*; define it"):
+        f.to_config()
+
+
+def test_a_function_of_a_script_has_no_config(monkeypatch):
+    monkeypatch.setattr(halve_first_row, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "halve_first_row", halve_first_row, raising=False)
+    with pytest.raises(ValueError, match="importable by its name"):
+        Full(4, 4, preprocess_functions=halve_first_row).to_config()
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ({}, ValueError, "a name must be importable, got 'None'"),
+        ({"function_class": "lphm.rpn.nothing"}, ValueError, "a name must be importable"),
+        (
+            {"function_class": "torch.tanh"},
+            ValueError,
+            "function_class must name lphm_para.* got 'torch.tanh'",
+        ),
+        ({"function_class": "torch.nn.Linear"}, ValueError, "function_class must name"),
+        ({"function_class": "lphm.rpn.parameterized_bilinear_interdependence"}, ValueError, "must name"),
+        ({"function_class": f"lphm.rpn.{LPHM.__name__}"}, TypeError, "missing"),
+    ],
+)
+def test_configs_that_do_not_fit(config, error, message):
+    with pytest.raises(error, match=message):
+        LPHM.from_config(config)
+
+
+def test_equality_stays_identity():
+    """nn.Module keeps its children in sets; two functions of one configuration are still two."""
+    f, g = build(LPHM, SIZES["p>q"]), build(LPHM, SIZES["p>q"])
+    assert f.to_config() == g.to_config()
+    assert f != g
+    assert len(list(torch.nn.ModuleList([f, g]).modules())) == 3
 
 
 def test_holds_no_parameters():

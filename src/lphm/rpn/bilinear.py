@@ -1,36 +1,20 @@
 """The parent of all parameterized bilinear interdependence functions: W is a parameter."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lphm.contraction import Kind, interdependence_apply, interdependence_matrix
-from lphm.errors import require_positive
+from lphm.contraction import interdependence_apply, interdependence_matrix
+from lphm.rpn.base import interdependence
 from lphm.rpn.checks import check_data, check_matrix, check_row, check_target
-from lphm.rpn.functions import Functions, apply_functions, as_callables
+from lphm.rpn.functions import as_callables
 from lphm.structures import Full, Structure
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 __all__ = ["parameterized_bilinear_interdependence"]
 
-#: RPN's eight words for the two kinds.
-# NOTE[DIFF] tinyBIG documents 'row' and 'column' and rejects them.
-KINDS: dict[str, Kind] = {
-    "row": "instance",
-    "left": "instance",
-    "instance": "instance",
-    "instance_interdependence": "instance",
-    "column": "attribute",
-    "right": "attribute",
-    "attribute": "attribute",
-    "attribute_interdependence": "attribute",
-}
 
-
-class parameterized_bilinear_interdependence(nn.Module):
+class parameterized_bilinear_interdependence(interdependence):
     r"""Bilinear interdependence of the rows or the columns of a data batch ``X`` ``(b, m)``.
 
         attribute:  A = Xᵀ W X   (m x m),   W = reshape(w)  (b x b),   forward: D @ A
@@ -81,59 +65,6 @@ class parameterized_bilinear_interdependence(nn.Module):
 
     __module__ = "lphm.rpn"  # where it is imported from, and the name that configurations carry
 
-    A: Tensor | None
-
-    def __init__(
-        self,
-        b: int | None,
-        m: int | None,
-        interdependence_type: str = "instance",
-        name: str = "parameterized_bilinear_interdependence",
-        require_data: bool = True,
-        require_parameters: bool = True,
-        preprocess_functions: Functions = None,
-        postprocess_functions: Functions = None,
-        device: torch.device | str = "cpu",
-        *args: object,
-        **kwargs: object,
-    ) -> None:
-        super().__init__()
-        if args or kwargs:
-            # NOTE[DIFF] tinyBIG drops what it does not know, a misspelt argument among it.
-            unknown = ", ".join([*map(repr, args), *kwargs])
-            raise TypeError(f"{type(self).__name__} got arguments it does not know: {unknown}")
-        require_positive(**{key: size for key, size in (("b", b), ("m", m)) if size is not None})
-        as_callables(preprocess_functions)
-        as_callables(postprocess_functions)
-        self.b = b
-        self.m = m
-        self.interdependence_type = interdependence_type
-        self.name = name
-        self.require_data = require_data
-        self.require_parameters = require_parameters
-        self.preprocess_functions = preprocess_functions
-        self.postprocess_functions = postprocess_functions
-        self.device = device
-        self.register_buffer("A", None, persistent=False)
-
-    @property
-    def interdependence_type(self) -> str:
-        """One of the eight words."""
-        return self._interdependence_type
-
-    @interdependence_type.setter
-    def interdependence_type(self, word: str) -> None:
-        if word not in list(KINDS):  # a list: what is assigned need not be hashable
-            raise ValueError(
-                f"interdependence_type must be one of {', '.join(map(repr, KINDS))}, got {word!r}"
-            )
-        self._interdependence_type = word
-
-    @property
-    def kind(self) -> Kind:
-        """``"attribute"`` or ``"instance"``."""
-        return KINDS[self.interdependence_type]
-
     @property
     def structure(self) -> Structure:
         """What ``W`` is, from the sizes as they are now."""
@@ -157,14 +88,6 @@ class parameterized_bilinear_interdependence(nn.Module):
     def calculate_l(self) -> int:
         """``l``, the number of parameters that ``w`` must hold."""
         return self.structure.num_parameters
-
-    def calculate_b_prime(self, b: int | None = None) -> int | None:
-        """Rows of the result for ``b`` rows of data: as many."""
-        return self.b if b is None else b
-
-    def calculate_m_prime(self, m: int | None = None) -> int | None:
-        """Columns of the result for ``m`` columns of data: as many."""
-        return self.m if m is None else m
 
     def calculate_A(
         self,
@@ -238,53 +161,6 @@ class parameterized_bilinear_interdependence(nn.Module):
         check_target(data, rows.shape[-1], self.kind)
         seen = rows.mT if turn else rows  # (b, m)
         return interdependence_apply(structure, check_row(w, structure), seen, data, self.kind)
-
-    def pre_process(self, x: Tensor, device: object = None, *args: object, **kwargs: object) -> Tensor:
-        """``x`` through ``preprocess_functions``, in the orientation that ``calculate_A`` has it in."""
-        return apply_functions(x, self.preprocess_functions)
-
-    def post_process(self, x: Tensor, device: object = None, *args: object, **kwargs: object) -> Tensor:
-        """``x`` through ``postprocess_functions``."""
-        return apply_functions(x, self.postprocess_functions)
-
-    def check_A_shape_validity(self, A: Tensor | None) -> None:
-        """Raise ``ValueError`` unless ``A`` is ``(m, m)`` (attribute) or ``(b, b)`` (instance)."""
-        letter, k = ("m", self.m) if self.kind == "attribute" else ("b", self.b)
-        if A is None or k is None or A.shape != (k, k):
-            got = None if A is None else tuple(A.shape)
-            raise ValueError(
-                f"A must be ({letter}, {letter}) for the {self.kind} type, got shape {got}, {letter}={k}"
-            )
-
-    def get_A(self) -> Tensor | None:
-        """The constant ``A``, or None while there is none."""
-        return self.A
-
-    def get_b(self) -> int | None:
-        """Rows of the data."""
-        return self.b
-
-    def get_m(self) -> int | None:
-        """Columns of the data."""
-        return self.m
-
-    def get_name(self) -> str:
-        """The name given to the constructor."""
-        return self.name
-
-    def to(self, *args: Any, **kwargs: Any) -> "Self":
-        """As ``nn.Module.to``; ``device`` follows."""
-        # NOTE[DIFF] tinyBIG's `device` stays what it was, and its heads call `to` at every forward.
-        target = kwargs.get("device", args[0] if args else None)
-        if isinstance(target, Tensor):
-            target = target.device
-        if isinstance(target, (str, torch.device)):
-            self.device = target
-        return super().to(*args, **kwargs)
-
-    def extra_repr(self) -> str:
-        """What tells one function from another."""
-        return f"b={self.b}, m={self.m}, interdependence_type={self.interdependence_type!r}"
 
     @property
     def _is_constant(self) -> bool:

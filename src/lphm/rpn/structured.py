@@ -51,6 +51,7 @@ class lphm_parameterized_bilinear_interdependence(parameterized_bilinear_interde
     """
 
     __module__ = "lphm.rpn"
+    sizes = ("r", "p", "q")
 
     def __init__(
         self,
@@ -72,7 +73,3 @@ class lphm_parameterized_bilinear_interdependence(parameterized_bilinear_interde
         require_positive(r=self.r, p=self.p, q=self.q)
         require_divisor(letter, n, p=self.p, q=self.q)
         return LPHM(n=n, p=self.p, q=self.q, r=self.r)
-
-    def extra_repr(self) -> str:
-        """The sizes, then the parent's."""
-        return f"r={self.r}, p={self.p}, q={self.q}, {super().extra_repr()}"
