@@ -5,29 +5,24 @@ The core knows one orientation. ``x`` is ``(N, n, k)`` and ``xi = xᵀ W x`` is 
 with ``Xᵀ``: ``xiᵀ D = (Dᵀ xi)ᵀ``. The functions at the end of the file turn one into the other.
 """
 
-from collections.abc import Callable
 from enum import Enum
-from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lphm.structures.base import Structure, flatten_batch
+from lphm.arguments import Kind, Normalize, check_arguments
+from lphm.structures.base import Structure, dense_pair, flatten_batch
 
 __all__ = [
     "Kind",
     "Normalize",
     "Order",
-    "check_choices",
     "choose_order",
     "interdependence_apply",
     "interdependence_grouped",
     "interdependence_matrix",
 ]
-
-Kind = Literal["attribute", "instance"]
-Normalize = Literal["scale", "softmax"] | Callable[[Tensor], Tensor] | None
 
 #: W may be formed for n > k up to this size: below it the cost of a call is the number of operators.
 TINY = 64
@@ -64,17 +59,22 @@ def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
     return min(flops, key=lambda order: flops[order])
 
 
+def _samples(x: Tensor) -> int:
+    """``N`` of ``x`` ``(N, n, k)``; 1 where it is a symbol, for an exported graph has to serve any ``N``."""
+    samples: int | torch.SymInt = x.shape[0]
+    return samples if isinstance(samples, int) else 1
+
+
 def _thin_pair(structure: Structure, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """``left, right`` with ``xᵀ W x = leftᵀ right``: ``(N, C or 1, K, k)`` each.
 
     ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small.
     """
-    (N, n, k), K = x.shape, structure.middle
-    thin = N * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
-    dense = structure.dense_flops + N * 2 * k * n * (n + k)
+    (_, n, k), K, samples = x.shape, structure.middle, _samples(x)
+    thin = samples * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
+    dense = structure.dense_flops + samples * 2 * k * n * (n + k)
     if dense < thin and n <= max(k, TINY):
-        stacked = structure.to_dense(w).flatten(0, 1).expand(N, -1, -1)  # (N, C n, n)
-        return x.unsqueeze(1), stacked.bmm(x).view(N, -1, n, k)
+        return dense_pair(structure.to_dense(w), x)
     return structure._project(structure.unpack(w), x)
 
 
@@ -111,7 +111,7 @@ def _apply(structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: 
     if normalize not in (None, "scale"):
         return _product(data, _matrix(structure, w, x, normalize))
     scale = 1 / structure.n if normalize == "scale" else 1.0
-    match choose_order(structure, N, k, d):
+    match choose_order(structure, _samples(x), k, d):
         case Order.DENSE:
             W = (scale * structure.to_dense(w)).unsqueeze(0).expand(N, -1, -1, -1)  # (N, C, n, n)
             return _product(_product(_product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1))
@@ -126,15 +126,18 @@ def _attend(left: Tensor, right: Tensor, data: Tensor) -> Tensor:
     """``data @ softmax(leftᵀ right, dim=-2)`` as attention: query ``right``, key ``left``, value ``data``.
 
     ``xi`` (``k x k``) is never formed. The fused CPU kernel runs only when query, key and value are
-    equally wide, so the narrower side gets zero columns, which change neither products nor sums.
+    equally wide and contiguous in their rows; without it torch forms ``xi`` after all.
     """
-    N, C = right.shape[:2]
-    d, width = data.shape[-2], max(right.shape[-2], data.shape[-2])
-    query, key, value = (
-        F.pad(side.mT, (0, width - side.shape[-2])).expand(N, C, -1, -1) for side in (right, left, data)
-    )
+    (N, C, K, _), d = right.shape, data.shape[-2]
+    query, key, value = (_rows(side, max(K, d)).expand(N, C, -1, -1) for side in (right, left, data))
     out = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (N, C, k, width)
     return out[..., :d].mT
+
+
+def _rows(side: Tensor, width: int) -> Tensor:
+    """``sideᵀ`` with zero columns up to ``width``, which change neither products nor sums."""
+    missing = width - side.shape[-2]
+    return (F.pad(side.mT, (0, missing)) if missing else side.mT).contiguous()
 
 
 # The public functions: shapes checked, oriented, and brought back.
@@ -175,7 +178,7 @@ def interdependence_matrix(
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
-    _check(structure, w, x, kind, normalize)
+    check_arguments(structure, w, x, kind, normalize)
     xi = _matrix(structure, *_flat(structure, w, x, kind), normalize)
     return xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
 
@@ -221,7 +224,7 @@ def interdependence_apply(
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
     data = x if data is None else data
-    _check(structure, w, x, kind, normalize, data)
+    check_arguments(structure, w, x, kind, normalize, data)
     parameters, rows = _flat(structure, w, x, kind)
     target = flatten_batch(_orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
     out = _orient(_apply(structure, parameters, rows, target, normalize), kind)
@@ -250,7 +253,7 @@ def interdependence_grouped(
         TypeError: as ``interdependence_apply``.
     """
     data = x if data is None else data
-    _check(structure, w, x, kind, normalize, data)
+    check_arguments(structure, w, x, kind, normalize, data)
     parameters, rows = _flat(structure, w, x, kind)
     target = flatten_batch(_orient(data, kind))  # (N, d, k)
     channels, d = parameters.shape[0], target.shape[1]
@@ -270,50 +273,3 @@ def _orient(x: Tensor, kind: Kind) -> Tensor:
 def _flat(structure: Structure, w: Tensor, x: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
     """``w`` as ``(C, l)`` and ``x`` as ``(N, n, k)``."""
     return w.reshape(-1, structure.num_parameters), flatten_batch(_orient(x, kind))
-
-
-def check_choices(kind: str, normalize: object) -> None:
-    """Raise ``ValueError`` for a ``kind`` or a ``normalize`` that does not exist."""
-    if kind not in ("attribute", "instance"):
-        raise ValueError(f"kind must be 'attribute' or 'instance', got {kind!r}")
-    if normalize not in (None, "scale", "softmax") and not callable(normalize):
-        raise ValueError(f"normalize must be None, 'scale', 'softmax' or a callable, got {normalize!r}")
-
-
-def _check(
-    structure: Structure, w: Tensor, x: Tensor, kind: str, normalize: object, data: Tensor | None = None
-) -> None:
-    """Everything that a caller can get wrong, said in the caller's words."""
-    check_choices(kind, normalize)
-    tensors = {"w": w, "x": x} if data is None else {"w": w, "x": x, "data": data}
-    for name, tensor in tensors.items():
-        _check_tensor(name, tensor, w, same_type=not torch.is_autocast_enabled(w.device.type))
-    structure.check_parameters(w)
-    if w.dim() > 2:
-        raise ValueError(f"w must be (l,) or (channels, l), got shape {tuple(w.shape)}; use torch.func.vmap")
-    if x.dim() < 2:
-        raise ValueError(f"x must be (*batch, b, m), got shape {tuple(x.shape)}")
-    mixed, own, what = (-1, -2, "rows") if kind == "attribute" else (-2, -1, "columns")
-    if x.shape[own] != structure.n:
-        raise ValueError(
-            f"x must have {structure.n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
-            f"build the structure with n={x.shape[own]}, or check which kind you want"
-        )
-    if data is None or data is x:
-        return
-    if data.dim() < 2 or data.shape[:-2] != x.shape[:-2] or data.shape[mixed] != x.shape[mixed]:
-        must = ["b'", str(x.shape[-1])] if kind == "attribute" else [str(x.shape[-2]), "m'"]
-        must = [*map(str, x.shape[:-2]), *must]
-        raise ValueError(f"data must be ({', '.join(must)}) to match x, got shape {tuple(data.shape)}")
-
-
-def _check_tensor(name: str, tensor: Tensor, w: Tensor, same_type: bool) -> None:
-    if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use torch.as_tensor")
-    if not tensor.is_floating_point():
-        raise TypeError(f"{name} must be floating point, got {tensor.dtype}; use {name}.to(torch.float32)")
-    if tensor.device != w.device or (same_type and tensor.dtype != w.dtype):
-        raise TypeError(
-            f"{name} must have the type and device of w, got {tensor.dtype} on {tensor.device} "
-            f"and {w.dtype} on {w.device}; use {name}.to(w)"
-        )

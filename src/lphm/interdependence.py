@@ -3,13 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from lphm.contraction import (
-    Kind,
-    Normalize,
-    check_choices,
-    interdependence_grouped,
-    interdependence_matrix,
-)
+from lphm.arguments import Kind, Normalize, check_choices
+from lphm.contraction import interdependence_grouped, interdependence_matrix
 from lphm.errors import require_positive
 from lphm.initialization import initialize_
 from lphm.structures.base import Structure

@@ -151,4 +151,11 @@ class Structure(ABC):
 
 def flatten_batch(x: Tensor) -> Tensor:
     """``(*batch, i, j)`` to ``(N, i, j)``; works for an empty batch and for none."""
-    return x.reshape(x.shape[:-2].numel(), *x.shape[-2:])
+    return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])  # Size.numel() would fix an exported batch
+
+
+def dense_pair(W: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """``x, W x`` for ``W`` ``(C, n, n)`` and ``x`` ``(N, n, k)``: ``(N, 1, n, k), (N, C, n, k)``."""
+    (N, n, k), C = x.shape, W.shape[0]
+    right = W.flatten(0, 1).expand(N, -1, -1).bmm(x)  # (N, C n, k): one product for all channels
+    return x.unsqueeze(1), right.view(N, C, n, k)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from lphm.structures.base import Factors, Structure
+from lphm.structures.base import Factors, Structure, dense_pair
 
 __all__ = ["Full"]
 
@@ -54,6 +54,4 @@ class Full(Structure):
 
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
         (W,) = factors  # (C, n, n)
-        stacked = W.flatten(0, 1).expand(x.shape[0], -1, -1)  # (N, C n, n): one product for all channels
-        right = stacked.bmm(x).view(x.shape[0], -1, *x.shape[1:])  # (N, C, n, k)
-        return x.unsqueeze(1), right  # (N, 1, n, k), (N, C, n, k)
+        return dense_pair(W, x)  # (N, 1, n, k), (N, C, n, k)

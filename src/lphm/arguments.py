@@ -1,0 +1,66 @@
+"""The arguments that the public functions share: their types, and what a caller can get wrong."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lphm.structures.base import Structure
+
+__all__ = ["Kind", "Normalize", "check_arguments", "check_choices"]
+
+Kind = Literal["attribute", "instance"]
+Normalize = Literal["scale", "softmax"] | Callable[[Tensor], Tensor] | None
+
+
+def check_choices(kind: str, normalize: object) -> None:
+    """Raise ``ValueError`` for a ``kind`` or a ``normalize`` that does not exist."""
+    if kind not in ("attribute", "instance"):
+        raise ValueError(f"kind must be 'attribute' or 'instance', got {kind!r}")
+    if normalize not in (None, "scale", "softmax") and not callable(normalize):
+        raise ValueError(f"normalize must be None, 'scale', 'softmax' or a callable, got {normalize!r}")
+
+
+def check_arguments(
+    structure: Structure, w: Tensor, x: Tensor, kind: str, normalize: object, data: Tensor | None = None
+) -> None:
+    """Everything that a caller can get wrong, said in the caller's words."""
+    check_choices(kind, normalize)
+    tensors = {"w": w, "x": x} if data is None else {"w": w, "x": x, "data": data}
+    for name, tensor in tensors.items():
+        _check_tensor(name, tensor, w)
+    structure.check_parameters(w)
+    if w.dim() > 2:
+        raise ValueError(f"w must be (l,) or (channels, l), got shape {tuple(w.shape)}; use torch.func.vmap")
+    if x.dim() < 2:
+        raise ValueError(f"x must be (*batch, b, m), got shape {tuple(x.shape)}")
+    mixed, own, what = (-1, -2, "rows") if kind == "attribute" else (-2, -1, "columns")
+    if x.shape[own] != structure.n:
+        raise ValueError(
+            f"x must have {structure.n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
+            f"build the structure with n={x.shape[own]}, or check which kind you want"
+        )
+    if data is None or data is x:
+        return
+    if data.dim() < 2 or data.shape[:-2] != x.shape[:-2] or data.shape[mixed] != x.shape[mixed]:
+        must = ["b'", str(x.shape[-1])] if kind == "attribute" else [str(x.shape[-2]), "m'"]
+        must = [*map(str, x.shape[:-2]), *must]
+        raise ValueError(f"data must be ({', '.join(must)}) to match x, got shape {tuple(data.shape)}")
+
+
+def _check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use torch.as_tensor")
+    if not tensor.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {tensor.dtype}; use {name}.to(torch.float32)")
+    if tensor.device != w.device or (tensor.dtype != w.dtype and not _autocasts(w.device.type)):
+        raise TypeError(
+            f"{name} must have the type and device of w, got {tensor.dtype} on {tensor.device} "
+            f"and {w.dtype} on {w.device}; use {name}.to(w)"
+        )
+
+
+def _autocasts(device_type: str) -> bool:
+    """Whether mixed types are torch's to resolve; the meta device, for one, has no autocast to ask about."""
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)

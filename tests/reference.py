@@ -1,0 +1,112 @@
+"""The oracle: W formed with ``torch.kron`` in float64, and everything else by its definition.
+
+It cuts the factors out of the parameter vector itself and shares no line with the package. The
+tests compare values and gradients with it; benchmarks assert against it before they time.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+import torch
+from torch import Tensor
+
+from lphm import Structure
+
+
+def cut(w: Tensor, *shapes: tuple[int, int]) -> list[Tensor]:
+    """Matrices that lie row-major, one after another, in ``w`` ``(l,)``."""
+    matrices, start = [], 0
+    for rows, columns in shapes:
+        stop = start + rows * columns
+        matrices.append(w[start:stop].reshape(rows, columns))
+        start = stop
+    assert start == len(w), f"the factors hold {start} numbers, the vector {len(w)}"
+    return matrices
+
+
+def full(w: Tensor, n: int) -> Tensor:
+    """``W``."""
+    return cut(w, (n, n))[0]
+
+
+def lphm(w: Tensor, n: int, p: int, q: int, r: int) -> Tensor:
+    """``A ⊗ (S Tᵀ)``."""
+    A, S, T = cut(w, (p, q), (n // p, r), (n // q, r))
+    return torch.kron(A, S @ T.T)
+
+
+DENSE: dict[str, Callable[..., Tensor]] = {"Full": full, "LPHM": lphm}
+
+
+def dense(structure: Structure, w: Tensor) -> Tensor:
+    """``W`` ``(*, n, n)`` in float64 from ``w`` ``(*, l)``."""
+    if w.dim() > 1:
+        return torch.stack([dense(structure, row) for row in w])
+    return DENSE[type(structure).__name__](w.double(), **asdict(structure))
+
+
+def normalized(xi: Tensor, normalize: object, n: int) -> Tensor:
+    """``xi`` after its post-processing."""
+    if normalize is None:
+        return xi
+    if normalize == "scale":
+        return xi / n
+    if normalize == "softmax":
+        positive = torch.exp(xi - xi.detach().amax(dim=-2, keepdim=True))
+        return positive / positive.sum(dim=-2, keepdim=True)
+    return normalize(xi)
+
+
+def matrix(
+    structure: Structure, w: Tensor, x: Tensor, kind: str = "attribute", normalize: object = None
+) -> Tensor:
+    """``Xᵀ W X`` or ``X W Xᵀ``, for every channel."""
+    W = dense(structure, w)
+    X = x.double() if w.dim() == 1 else x.double().unsqueeze(-3)
+    xi = X.mT @ W @ X if kind == "attribute" else X @ W @ X.mT
+    return normalized(xi, normalize, structure.n)
+
+
+def apply(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor | None = None,
+    kind: str = "attribute",
+    normalize: object = None,
+) -> Tensor:
+    """``D xi`` or ``xiᵀ D``, for every channel."""
+    D = (x if data is None else data).double()
+    D = D if w.dim() == 1 else D.unsqueeze(-3)
+    xi = matrix(structure, w, x, kind, normalize)
+    return D @ xi if kind == "attribute" else xi.mT @ D
+
+
+def grouped(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor | None = None,
+    kind: str = "attribute",
+    normalize: object = None,
+) -> Tensor:
+    """Group ``c`` of the rows (attribute) or columns (instance) of ``D`` mixed by ``xi_c``."""
+    vectors = w.reshape(-1, w.shape[-1])
+    dim = -2 if kind == "attribute" else -1
+    D = x if data is None else data
+    size = D.shape[dim] // len(vectors)
+    parts = [
+        apply(structure, vector, x, D.narrow(dim, c * size, size), kind, normalize)
+        for c, vector in enumerate(vectors)
+    ]
+    return torch.cat(parts, dim=dim)
+
+
+def error(got: Tensor, want: Tensor) -> float:
+    """The largest difference, over the largest entry of what is wanted."""
+    assert got.shape == want.shape, f"got shape {tuple(got.shape)}, want {tuple(want.shape)}"
+    if want.numel() == 0:
+        return 0.0
+    difference = (got.double() - want.double()).abs().amax().item()
+    size = want.double().abs().amax().item()
+    return difference / size if size else difference

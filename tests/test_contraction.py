@@ -1,0 +1,169 @@
+"""The three orders, the choice among them, and the softmax as attention."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+import lphm
+import reference
+from lphm import LPHM, BilinearInterdependence, Full, Structure, contraction
+from lphm.contraction import TINY, Order, choose_order, interdependence_grouped
+from registry import LARGE, ROWS, TYPICAL, draw
+from suite_algebra import KINDS, check
+
+every_structure = pytest.mark.parametrize("structure", TYPICAL.values(), ids=TYPICAL)
+both_kinds = pytest.mark.parametrize("kind", KINDS)
+
+
+@every_structure
+@both_kinds
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("normalize", [None, "scale"])
+@pytest.mark.parametrize("channels", [None, 1, 3])
+def test_every_order_gives_the_same(
+    structure: Structure,
+    kind: str,
+    order: Order,
+    normalize: str | None,
+    channels: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = []
+    monkeypatch.setattr(contraction, "choose_order", lambda *sizes: chosen.append(sizes) or order)
+    w, x, data = draw(structure, kind, channels=channels)
+    got = lphm.interdependence_apply(structure, w, x, data, kind, normalize)
+    assert chosen == [(structure, 2, 5, 4)]  # samples, k, d
+    check(got, reference.apply(structure, w, x, data, kind, normalize), (w, x, data))
+
+
+@every_structure
+@both_kinds
+@pytest.mark.parametrize("order", Order)
+def test_every_order_gives_the_same_groups(
+    structure: Structure, kind: str, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contraction, "choose_order", lambda *_: order)
+    w, x, data = draw(structure, kind, channels=3, d=6)
+    got = interdependence_grouped(structure, w, x, data, kind)
+    check(got, reference.grouped(structure, w, x, data, kind), (w, x, data))
+
+
+@every_structure
+@both_kinds
+@pytest.mark.parametrize("normalize", [None, "scale", "softmax", torch.tanh])
+@pytest.mark.parametrize(("channels", "d"), [(None, 6), (1, 6), (3, 6), (3, 3)])
+def test_groups(structure: Structure, kind: str, normalize: object, channels: int | None, d: int) -> None:
+    w, x, data = draw(structure, kind, batch=(2, 2), channels=channels, d=d)
+    got = interdependence_grouped(structure, w, x, data, kind, normalize)
+    check(got, reference.grouped(structure, w, x, data, kind, normalize), (w, x, data))
+
+
+def test_orders_are_all_chosen_somewhere() -> None:
+    assert choose_order(LPHM(n=4096, p=64, q=64, r=8), 1, k=16, d=4096) is Order.MATRIX
+    assert choose_order(LPHM(n=4096, p=4, q=4, r=2), 1, k=512, d=64) is Order.FACTORED
+    assert choose_order(LPHM(n=64, p=16, q=16, r=8), 1, k=16384, d=64) is Order.DENSE
+    assert choose_order(Full(n=64), 1, k=16384, d=64) is Order.DENSE
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(
+    structure=st.one_of([row.drawn for row in ROWS.values()] + [st.sampled_from(list(LARGE.values()))]),
+    samples=st.sampled_from([0, 1, 7, 4096]),
+    k=st.integers(1, 1024),
+    d=st.integers(1, 1024),
+)
+def test_w_is_formed_only_where_it_is_small(structure: Structure, samples: int, k: int, d: int) -> None:
+    order = choose_order(structure, samples, k, d)
+    assert order in Order
+    if structure.n > max(k, TINY):
+        assert order is not Order.DENSE
+
+
+def test_forming_w_is_paid_once_for_all_samples() -> None:
+    structure = LPHM(n=36, p=6, q=6, r=4)
+    w, x, _ = draw(structure, batch=(64,), k=4)
+    assert contraction._thin_pair(structure, w, x[:1])[0].shape[-2] == structure.middle == 24
+    assert contraction._thin_pair(structure, w, x)[0].shape[-2] == structure.n
+    assert structure.dense_flops == 2 * 36**2 * 4
+    assert Full(n=36).dense_flops == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [1, 64])
+def test_an_exported_choice_serves_any_number_of_samples(samples: int) -> None:
+    layer = BilinearInterdependence(LPHM(n=36, p=6, q=6, r=4), dtype=torch.float64)
+    x = torch.randn(3, 36, 4, dtype=torch.float64)
+    program = torch.export.export(layer, (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)).module()
+    x = torch.randn(samples, 36, 4, dtype=torch.float64)
+    with torch.no_grad():
+        assert reference.error(program(x), layer(x)) < 1e-12
+
+
+@every_structure
+@both_kinds
+@pytest.mark.parametrize("channels", [None, 1, 3])
+@pytest.mark.parametrize(("k", "d"), [(7, 4), (7, 7), (7, 9)])  # attention for k > d, else xi is formed
+@pytest.mark.parametrize("tiny", [0, TINY])
+def test_softmax_is_attention(
+    structure: Structure,
+    kind: str,
+    channels: int | None,
+    k: int,
+    d: int,
+    tiny: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contraction, "TINY", tiny)
+    w, x, data = draw(structure, kind, batch=(2, 2), channels=channels, k=k, d=d)
+    got = lphm.interdependence_apply(structure, w, x, data, kind, "softmax")
+    check(got, reference.apply(structure, w, x, data, kind, "softmax"), (w, x, data))
+    xi = lphm.interdependence_matrix(structure, w, x, kind, "softmax")
+    torch.testing.assert_close(xi.sum(dim=-2), torch.ones_like(xi[..., 0, :]))  # convex combinations
+    assert xi.ge(0).all()
+
+
+def test_attention_is_used_where_xi_is_larger_than_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    attend = contraction._attend
+    monkeypatch.setattr(contraction, "_attend", lambda *sides: calls.append(1) or attend(*sides))
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    for k, d in [(9, 8), (8, 8), (8, 9)]:
+        w, x, data = draw(structure, k=k, d=d)
+        lphm.interdependence_apply(structure, w, x, data, normalize="softmax")
+    assert calls == [1]
+
+
+@both_kinds
+def test_large_xi_does_not_overflow_the_softmax(kind: str) -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    w, x, data = draw(structure, kind, k=9, dtype=torch.float32)
+    got = lphm.interdependence_apply(structure, 1e4 * w, x, data, kind, "softmax")
+    assert reference.error(got, reference.apply(structure, 1e4 * w, x, data, kind, "softmax")) < 1e-3
+
+
+def test_second_derivatives_of_attention_need_the_math_backend() -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    w, x, data = draw(structure, k=9, d=4)
+
+    def twice(apply: Callable[..., Tensor]) -> Tensor:
+        out = apply(structure, w, x, data, "attribute", "softmax")
+        (first,) = torch.autograd.grad(out.square().sum(), w, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), w)[0]
+
+    with sdpa_kernel(SDPBackend.MATH):
+        assert reference.error(twice(lphm.interdependence_apply), twice(reference.apply)) < 1e-10
+    with pytest.raises(RuntimeError, match=r"derivative for .*flash_attention.* is not implemented"):
+        twice(lphm.interdependence_apply)
+
+
+def test_a_callable_sees_every_xi() -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    w, x, _ = draw(structure, batch=(4,))
+    seen = []
+    lphm.interdependence_apply(structure, w, x, normalize=lambda xi: seen.append(xi.shape) or xi)
+    assert seen == [(4, 3, 5, 5)]
