@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lphm.contraction import Kind
+from lphm.arguments import Kind
 from lphm.errors import require_positive
 from lphm.rpn.functions import Functions, apply_functions, as_callables, find, names_of
 
@@ -146,8 +146,10 @@ class interdependence(nn.Module):
             "postprocess_functions": names_of(self.postprocess_functions),
         }
         parameters = {key: getattr(self, key) for key in own}
+        module = type(self).__module__
+        module = "lphm.rpn" if module.startswith("lphm.rpn.") else module  # the public name
         return {
-            "function_class": f"{type(self).__module__}.{type(self).__qualname__}",
+            "function_class": f"{module}.{type(self).__qualname__}",
             "function_parameters": {**parameters, **functions, "device": str(self.device)},
         }
 

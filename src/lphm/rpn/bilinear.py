@@ -63,8 +63,6 @@ class parameterized_bilinear_interdependence(interdependence):
         RPN 2 (Zhang, 2024, arXiv:2411.11162), parameterized bilinear interdependence.
     """
 
-    __module__ = "lphm.rpn"  # where it is imported from, and the name that configurations carry
-
     @property
     def structure(self) -> Structure:
         """What ``W`` is, from the sizes as they are now."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lphm.contraction import Kind
+from lphm.arguments import Kind
 from lphm.structures import Structure
 
 __all__ = ["check_data", "check_matrix", "check_row", "check_target"]

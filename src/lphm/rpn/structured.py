@@ -50,7 +50,6 @@ class lphm_parameterized_bilinear_interdependence(parameterized_bilinear_interde
         RPN 2 (Zhang, 2024, arXiv:2411.11162), the LPHM parameterized bilinear interdependence function.
     """
 
-    __module__ = "lphm.rpn"
     sizes = ("r", "p", "q")
 
     def __init__(
