@@ -35,7 +35,39 @@ def lphm(w: Tensor, n: int, p: int, q: int, r: int) -> Tensor:
     return torch.kron(A, S @ T.T)
 
 
-DENSE: dict[str, Callable[..., Tensor]] = {"Full": full, "LPHM": lphm}
+def low_rank(w: Tensor, n: int, r: int) -> Tensor:
+    """``P Qᵀ``."""
+    P, Q = cut(w, (n, r), (n, r))
+    return P @ Q.T
+
+
+def hm(w: Tensor, n: int, p: int, q: int) -> Tensor:
+    """``A ⊗ B``."""
+    A, B = cut(w, (p, q), (n // p, n // q))
+    return torch.kron(A, B)
+
+
+def dual_lphm(w: Tensor, n: int, p: int, q: int, r: int) -> Tensor:
+    """``(P Qᵀ) ⊗ (S Tᵀ)``."""
+    P, Q, S, T = cut(w, (p, r), (q, r), (n // p, r), (n // q, r))
+    return torch.kron(P @ Q.T, S @ T.T)
+
+
+def random_matrix(w: Tensor, n: int, r: int, seed: int) -> Tensor:
+    """``diag(λ₁) A diag(λ₂) Bᵀ``; the columns of ``A`` and ``B`` have length ``√n``."""
+    A, B = torch.randn(2, n, r, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    A, B = (n**0.5 * torch.nn.functional.normalize(M, dim=0) for M in (A, B))
+    return torch.diag(w[:n]) @ A @ torch.diag(w[n:]) @ B.T
+
+
+DENSE: dict[str, Callable[..., Tensor]] = {
+    "Full": full,
+    "LowRank": low_rank,
+    "HM": hm,
+    "LPHM": lphm,
+    "DualLPHM": dual_lphm,
+    "RandomMatrixAdaptation": random_matrix,
+}
 
 
 def dense(structure: Structure, w: Tensor) -> Tensor:

@@ -4,13 +4,13 @@ A row names a typical case (nothing is 1, nothing is equal to anything else) and
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lphm import LPHM, Full, Structure
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
 from lphm.errors import divisors
 
 Transposed = tuple[Structure, Tensor]
@@ -43,10 +43,64 @@ partitions = sizes.flatmap(
 )
 
 
-def _transposed_lphm(structure: Structure, w: Tensor) -> Transposed:
+def swapped(structure: Structure) -> Structure:
+    """The structure of the transpose: q row blocks and p column blocks."""
+    return replace(structure, p=structure.q, q=structure.p)
+
+
+def transposed_full(structure: Full, w: Tensor) -> Transposed:
+    (W,) = structure.unpack(w)
+    return structure, structure.pack(W.mT)
+
+
+def transposed_low_rank(structure: LowRank, w: Tensor) -> Transposed:
+    P, Q = structure.unpack(w)
+    return structure, structure.pack(Q, P)
+
+
+def transposed_hm(structure: HM, w: Tensor) -> Transposed:
+    A, B = structure.unpack(w)
+    return swapped(structure), swapped(structure).pack(A.mT, B.mT)
+
+
+def transposed_lphm(structure: LPHM, w: Tensor) -> Transposed:
     A, S, T = structure.unpack(w)
-    other = LPHM(n=structure.n, p=structure.q, q=structure.p, r=structure.r)
-    return other, other.pack(A.mT, T, S)
+    return swapped(structure), swapped(structure).pack(A.mT, T, S)
+
+
+def transposed_dual_lphm(structure: DualLPHM, w: Tensor) -> Transposed:
+    P, Q, S, T = structure.unpack(w)
+    return swapped(structure), swapped(structure).pack(Q, P, T, S)
+
+
+#: Every way in which blocks can be degenerate, for the three Kronecker structures.
+BLOCKS = {
+    "n=1": {"n": 1, "p": 1, "q": 1},
+    "n prime, p=1, q=n": {"n": 7, "p": 1, "q": 7},
+    "n prime, p=n, q=1": {"n": 7, "p": 7, "q": 1},
+    "p=1": {"n": 12, "p": 1, "q": 3},
+    "q=1": {"n": 12, "p": 4, "q": 1},
+    "p=n": {"n": 12, "p": 12, "q": 3},
+    "q=n": {"n": 12, "p": 4, "q": 12},
+    "p=q=1": {"n": 12, "p": 1, "q": 1},
+    "p=q=n": {"n": 12, "p": 12, "q": 12},
+    "p=q": {"n": 12, "p": 4, "q": 4},
+    "p>q": {"n": 12, "p": 6, "q": 2},
+    "q by default": {"n": 12, "p": 3},
+    "n above the forming size, p<q": {"n": 72, "p": 8, "q": 9},
+    "n above the forming size, p>q": {"n": 72, "p": 12, "q": 4},
+    "n above the forming size, p=q": {"n": 72, "p": 6, "q": 6},
+}
+#: The same for the structures that have a rank and no blocks.
+RANKS = {
+    "n=1": {"n": 1, "r": 1},
+    "n=1, r=3": {"n": 1, "r": 3},
+    "n prime": {"n": 7, "r": 2},
+    "r=1": {"n": 12, "r": 1},
+    "r=n": {"n": 6, "r": 6},
+    "r above n": {"n": 6, "r": 8},
+    "n above the forming size": {"n": 72, "r": 3},
+}
 
 
 ROWS = {
@@ -56,36 +110,64 @@ ROWS = {
         edges={"n=1": Full(n=1), "n prime": Full(n=7), "n above the forming size": Full(n=72)},
         num_parameters=lambda s: s.n**2,
         middle=lambda s: s.n,
-        transposed=lambda s, w: (s, s.pack(s.unpack(w)[0].mT)),
+        transposed=transposed_full,
         drawn=st.builds(lambda n: Full(n=n), sizes),
+    ),
+    "low_rank": Row(
+        typical=LowRank(n=12, r=3),
+        large=LowRank(n=512, r=8),
+        edges={name: LowRank(**arguments) for name, arguments in RANKS.items()},
+        num_parameters=lambda s: 2 * s.n * s.r,
+        middle=lambda s: s.r,
+        transposed=transposed_low_rank,
+        drawn=st.builds(lambda n, r: LowRank(n=n, r=r), sizes, ranks),
+    ),
+    "hm": Row(
+        typical=HM(n=12, p=2, q=3),
+        large=HM(n=512, p=16, q=8),
+        edges={name: HM(**arguments) for name, arguments in BLOCKS.items()},
+        num_parameters=lambda s: s.p * s.q + (s.n // s.p) * (s.n // s.q),
+        middle=lambda s: s.n,
+        transposed=transposed_hm,
+        drawn=st.builds(lambda sizes: HM(**sizes), partitions),
     ),
     "lphm": Row(
         typical=LPHM(n=12, p=2, q=3, r=2),
         large=LPHM(n=512, p=16, q=8, r=2),
         edges={
-            "n=1": LPHM(n=1, p=1, q=1, r=1),
-            "n=1, r=3": LPHM(n=1, p=1, q=1, r=3),
-            "n prime, p=1, q=n": LPHM(n=7, p=1, q=7, r=2),
-            "n prime, p=n, q=1": LPHM(n=7, p=7, q=1, r=2),
-            "p=1": LPHM(n=12, p=1, q=3, r=2),
-            "q=1": LPHM(n=12, p=4, q=1, r=2),
-            "p=n": LPHM(n=12, p=12, q=3, r=2),
-            "q=n": LPHM(n=12, p=4, q=12, r=2),
-            "p=q=1": LPHM(n=12, p=1, q=1, r=2),
-            "p=q=n": LPHM(n=12, p=12, q=12, r=2),
-            "p=q": LPHM(n=12, p=4, q=4, r=2),
-            "p>q": LPHM(n=12, p=6, q=2, r=3),
+            **{name: LPHM(**arguments, r=2) for name, arguments in BLOCKS.items()},
             "r=1": LPHM(n=12, p=2, q=6, r=1),
             "r above the block": LPHM(n=12, p=6, q=4, r=5),
-            "q by default": LPHM(n=12, p=3, r=2),
-            "n above the forming size, p<q": LPHM(n=72, p=8, q=9, r=2),
-            "n above the forming size, p>q": LPHM(n=72, p=12, q=4, r=2),
-            "n above the forming size, p=q": LPHM(n=72, p=6, q=6, r=2),
         },
         num_parameters=lambda s: s.p * s.q + s.r * (s.n // s.p + s.n // s.q),
         middle=lambda s: s.r * min(s.p, s.q),
-        transposed=_transposed_lphm,
+        transposed=transposed_lphm,
         drawn=st.builds(lambda sizes, r: LPHM(**sizes, r=r), partitions, ranks),
+    ),
+    "dual_lphm": Row(
+        typical=DualLPHM(n=12, p=2, q=3, r=2),
+        large=DualLPHM(n=512, p=16, q=8, r=3),
+        edges={
+            **{name: DualLPHM(**arguments, r=2) for name, arguments in BLOCKS.items()},
+            "r=1": DualLPHM(n=12, p=2, q=6, r=1),
+            "r above the block": DualLPHM(n=12, p=6, q=4, r=5),
+        },
+        num_parameters=lambda s: s.r * (s.p + s.q + s.n // s.p + s.n // s.q),
+        middle=lambda s: s.r**2,
+        transposed=transposed_dual_lphm,
+        drawn=st.builds(lambda sizes, r: DualLPHM(**sizes, r=r), partitions, ranks),
+    ),
+    "random_matrix": Row(
+        typical=RandomMatrixAdaptation(n=12, r=3),
+        large=RandomMatrixAdaptation(n=512, r=8),
+        edges={
+            **{name: RandomMatrixAdaptation(**arguments) for name, arguments in RANKS.items()},
+            "another seed": RandomMatrixAdaptation(n=12, r=3, seed=7),
+        },
+        num_parameters=lambda s: s.n + s.r,
+        middle=lambda s: s.r,
+        transposed=None,
+        drawn=st.builds(lambda n, r: RandomMatrixAdaptation(n=n, r=r), sizes, ranks),
     ),
 }
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.func import functional_call, grad, jacrev, stack_module_state, vmap
+from torch.utils.flop_counter import FlopCounterMode
 
 import lphm
 import reference
@@ -65,8 +66,13 @@ class TorchSuite:
             assert copied == case
         assert eval(repr(case), vars(lphm)) == case
 
-    def test_flops_grow_with_columns(self, case: Structure) -> None:
-        assert case.projection_flops(6) == 2 * case.projection_flops(3) > 0
+    @pytest.mark.parametrize("layout", ["rows", "columns"])
+    def test_flops_are_counted(self, case: Structure, layout: str) -> None:
+        w, x, _ = draw(case, batch=(), channels=None, k=5, requires_grad=False)
+        x = x if layout == "rows" else x.mT.contiguous().mT
+        with FlopCounterMode(display=False) as counter:
+            case.project(w, x)
+        assert counter.get_total_flops() == case.projection_flops(5)
 
     # A layer.
 

@@ -12,7 +12,8 @@ ROOT = Path(__file__).parents[1] / "src"
 #: From the ground up: a module imports only from lines above its own.
 LAYERS = [
     ["lphm.errors"],
-    ["lphm.structures.base"],
+    ["lphm.structures.base", "lphm.structures.blocks"],
+    ["lphm.structures.kronecker"],
     ["lphm.structures.*"],
     ["lphm.structures"],
     ["lphm.arguments"],

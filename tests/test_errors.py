@@ -10,6 +10,7 @@ from lphm import (
     BilinearInterdependence,
     DivisibilityError,
     Full,
+    RandomMatrixAdaptation,
     interdependence_apply,
     interdependence_matrix,
 )
@@ -59,6 +60,18 @@ def test_sizes(sizes: dict[str, object], kind: type[Exception], text: str) -> No
     with pytest.raises(kind, match=message(text)) as caught:
         LPHM(**{"n": 12, **sizes})
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("seed", "kind", "text"),
+    [
+        (-1, ValueError, "seed must be at least 0, got seed=-1"),
+        (1.5, TypeError, "seed must be an int, got 1.5 of type float"),
+    ],
+)
+def test_seed(seed: object, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind, match=message(text)):
+        RandomMatrixAdaptation(n=12, r=2, seed=seed)
 
 
 def test_divisibility_is_both_kinds_of_error() -> None:

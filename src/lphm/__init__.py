@@ -7,16 +7,20 @@ from lphm.contraction import interdependence_apply, interdependence_matrix
 from lphm.errors import DivisibilityError, InputError
 from lphm.initialization import initialize_
 from lphm.interdependence import BilinearInterdependence
-from lphm.structures import LPHM, Full, Structure
+from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "HM",
     "LPHM",
     "BilinearInterdependence",
     "DivisibilityError",
+    "DualLPHM",
     "Full",
     "InputError",
+    "LowRank",
+    "RandomMatrixAdaptation",
     "Structure",
     "initialize_",
     "interdependence_apply",

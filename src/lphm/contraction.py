@@ -128,7 +128,8 @@ def _attend(left: Tensor, right: Tensor, data: Tensor) -> Tensor:
     ``xi`` (``k x k``) is never formed. The fused CPU kernel runs only when query, key and value are
     equally wide and contiguous in their rows; without it torch forms ``xi`` after all.
     """
-    (N, C, K, _), d = right.shape, data.shape[-2]
+    (N, _, K, _), d = right.shape, data.shape[-2]
+    C = max(left.shape[1], right.shape[1], data.shape[1])
     query, key, value = (_rows(side, max(K, d)).expand(N, C, -1, -1) for side in (right, left, data))
     out = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (N, C, k, width)
     return out[..., :d].mT

@@ -4,7 +4,14 @@ Every message says what must hold, what was got, and what to do about it, on one
 ``p must divide n, got p=5, n=12 (divisors of 12: 1, 2, 3, 4, 6, 12)``.
 """
 
-__all__ = ["DivisibilityError", "InputError", "divisors", "require_divisor", "require_positive"]
+__all__ = [
+    "DivisibilityError",
+    "InputError",
+    "divisors",
+    "require_at_least",
+    "require_divisor",
+    "require_positive",
+]
 
 
 class DivisibilityError(ValueError, AssertionError):
@@ -30,11 +37,16 @@ def divisors(n: int) -> list[int]:
 
 def require_positive(**sizes: int) -> None:
     """Raise ``TypeError`` unless every size is an int, ``ValueError`` unless it is at least 1."""
-    for name, value in sizes.items():
+    require_at_least(1, **sizes)
+
+
+def require_at_least(least: int, /, **values: int) -> None:
+    """Raise ``TypeError`` unless every value is an int, ``ValueError`` unless it is at least ``least``."""
+    for name, value in values.items():
         if not isinstance(value, int) or isinstance(value, bool):
             raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}")
-        if value < 1:
-            raise ValueError(f"{name} must be at least 1, got {name}={value}")
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {name}={value}")
 
 
 def require_divisor(n_name: str, n: int, **parts: int) -> None:

@@ -3,12 +3,28 @@
 from typing import Any
 
 from lphm.structures.base import Structure
+from lphm.structures.dual_lphm import DualLPHM
 from lphm.structures.full import Full
+from lphm.structures.hm import HM
+from lphm.structures.low_rank import LowRank
 from lphm.structures.lphm import LPHM
+from lphm.structures.random_matrix import RandomMatrixAdaptation
 
-__all__ = ["LPHM", "STRUCTURES", "Full", "Structure", "from_config"]
+__all__ = [
+    "HM",
+    "LPHM",
+    "STRUCTURES",
+    "DualLPHM",
+    "Full",
+    "LowRank",
+    "RandomMatrixAdaptation",
+    "Structure",
+    "from_config",
+]
 
-STRUCTURES: dict[str, type[Structure]] = {cls.name: cls for cls in (Full, LPHM)}
+STRUCTURES: dict[str, type[Structure]] = {
+    cls.name: cls for cls in (Full, LowRank, HM, LPHM, DualLPHM, RandomMatrixAdaptation)
+}
 
 
 def from_config(config: dict[str, Any]) -> Structure:

@@ -1,19 +1,19 @@
 """Low-rank hierarchical mapping: W = A ⊗ (S Tᵀ)."""
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from lphm.errors import require_divisor
-from lphm.structures.base import Factors, Structure
+from lphm.structures.base import Factors
+from lphm.structures.blocks import mix_blocks, project_pair
+from lphm.structures.kronecker import Kronecker
 
 __all__ = ["LPHM"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LPHM(Structure):
+class LPHM(Kronecker):
     r"""Low-rank hierarchical mapping, ``W = A ⊗ (S Tᵀ)``.
 
     ``A`` is ``p x q``, ``S`` is ``n/p x r``, ``T`` is ``n/q x r``; block ``(i, j)`` of ``W`` is
@@ -46,15 +46,8 @@ class LPHM(Structure):
         RPN 2 (Zhang, 2024, arXiv:2411.11162), the LPHM parameterized bilinear interdependence function.
     """
 
-    p: int
-    q: int = cast(int, None)  # p takes its place in __post_init__: whoever reads q reads an int
     r: int
     name: ClassVar[str] = "lphm"
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "q", self.p if cast(int | None, self.q) is None else self.q)
-        super().__post_init__()
-        require_divisor("n", self.n, p=self.p, q=self.q)
 
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -75,43 +68,15 @@ class LPHM(Structure):
         """``Sᵀ X_p`` and ``Tᵀ X_q``, then ``A`` on the larger of the two."""
         return 4 * self.n * k * self.r + 2 * self.p * self.q * self.r * k
 
-    def _dense(self, *factors: Tensor) -> Tensor:
+    def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
         A, S, T = factors
-        B = S @ T.mT  # (C, n/p, n/q)
-        blocks = A[:, :, None, :, None] * B[:, None, :, None, :]  # (C, p, n/p, q, n/q)
-        return blocks.reshape(-1, self.n, self.n)
+        return A, S @ T.mT  # (C, p, q), (C, n/p, n/q)
 
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
         A, S, T = factors  # (C, p, q), (C, n/p, r), (C, n/q, r)
-        if self.p == self.q:  # one pass over x for both
-            U, V = project_blocks(torch.cat([S, T]), x).chunk(2, dim=1)  # (N, C, p, r, k) twice
-        else:
-            U, V = project_blocks(S, x), project_blocks(T, x)  # (N, C, p, r, k), (N, C, q, r, k)
+        U, V = project_pair(S, T, x)  # (N, C, p, r, k), (N, C, q, r, k)
         if self.p <= self.q:
             V = mix_blocks(A, V)  # (N, C, p, r, k)
         else:
             U = mix_blocks(A.mT, U)  # (N, C, q, r, k)
         return U.flatten(2, 3), V.flatten(2, 3)  # (N, C, K, k) each
-
-
-def project_blocks(S: Tensor, x: Tensor) -> Tensor:
-    """``Sᵀ`` on every block of rows: ``S`` ``(C, s, r)``, ``x`` ``(N, p s, k)`` to ``(N, C, p, r, k)``.
-
-    ``bmm`` on views, never ``matmul`` or ``einsum``: those fold the product through a transposed
-    copy of ``x`` as soon as ``S`` requires a gradient. All channels go in one product.
-    """
-    (N, n, k), (C, s, r) = x.shape, S.shape
-    p = n // s
-    flat = S.transpose(0, 1).reshape(s, C * r)  # (s, C r)
-    if x.stride(-2) == 1 and x.stride(-1) != 1:  # x is a transpose: keep to its own layout
-        out = x.mT.reshape(N * k * p, s) @ flat  # (N k p, C r)
-        return out.view(N, k, p, C, r).permute(0, 3, 2, 4, 1)
-    out = flat.mT.expand(N * p, -1, -1).bmm(x.reshape(N * p, s, k))  # (N p, C r, k)
-    return out.view(N, p, C, r, k).transpose(1, 2)
-
-
-def mix_blocks(A: Tensor, V: Tensor) -> Tensor:
-    """``A ⊗ I_r``: ``A`` ``(C, p, q)``, ``V`` ``(N, C, q, r, k)`` to ``(N, C, p, r, k)``."""
-    (N, C, q, r, k), p = V.shape, A.shape[1]
-    mixed = A.expand(N, -1, -1, -1).reshape(N * C, p, q).bmm(V.reshape(N * C, q, r * k))  # (N C, p, r k)
-    return mixed.view(N, C, p, r, k)

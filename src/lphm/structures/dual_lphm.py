@@ -1,0 +1,77 @@
+"""Dual low-rank hierarchical mapping: W = (P Qᵀ) ⊗ (S Tᵀ)."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from lphm.structures.base import Factors
+from lphm.structures.blocks import mix_blocks, project_pair
+from lphm.structures.kronecker import Kronecker
+
+__all__ = ["DualLPHM"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DualLPHM(Kronecker):
+    r"""Low-rank hierarchical mapping with both factors of low rank, ``W = (P Qᵀ) ⊗ (S Tᵀ)``.
+
+    ``P`` is ``p x r``, ``Q`` is ``q x r``, ``S`` is ``n/p x r``, ``T`` is ``n/q x r``. The vector holds
+    ``[P, Q, S, T]``, each row-major, ``l = r (p + q + n/p + n/q)``. As ``W = (P ⊗ S)(Q ⊗ T)ᵀ``,
+
+        left, right = (P ⊗ S)ᵀ X, (Q ⊗ T)ᵀ X      K = r²,
+
+    each by two small products.
+
+    Args:
+        n: rows and columns of ``W``.
+        p: row blocks of ``W``; divides ``n``.
+        q: column blocks of ``W``; divides ``n``; ``p`` if not given.
+        r: rank of both factors.
+
+    Raises:
+        DivisibilityError: ``p`` or ``q`` does not divide ``n``.
+        ValueError: a size is below 1.
+        TypeError: a size is not an int.
+
+    Example:
+        >>> DualLPHM(n=96, p=8, q=8, r=4).num_parameters     # 4 (8 + 8 + 12 + 12); dense: 9216
+        160
+
+    Reference:
+        RPN 2 (Zhang, 2024, arXiv:2411.11162), parameterized bilinear interdependence with dual LPHM
+        reconciliation.
+    """
+
+    r: int
+    name: ClassVar[str] = "dual_lphm"
+
+    @property
+    def factor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """``P`` ``(p, r)``, ``Q`` ``(q, r)``, ``S`` ``(n/p, r)``, ``T`` ``(n/q, r)``."""
+        p, q, r = self.p, self.q, self.r
+        return {"P": (p, r), "Q": (q, r), "S": (self.n // p, r), "T": (self.n // q, r)}
+
+    @property
+    def terms(self) -> int:
+        """``Σ_a P[i, a] Q[j, a] · Σ_c S[s, c] T[t, c]``: ``r²`` products."""
+        return self.r**2
+
+    @property
+    def middle(self) -> int:
+        """``K = r²``."""
+        return self.r**2
+
+    def projection_flops(self, k: int) -> int:
+        """``Sᵀ X_p`` and ``Tᵀ X_q``, then ``Pᵀ`` and ``Qᵀ`` across the blocks."""
+        return 4 * self.n * self.r * k + 2 * (self.p + self.q) * self.r**2 * k
+
+    def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
+        P, Q, S, T = factors
+        return P @ Q.mT, S @ T.mT  # (C, p, q), (C, n/p, n/q)
+
+    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+        P, Q, S, T = factors  # (C, p, r), (C, q, r), (C, n/p, r), (C, n/q, r)
+        U, V = project_pair(S, T, x)  # (N, C, p, r, k), (N, C, q, r, k)
+        U, V = mix_blocks(P.mT, U), mix_blocks(Q.mT, V)  # (N, C, r, r, k) each
+        return U.flatten(2, 3), V.flatten(2, 3)  # (N, C, r², k) each

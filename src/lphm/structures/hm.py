@@ -1,0 +1,76 @@
+"""Hierarchical mapping: W = A ⊗ B."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from lphm.structures.base import Factors
+from lphm.structures.blocks import mix_blocks, project_blocks
+from lphm.structures.kronecker import Kronecker
+
+__all__ = ["HM"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HM(Kronecker):
+    r"""Hierarchical mapping, ``W = A ⊗ B``.
+
+    ``A`` is ``p x q``, ``B`` is ``n/p x n/q``; block ``(i, j)`` of ``W`` is ``A[i, j] · B``. The vector
+    holds ``[A, B]``, each row-major, ``l = pq + n²/(pq)``. The middle is not thin (``K = n``), but ``W``
+    is applied by two small products, ``A ⊗ B = (A ⊗ I)(I ⊗ B)``, to the side where they are smaller:
+
+        left, right = X, (A ⊗ B) X       if p >= q
+        left, right = (A ⊗ B)ᵀ X, X      otherwise.
+
+    Args:
+        n: rows and columns of ``W``.
+        p: row blocks of ``W``; divides ``n``.
+        q: column blocks of ``W``; divides ``n``; ``p`` if not given.
+
+    Raises:
+        DivisibilityError: ``p`` or ``q`` does not divide ``n``.
+        ValueError: a size is below 1.
+        TypeError: a size is not an int.
+
+    Example:
+        >>> HM(n=96, p=8, q=8).num_parameters     # 64 + 144; dense: 9216
+        208
+
+    Reference:
+        RPN 2 (Zhang, 2024, arXiv:2411.11162), parameterized bilinear interdependence with hypercomplex
+        multiplication (HM) reconciliation.
+    """
+
+    name: ClassVar[str] = "hm"
+
+    @property
+    def factor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """``A`` ``(p, q)``, ``B`` ``(n/p, n/q)``."""
+        return {"A": (self.p, self.q), "B": (self.n // self.p, self.n // self.q)}
+
+    @property
+    def terms(self) -> int:
+        """An entry of ``W`` is one product."""
+        return 1
+
+    @property
+    def middle(self) -> int:
+        """``K = n``: there is no thin middle."""
+        return self.n
+
+    def projection_flops(self, k: int) -> int:
+        """``B`` on blocks of rows, then ``A`` on what is left of them."""
+        return 2 * self.n * k * (self.n // max(self.p, self.q) + min(self.p, self.q))
+
+    def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
+        A, B = factors
+        return A, B
+
+    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+        A, B = factors  # (C, p, q), (C, n/p, n/q)
+        if self.p >= self.q:
+            right = mix_blocks(A, project_blocks(B.mT, x))  # (N, C, q, n/p, k) to (N, C, p, n/p, k)
+            return x.unsqueeze(1), right.flatten(2, 3)
+        left = mix_blocks(A.mT, project_blocks(B, x))  # (N, C, p, n/q, k) to (N, C, q, n/q, k)
+        return left.flatten(2, 3), x.unsqueeze(1)

@@ -1,0 +1,67 @@
+"""Low rank: W = P Qᵀ."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from lphm.structures.base import Factors, Structure
+from lphm.structures.blocks import project_pair
+
+__all__ = ["LowRank"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowRank(Structure):
+    r"""``W`` of rank ``r``, ``W = P Qᵀ``.
+
+    ``P`` and ``Q`` are ``n x r``. The vector holds ``[P, Q]``, each row-major, ``l = 2 n r``; the thin
+    pair is ``left, right = Pᵀ X, Qᵀ X`` with ``K = r``. It is ``LPHM`` with ``p = q = 1`` and ``A = 1``.
+
+    Args:
+        n: rows and columns of ``W``.
+        r: rank of ``W``.
+
+    Raises:
+        ValueError: a size is below 1.
+        TypeError: a size is not an int.
+
+    Example:
+        >>> LowRank(n=96, r=4).num_parameters     # 2 · 96 · 4; dense: 9216
+        768
+
+    Reference:
+        RPN 2 (Zhang, 2024, arXiv:2411.11162), parameterized bilinear interdependence with low-rank
+        reconciliation (LoRR).
+    """
+
+    r: int
+    name: ClassVar[str] = "low_rank"
+
+    @property
+    def factor_shapes(self) -> dict[str, tuple[int, ...]]:
+        """``P`` and ``Q``, ``(n, r)`` each."""
+        return {"P": (self.n, self.r), "Q": (self.n, self.r)}
+
+    @property
+    def terms(self) -> int:
+        """``W[i, j] = Σ_r P[i, r] Q[j, r]``: ``r`` products."""
+        return self.r
+
+    @property
+    def middle(self) -> int:
+        """``K = r``."""
+        return self.r
+
+    def projection_flops(self, k: int) -> int:
+        """``Pᵀ X`` and ``Qᵀ X``."""
+        return 4 * self.n * self.r * k
+
+    def _dense(self, *factors: Tensor) -> Tensor:
+        P, Q = factors
+        return P @ Q.mT  # (C, n, n)
+
+    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+        P, Q = factors  # (C, n, r) each
+        U, V = project_pair(P, Q, x)  # (N, C, 1, r, k) each: all of x is one block
+        return U.squeeze(2), V.squeeze(2)
