@@ -1,0 +1,187 @@
+"""What every interdependence function of RPN has: a type, sizes, functions before and after, a name."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lphm.arguments import Kind
+from lphm.errors import require_positive
+from lphm.rpn.functions import Functions, apply_functions, as_callables, find, names_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["interdependence"]
+
+#: RPN's eight words for the two kinds.
+# NOTE[DIFF] tinyBIG documents 'row' and 'column' and rejects them.
+KINDS: dict[str, Kind] = {
+    "row": "instance",
+    "left": "instance",
+    "instance": "instance",
+    "instance_interdependence": "instance",
+    "column": "attribute",
+    "right": "attribute",
+    "attribute": "attribute",
+    "attribute_interdependence": "attribute",
+}
+
+
+class interdependence(nn.Module):
+    """The part of an interdependence function that does not depend on how ``A`` is calculated.
+
+    Its arguments and attributes are documented on ``parameterized_bilinear_interdependence``.
+    """
+
+    A: Tensor | None
+    sizes: ClassVar[tuple[str, ...]] = ()  # the constructor's arguments that a subclass adds
+
+    def __init__(
+        self,
+        b: int | None,
+        m: int | None,
+        interdependence_type: str = "instance",
+        name: str = "parameterized_bilinear_interdependence",
+        require_data: bool = True,
+        require_parameters: bool = True,
+        preprocess_functions: Functions = None,
+        postprocess_functions: Functions = None,
+        device: torch.device | str = "cpu",
+        *args: object,
+        **kwargs: object,
+    ) -> None:
+        super().__init__()
+        if args or kwargs:
+            # NOTE[DIFF] tinyBIG drops what it does not know, a misspelt argument among it.
+            unknown = ", ".join([*map(repr, args), *kwargs])
+            raise TypeError(f"{type(self).__name__} got arguments it does not know: {unknown}")
+        require_positive(**{key: size for key, size in (("b", b), ("m", m)) if size is not None})
+        as_callables(preprocess_functions)
+        as_callables(postprocess_functions)
+        self.b = b
+        self.m = m
+        self.interdependence_type = interdependence_type
+        self.name = name
+        self.require_data = require_data
+        self.require_parameters = require_parameters
+        self.preprocess_functions = preprocess_functions
+        self.postprocess_functions = postprocess_functions
+        self.device = device
+        self.register_buffer("A", None, persistent=False)
+
+    @property
+    def interdependence_type(self) -> str:
+        """One of the eight words."""
+        return self._interdependence_type
+
+    @interdependence_type.setter
+    def interdependence_type(self, word: str) -> None:
+        if word not in list(KINDS):  # a list: what is assigned need not be hashable
+            raise ValueError(
+                f"interdependence_type must be one of {', '.join(map(repr, KINDS))}, got {word!r}"
+            )
+        self._interdependence_type = word
+
+    @property
+    def kind(self) -> Kind:
+        """``"attribute"`` or ``"instance"``."""
+        return KINDS[self.interdependence_type]
+
+    def calculate_b_prime(self, b: int | None = None) -> int | None:
+        """Rows of the result for ``b`` rows of data: as many."""
+        return self.b if b is None else b
+
+    def calculate_m_prime(self, m: int | None = None) -> int | None:
+        """Columns of the result for ``m`` columns of data: as many."""
+        return self.m if m is None else m
+
+    def pre_process(self, x: Tensor, device: object = None, *args: object, **kwargs: object) -> Tensor:
+        """``x`` through ``preprocess_functions``, in the orientation that ``calculate_A`` has it in."""
+        return apply_functions(x, self.preprocess_functions)
+
+    def post_process(self, x: Tensor, device: object = None, *args: object, **kwargs: object) -> Tensor:
+        """``x`` through ``postprocess_functions``."""
+        return apply_functions(x, self.postprocess_functions)
+
+    def check_A_shape_validity(self, A: Tensor | None) -> None:
+        """Raise ``ValueError`` unless ``A`` is ``(m, m)`` (attribute) or ``(b, b)`` (instance)."""
+        letter, k = ("m", self.m) if self.kind == "attribute" else ("b", self.b)
+        if A is None or k is None or A.shape != (k, k):
+            got = None if A is None else tuple(A.shape)
+            raise ValueError(
+                f"A must be ({letter}, {letter}) for the {self.kind} type, got shape {got}, {letter}={k}"
+            )
+
+    def get_A(self) -> Tensor | None:
+        """The constant ``A``, or None while there is none."""
+        return self.A
+
+    def get_b(self) -> int | None:
+        """Rows of the data."""
+        return self.b
+
+    def get_m(self) -> int | None:
+        """Columns of the data."""
+        return self.m
+
+    def get_name(self) -> str:
+        """The name given to the constructor."""
+        return self.name
+
+    def to_config(self) -> dict[str, Any]:
+        """What builds an equal function, as JSON-serialisable values, in the shape that tinyBIG gives it.
+
+        Two functions are equal if their configurations are; ``==`` stays identity, by which
+        ``nn.Module`` tells modules apart. ``A`` is no part of it.
+
+        NOTE[DIFF] tinyBIG writes every attribute, tensors and hooks among them, which is not JSON.
+
+        Raises:
+            ValueError: a function before or after that cannot be imported by its name.
+        """
+        own = (*self.sizes, "b", "m", "interdependence_type", "name", "require_data", "require_parameters")
+        functions = {
+            "preprocess_functions": names_of(self.preprocess_functions),
+            "postprocess_functions": names_of(self.postprocess_functions),
+        }
+        parameters = {key: getattr(self, key) for key in own}
+        module = type(self).__module__
+        module = "lphm.rpn" if module.startswith("lphm.rpn.") else module  # the public name
+        return {
+            "function_class": f"{module}.{type(self).__qualname__}",
+            "function_parameters": {**parameters, **functions, "device": str(self.device)},
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Self":
+        """The function that ``to_config`` describes, of this class or of one derived from it.
+
+        The names in ``config`` are imported: read only what you would run.
+
+        Raises:
+            ValueError: ``function_class`` is missing or names no such class; a value that is not allowed.
+            TypeError: an argument is missing or unknown.
+        """
+        found = find(str(config.get("function_class")))
+        if not (isinstance(found, type) and issubclass(found, cls)):
+            raise ValueError(
+                f"function_class must name {cls.__name__} or a class derived from it, "
+                f"got {config.get('function_class')!r}"
+            )
+        return found(**config.get("function_parameters", {}))
+
+    def to(self, *args: Any, **kwargs: Any) -> "Self":
+        """As ``nn.Module.to``; ``device`` follows."""
+        # NOTE[DIFF] tinyBIG's `device` stays what it was, and its heads call `to` at every forward.
+        target = kwargs.get("device", args[0] if args else None)
+        if isinstance(target, Tensor):
+            target = target.device
+        if isinstance(target, (str, torch.device)):
+            self.device = target
+        return super().to(*args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """What tells one function from another."""
+        keys = (*self.sizes, "b", "m", "interdependence_type")
+        return ", ".join(f"{key}={getattr(self, key)!r}" for key in keys)
