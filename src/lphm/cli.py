@@ -69,6 +69,9 @@ def train_command(
     patience: Annotated[int, typer.Option(min=1, help="Epochs without gain before it stops.")] = (
         TrainingOptions.patience
     ),
+    threads: Annotated[
+        int, typer.Option(min=1, help="More pay for wide networks.")
+    ] = TrainingOptions.threads,
 ) -> None:
     """Train on a table (or on digits), test, and write a run folder.
 
@@ -90,7 +93,7 @@ def train_command(
     outcome = train(
         table,
         NetworkOptions(structure.value, rank, width, blocks, channels, dropout),
-        TrainingOptions(seed, epochs, batch_size, learning_rate, patience=patience),
+        TrainingOptions(seed, epochs, batch_size, learning_rate, patience=patience, threads=threads),
         task.value if task else None,
         console,
     )
