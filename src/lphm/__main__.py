@@ -7,7 +7,8 @@ from lphm.errors import InputError
 try:
     from lphm.cli import app
 except ModuleNotFoundError as error:
-    raise SystemExit(f"lphm: error: {error}; the command line needs: pip install 'lphm[train]'") from error
+    print(f"lphm: error: {error}; the command line needs: pip install 'lphm[train]'", file=sys.stderr)
+    raise SystemExit(2) from None
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ from lphm.report import plot_interdependence, plot_learning_curve
 from lphm.runs import load_run, save_run, write_atomically
 from lphm.training import NetworkOptions, Outcome, TrainingOptions, train
 
+__all__ = ["app"]
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=True,

@@ -13,8 +13,9 @@ import pandas as pd
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from lphm.columns import column_numbers, is_text, missing_words_to_nan, plain_values
 from lphm.errors import InputError
-from lphm.schema import Task, column_numbers, is_text, missing_words_to_nan, plain_values
+from lphm.schema import Task
 
 __all__ = [
     "Table",
@@ -125,7 +126,7 @@ def check_target(target: pd.Series, task: Task) -> None:
         raise InputError(f"training needs at least {FEWEST_ROWS} rows with a target, got {len(target)}")
     if task == "regression":
         if column_numbers(target, name).std() == 0:
-            raise InputError(f"target {name!r} must vary, got {target.iloc[0]!r} in every row")
+            raise InputError(f"target {name!r} must vary, got {target.iloc[0]} in every row")
         return
     counts = pd.Series(plain_values(target)).value_counts()
     if len(counts) < 2:

@@ -44,7 +44,7 @@ CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 class NetworkConfig(Strict):
     """Sizes of the network; a structure is what its ``to_config()`` says, or None for no such mixing."""
 
-    width: int = Field(ge=1)
+    width: int = Field(ge=1, le=2**20)
     blocks: int = Field(ge=1, le=1000)
     channels: int = Field(ge=1)
     dropout: float = Field(ge=0, lt=1)
@@ -182,8 +182,11 @@ def load_run(folder: Path) -> Run:
         InputError: the folder or a file in it is missing, damaged, or does not fit the others.
     """
     config = _load_config(folder)
-    with torch.device("meta"):
-        network = build_network(config)
+    try:
+        with torch.device("meta"):
+            network = build_network(config)
+    except InputError as error:
+        raise InputError(f"{folder / CONFIG}: {error}") from error
     try:
         weights = load_tensors(_read(folder / WEIGHTS))
     except SafetensorError as error:
