@@ -68,9 +68,9 @@ def train_command(
     epochs: Annotated[int | None, typer.Option(min=1, help="At most; chosen from the rows.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Chosen from the rows.")] = None,
     learning_rate: Annotated[float, typer.Option(min=1e-12)] = TrainingOptions.learning_rate,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without gain before it stops.")] = (
-        TrainingOptions.patience
-    ),
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Epochs without gain before it stops; half of --epochs.")
+    ] = None,
     threads: Annotated[
         int, typer.Option(min=1, help="More pay for wide networks.")
     ] = TrainingOptions.threads,

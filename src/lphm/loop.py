@@ -20,15 +20,22 @@ from torch.utils.data import DataLoader, Sampler, TensorDataset
 from lphm.errors import InputError
 from lphm.network import InterdependenceNetwork
 from lphm.runs import RunConfig
-from lphm.schema import ClassTarget, NumberTarget, TargetSchema
+from lphm.schema import ClassTarget, TargetSchema
 
 __all__ = ["fit", "loss_and_score"]
 
+#: Label smoothing, in training and in choosing the epoch: without it a few confident errors on a small
+#: validation part decide the loss, and an early, unfinished epoch is chosen.
+SMOOTHING = 0.05
 
-def loss_and_score(schema: TargetSchema, outputs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+
+def loss_and_score(
+    schema: TargetSchema, outputs: Tensor, target: Tensor, smoothing: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Cross entropy and accuracy, or mean squared error and R² (both on the standardised target)."""
     if isinstance(schema, ClassTarget):
-        return F.cross_entropy(outputs, target), (outputs.argmax(dim=-1) == target).float().mean()
+        loss = F.cross_entropy(outputs, target, label_smoothing=smoothing)
+        return loss, (outputs.argmax(dim=-1) == target).float().mean()
     loss = F.mse_loss(outputs[:, 0], target)
     return loss, 1 - loss / target.var(correction=0).clamp_min(torch.finfo(target.dtype).tiny)
 
@@ -58,18 +65,13 @@ class _Learner(L.LightningModule):
         super().__init__()
         self.network, self.config, self.steps = network, config, steps
 
-    def training_step(self, batch: list[Tensor], _: int) -> Tensor:
-        outputs, target = self.network(batch[0]), batch[1]
-        loss = (
-            F.mse_loss(outputs[:, 0], target)
-            if isinstance(self.config.target, NumberTarget)
-            else F.cross_entropy(outputs, target, label_smoothing=0.05)
-        )
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(target))
+    def training_step(self, batch: list[Tensor], _batch_index: int) -> Tensor:
+        loss, _ = loss_and_score(self.config.target, self.network(batch[0]), batch[1], SMOOTHING)
+        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[1]))
         return loss
 
-    def validation_step(self, batch: list[Tensor], _: int) -> None:
-        loss, score = loss_and_score(self.config.target, self.network(batch[0]), batch[1])
+    def validation_step(self, batch: list[Tensor], _batch_index: int) -> None:
+        loss, score = loss_and_score(self.config.target, self.network(batch[0]), batch[1], SMOOTHING)
         self.log_dict({"val_loss": loss, "val_score": score}, batch_size=len(batch[1]))
 
     def configure_optimizers(self) -> Any:

@@ -43,6 +43,8 @@ class NetworkOptions:
 class TrainingOptions:
     """What a user may choose about the training; None leaves a size to the number of rows.
 
+    ``patience`` is half the epochs if not given: the learning rate falls to the end, and so does the loss.
+
     One thread is the default: the products of a small network are shorter than the hand-over to a
     second thread, which on a busy machine takes many times as long as the product.
     """
@@ -52,7 +54,7 @@ class TrainingOptions:
     batch_size: int | None = None
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
-    patience: int = 25
+    patience: int | None = None
     threads: int = 1
 
 
@@ -121,7 +123,7 @@ def _configure(
     with torch.device("meta"):
         rows = build_embedding(schema, network.width).rows
     batch_size = training.batch_size or min(256, max(16, 2 ** round(math.log2(len(part.target) / 20))))
-    steps = math.ceil(len(part.target) / batch_size)
+    epochs = training.epochs or math.ceil(STEPS / math.ceil(len(part.target) / batch_size))
 
     def structure(n: int) -> dict[str, Any] | None:
         return (
@@ -144,11 +146,11 @@ def _configure(
         ),
         training=TrainingConfig(
             seed=training.seed,
-            epochs=training.epochs or math.ceil(STEPS / steps),
+            epochs=epochs,
             batch_size=batch_size,
             learning_rate=training.learning_rate,
             weight_decay=training.weight_decay,
-            patience=training.patience,
+            patience=training.patience or math.ceil(epochs / 2),
         ),
     )
 
