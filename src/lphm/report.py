@@ -76,4 +76,4 @@ def _mean_interdependence(run: Run, encoded: Tensor, kind: Kind) -> np.ndarray:
 
 def _save(figure: Figure, path: Path) -> None:
     with write_atomically(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+        figure.savefig(temporary, format="png", dpi=120, bbox_inches="tight")
