@@ -19,8 +19,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import lphm
 from lphm import rpn
+from lphm.rpn import dual_lphm_parameterized_bilinear_interdependence as DualLPHM
+from lphm.rpn import hm_parameterized_bilinear_interdependence as HM
+from lphm.rpn import lowrank_parameterized_bilinear_interdependence as LowRank
 from lphm.rpn import lphm_parameterized_bilinear_interdependence as LPHM
 from lphm.rpn import parameterized_bilinear_interdependence as Full
+from lphm.rpn import random_matrix_adaption_parameterized_bilinear_interdependence as RandomMatrix
+from lphm.structures.random_matrix import fixed_matrices
 
 INSTANCE = ("row", "left", "instance", "instance_interdependence")
 ATTRIBUTE = ("column", "right", "attribute", "attribute_interdependence")
@@ -52,14 +57,50 @@ SIZES = {
 # The oracle.
 
 
-def lphm_W(w, n, p, q, r):
-    q = p if q is None else q
-    A, S, T = np.split(w, [p * q, p * q + n // p * r])
-    return np.kron(A.reshape(p, q), S.reshape(n // p, r) @ T.reshape(n // q, r).T)
+def cut(w, *shapes):
+    """Matrices that lie row-major, one after another, in ``w``."""
+    parts = np.split(w, np.cumsum([rows * columns for rows, columns in shapes])[:-1])
+    return [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
-def full_W(w, n, *_):
+def full_W(w, n, p, q, r):
     return w.reshape(n, n)
+
+
+def lowrank_W(w, n, p, q, r):
+    P, Q = cut(w, (n, r), (n, r))
+    return P @ Q.T
+
+
+def hm_W(w, n, p, q, r):
+    A, B = cut(w, (p, q), (n // p, n // q))
+    return np.kron(A, B)
+
+
+def lphm_W(w, n, p, q, r):
+    A, S, T = cut(w, (p, q), (n // p, r), (n // q, r))
+    return np.kron(A, S @ T.T)
+
+
+def dual_lphm_W(w, n, p, q, r):
+    P, Q, S, T = cut(w, (p, r), (q, r), (n // p, r), (n // q, r))
+    return np.kron(P @ Q.T, S @ T.T)
+
+
+def random_matrix_W(w, n, p, q, r):
+    A, B = (M.numpy() for M in fixed_matrices(n, r, 3, torch.float64, torch.device("cpu")))
+    return np.diag(w[:n]) @ A @ np.diag(w[n:]) @ B.T
+
+
+#: For each class: its W, and which of the sizes its constructor takes.
+CLASSES = {
+    Full: (full_W, ""),
+    LowRank: (lowrank_W, "r"),
+    HM: (hm_W, "pq"),
+    LPHM: (lphm_W, "rpq"),
+    DualLPHM: (dual_lphm_W, "rpq"),
+    RandomMatrix: (random_matrix_W, "r"),
+}
 
 
 def oracle_matrix(kind, W, X):
@@ -81,6 +122,8 @@ def oracle_gradients(kind, make_W, w, X, D, G):
     else:
         g_xi, g_D = D @ G.T, xi @ G
         g_W, g_X = X.T @ g_xi @ X, g_xi @ X @ W.T + g_xi.T @ X @ W
+    if np.shares_memory(W, w):  # W = reshape(w)
+        return g_W.ravel(), g_X, g_D
     steps = np.eye(len(w))
     g_w = np.array([np.sum(g_W * (make_W(w + e) - make_W(w - e))) / 2 for e in steps])
     return g_w, g_X, g_D
@@ -93,8 +136,13 @@ def build(cls, size, word="attribute", **more):
     n, p, q, r, k = size
     kind = "instance" if word in INSTANCE else "attribute"
     b, m = (k, n) if kind == "instance" else (n, k)
-    own = {"r": r, "p": p, "q": q} if issubclass(cls, LPHM) else {}
+    own = {key: value for key, value in zip("pqr", (p, q, r), strict=True) if key in table(cls)[1]}
+    own |= {"seed": 3} if cls is RandomMatrix else {}
     return cls(b=b, m=m, interdependence_type=word, **own, **more)
+
+
+def table(cls):
+    return next(row for known, row in reversed(CLASSES.items()) if issubclass(cls, known))
 
 
 def tensors(f, *, columns=None, dtype=torch.float64, grad=True):
@@ -109,8 +157,7 @@ def tensors(f, *, columns=None, dtype=torch.float64, grad=True):
 
 def make_W(f, size):
     n, p, q, r, _ = size
-    oracle = lphm_W if isinstance(f, LPHM) else full_W
-    return lambda w: oracle(w, n, p, q, r)
+    return lambda w: table(type(f))[0](w, n, p, p if q is None else q, r)
 
 
 def close(got, want):
@@ -125,7 +172,7 @@ def numpy(t):
 
 sizes = pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
 kinds = pytest.mark.parametrize("kind", KINDS)
-classes = pytest.mark.parametrize("cls", [Full, LPHM])
+classes = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__.split("_param")[0])
 
 
 # Values and gradients.
@@ -145,7 +192,7 @@ def test_calculate_A_equals_kron(cls, kind, size):
 @classes
 @kinds
 @sizes
-@pytest.mark.parametrize("columns", [None, 1, 9])
+@pytest.mark.parametrize("columns", [None, 4])
 def test_forward_and_gradients_equal_kron(cls, kind, size, columns):
     f = build(cls, size, kind)
     w, x, kappa = tensors(f, columns=columns)
@@ -194,9 +241,10 @@ def test_no_data_at_all(cls, kind):
     assert f(x, torch.randn(1, f.calculate_l())).shape == x.shape
 
 
+@classes
 @kinds
-def test_gradcheck_and_gradgradcheck(kind):
-    f = build(LPHM, (6, 3, 2, 2, 3), kind)
+def test_gradcheck_and_gradgradcheck(cls, kind):
+    f = build(cls, (4, 2, 4, 2, 3), kind)
     w, x, kappa = tensors(f, columns=2)
     assert torch.autograd.gradcheck(f, (x, w, kappa))
     assert torch.autograd.gradgradcheck(f, (x, w, kappa))
@@ -272,17 +320,41 @@ def test_signature_of_the_specification():
     assert (f.get_name(), f.get_b(), f.get_m(), f.get_A(), f.A) == ("my name", 8, 6, None, None)
     parent = Full(8, 6, "right", "other", False, True, None, None, "cpu")
     assert (parent.require_data, parent.require_parameters, parent.device) == (False, True, "cpu")
-    assert isinstance(f, Full)
-    assert isinstance(f, torch.nn.Module)
+    for cls in CLASSES:
+        assert issubclass(cls, Full)
+        assert issubclass(cls, torch.nn.Module)
 
 
-def test_defaults():
-    f = LPHM(r=1, p=2, b=4, m=2)
+@pytest.mark.parametrize(
+    ("f", "sizes"),
+    [
+        (LowRank(3, "my name", 8, 6, "column"), {"r": 3}),
+        (HM(2, 4, "my name", 8, 6, "column"), {"p": 2, "q": 4}),
+        (DualLPHM(3, 2, 4, "my name", 8, 6, "column"), {"r": 3, "p": 2, "q": 4}),
+        (RandomMatrix(3, "my name", 8, 6, "column", seed=5), {"r": 3, "seed": 5}),
+        (LowRank(b=8, m=6, interdependence_type="column", name="my name"), {"r": 2}),
+        (HM(b=8, m=6, interdependence_type="column", name="my name", p=2), {"p": 2, "q": 2}),
+        (
+            DualLPHM(b=8, m=6, interdependence_type="column", name="my name", p=2, r=1),
+            {"r": 1, "p": 2, "q": 2},
+        ),
+        (RandomMatrix(b=8, m=6, interdependence_type="column", name="my name"), {"r": 2, "seed": 0}),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_signatures_of_the_others(f, sizes):
+    assert (f.name, f.b, f.m, f.interdependence_type) == ("my name", 8, 6, "column")
+    assert {key: getattr(f, key) for key in f.sizes} == sizes
+
+
+@classes
+def test_defaults(cls):
+    f = cls(b=4, m=2, **{key: value for key, value in (("p", 2), ("r", 1)) if key in table(cls)[1]})
     assert f.interdependence_type == "instance"
-    assert f.name == "lphm_parameterized_bilinear_interdependence"
-    assert (f.require_data, f.require_parameters, f.device, f.q) == (True, True, "cpu", 2)
+    assert f.name == cls.__name__
+    assert (f.require_data, f.require_parameters, f.device) == (True, True, "cpu")
     assert (f.preprocess_functions, f.postprocess_functions) == (None, None)
-    assert Full(b=4, m=2).name == "parameterized_bilinear_interdependence"
+    assert getattr(f, "q", 2) == 2
 
 
 def test_a_size_that_the_type_does_not_need_may_be_none():
@@ -316,9 +388,7 @@ def test_repr_tells_the_sizes():
 @pytest.mark.parametrize("word", ["rows", "", None, 3, [], "Instance"])
 def test_an_unknown_type_is_an_error_when_built_and_when_assigned(cls, word):
     with pytest.raises(ValueError, match=r"interdependence_type must be one of 'row', .*, got "):
-        build(cls, SIZES["p>q"]).__class__(
-            b=12, m=12, interdependence_type=word, **({"r": 2, "p": 4} if cls is LPHM else {})
-        )
+        cls(b=12, m=12, interdependence_type=word, **dict.fromkeys(table(cls)[1], 2))
     f = build(cls, SIZES["p>q"])
     with pytest.raises(ValueError, match=r"interdependence_type must be one of 'row'"):
         f.interdependence_type = word
@@ -326,6 +396,7 @@ def test_an_unknown_type_is_an_error_when_built_and_when_assigned(cls, word):
 
 
 @pytest.mark.parametrize("error", [ValueError, AssertionError, lphm.DivisibilityError])
+@pytest.mark.parametrize("cls", [LPHM, HM, DualLPHM])
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
@@ -335,9 +406,35 @@ def test_an_unknown_type_is_an_error_when_built_and_when_assigned(cls, word):
         ({"p": 5, "interdependence_type": "row"}, r"p must divide m, got p=5, m=8"),
     ],
 )
-def test_indivisible_sizes(error, sizes, message):
+def test_indivisible_sizes(error, cls, sizes, message):
+    rank = {} if cls is HM else {"r": 2}
     with pytest.raises(error, match=message):
-        LPHM(**{"r": 2, "b": 12, "m": 8, "interdependence_type": "column", **sizes})
+        cls(**{**rank, "b": 12, "m": 8, "interdependence_type": "column", **sizes})
+
+
+@classes
+@pytest.mark.parametrize("value", [0, -1])
+def test_sizes_below_one_in_every_class(cls, value):
+    own = dict.fromkeys(table(cls)[1], 1)
+    for b in (4, None):  # at once, also while the n of W is still to come
+        for key in own:
+            with pytest.raises(ValueError, match=f"{key} must be at least 1, got {key}={value}"):
+                cls(**{**own, "b": b, "m": 4, "interdependence_type": "right", key: value})
+    f = cls(b=4, m=4, **own)
+    for key in own:
+        setattr(f, key, value)
+        with pytest.raises(ValueError, match=f"{key} must be at least 1, got {key}={value}"):
+            f.calculate_l()
+        setattr(f, key, 1)
+
+
+def test_seed_of_random_matrix_adaptation():
+    f, g, h = (RandomMatrix(r=2, b=6, m=4, seed=seed) for seed in (0, 0, 1))
+    w, x, _ = tensors(f, grad=False)
+    assert torch.equal(f(x, w), g(x, w))
+    assert not torch.allclose(f(x, w), h(x, w))
+    with pytest.raises(ValueError, match="seed must be at least 0, got seed=-1"):
+        RandomMatrix(r=2, b=6, m=4, seed=-1)
 
 
 @pytest.mark.parametrize("size", ["r", "p", "q", "b", "m"])
@@ -345,9 +442,6 @@ def test_indivisible_sizes(error, sizes, message):
 def test_sizes_below_one(size, value):
     with pytest.raises(ValueError, match=f"{size} must be at least 1, got {size}={value}"):
         LPHM(**{"r": 1, "p": 1, "b": 4, "m": 4, size: value})
-    if size in "rpq":  # at once, also while the n of W is still to come
-        with pytest.raises(ValueError, match=f"{size} must be at least 1, got {size}={value}"):
-            LPHM(**{"r": 1, "p": 1, "b": 4, "m": None, size: value})
 
 
 @pytest.mark.parametrize("size", ["r", "p", "q", "b", "m"])
@@ -762,6 +856,9 @@ def test_holds_no_parameters():
 
 
 def test_public_names():
+    assert {name for name in rpn.__all__ if isinstance(getattr(rpn, name), type)} == {
+        cls.__name__ for cls in CLASSES
+    }
     for name in rpn.__all__:
         assert getattr(rpn, name).__name__ == name
         assert getattr(rpn, name).__doc__.count(">>>") >= 2
