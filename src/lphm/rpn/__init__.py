@@ -7,6 +7,7 @@ gives ``calculate_A`` its data already transposed, and the eight words name two 
 """
 
 from lphm.rpn.bilinear import parameterized_bilinear_interdependence
+from lphm.rpn.migration import from_tinybig
 from lphm.rpn.structured import (
     dual_lphm_parameterized_bilinear_interdependence,
     hm_parameterized_bilinear_interdependence,
@@ -17,6 +18,7 @@ from lphm.rpn.structured import (
 
 __all__ = [
     "dual_lphm_parameterized_bilinear_interdependence",
+    "from_tinybig",
     "hm_parameterized_bilinear_interdependence",
     "lowrank_parameterized_bilinear_interdependence",
     "lphm_parameterized_bilinear_interdependence",
