@@ -723,6 +723,16 @@ def test_device_follows_to():
 
 
 @kinds
+@pytest.mark.parametrize("post", [None, column_softmax])
+def test_compiles_in_one_graph(kind, post):
+    f = build(LPHM, (12, 4, 2, 2, 5), kind, postprocess_functions=post)
+    w, x, kappa = tensors(f, columns=3, grad=False)
+    torch.compiler.reset()
+    compiled = torch.compile(f, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(x, w, kappa), f(x, w, kappa))
+
+
+@kinds
 @pytest.mark.parametrize("constant", [False, True])
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))])
 def test_copies(kind, constant, copied):
@@ -787,6 +797,29 @@ def test_config_holds_what_it_should():
             "device": "cpu",
         },
     }
+
+
+def exp(x):
+    """Not torch's."""
+    return x + 1
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (torch.tanh, "torch.tanh"),
+        (torch.nn.functional.relu, "torch.nn.functional.relu"),
+        (torch.nn.functional.gelu, "torch.nn.functional.gelu"),  # says that it is of torch._C._nn
+        ("softsign", "torch.nn.functional.softsign"),
+        (exp, f"{exp.__module__}.exp"),
+    ],
+)
+def test_functions_are_written_by_their_public_name(function, name):
+    f = Full(4, 4, preprocess_functions=function)
+    assert f.to_config()["function_parameters"]["preprocess_functions"] == name
+    x = torch.randn(3, 4)
+    again = Full.from_config(f.to_config())
+    assert torch.equal(again.pre_process(x), f.pre_process(x))
 
 
 class Scaled(LPHM):
