@@ -92,8 +92,9 @@ def normalized(xi: Tensor, normalize: object, n: int) -> Tensor:
 def matrix(
     structure: Structure, w: Tensor, x: Tensor, kind: str = "attribute", normalize: object = None
 ) -> Tensor:
-    """``Xᵀ W X`` or ``X W Xᵀ``, for every channel."""
-    W = dense(structure, w)
+    """``Xᵀ W X`` or ``X W Xᵀ``, for every channel; fewer rows meet the leading part of ``W``."""
+    size = x.shape[-2] if kind == "attribute" else x.shape[-1]
+    W = dense(structure, w)[..., :size, :size]
     X = x.double() if w.dim() == 1 else x.double().unsqueeze(-3)
     xi = X.mT @ W @ X if kind == "attribute" else X @ W @ X.mT
     return normalized(xi, normalize, structure.n)

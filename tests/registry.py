@@ -185,10 +185,15 @@ def draw(
     d: int = 4,
     dtype: torch.dtype = torch.float64,
     requires_grad: bool = True,
+    rows: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``w``, ``x`` and ``data`` that fit; ``d`` is what ``data`` has more or fewer of than ``x``."""
+    """``w``, ``x`` and ``data`` that fit; ``d`` is what ``data`` has more or fewer of than ``x``.
+
+    ``rows`` below ``n`` makes ``x`` partial.
+    """
+    rows = structure.n if rows is None else rows
     w = torch.randn(*([] if channels is None else [channels]), structure.num_parameters, dtype=dtype)
-    x, data = torch.randn(*batch, structure.n, k, dtype=dtype), torch.randn(*batch, d, k, dtype=dtype)
+    x, data = torch.randn(*batch, rows, k, dtype=dtype), torch.randn(*batch, d, k, dtype=dtype)
     if kind == "instance":
         x, data = x.mT.contiguous(), data.mT.contiguous()
     x, w = x / structure.n**0.5, w / w.shape[-1] ** 0.25

@@ -9,10 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import forward_ad, gradcheck, gradgradcheck
+from torch.nn import functional as F
 
 import lphm
 import reference
-from lphm import Structure, contraction
+from lphm import BilinearInterdependence, Structure, contraction
 from registry import Row, draw
 
 KINDS = ["attribute", "instance"]
@@ -159,6 +160,28 @@ class AlgebraSuite:
         got = lphm.interdependence_apply(self.row.typical, w, x, data, kind, normalize)
         check(got, reference.apply(self.row.typical, w, x, data, kind, normalize), (w, x, data))
 
+    @pytest.mark.usefixtures("path")
+    @pytest.mark.parametrize("batch", [(), (2,)])
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_partial(self, case: Structure, kind: str, batch: tuple[int, ...]) -> None:
+        for rows in {1, case.n // 2, case.n - 1} & set(range(1, case.n)):
+            w, x, data = draw(case, kind, batch=batch, rows=rows)
+            got = lphm.interdependence_apply(case, w, x, data, kind, "scale", partial=True)
+            check(got, reference.apply(case, w, x, data, kind, "scale"), (w, x, data))
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_missing_rows_are_zeros(self, kind: str) -> None:
+        n = self.row.typical.n
+        w, x, data = draw(self.row.typical, kind, rows=n - 1)
+        padded = F.pad(x, (0, 0, 0, 1) if kind == "attribute" else (0, 1))
+        got = lphm.interdependence_apply(self.row.typical, w, x, data, kind, partial=True)
+        want = lphm.interdependence_apply(self.row.typical, w, padded, data, kind)
+        check(got, want, (w, x, data))
+        layer = BilinearInterdependence(self.row.typical, kind, dtype=torch.float64, partial=True)
+        want = reference.grouped(self.row.typical, layer.weight, x, kind=kind)
+        check(layer(x), want, (layer.weight, x))
+        check(layer.matrix(x), reference.matrix(self.row.typical, layer.weight, x, kind), (layer.weight, x))
+
     @pytest.mark.parametrize("kind", KINDS)
     def test_transpose(self, case: Structure, kind: str) -> None:
         if self.row.transposed is None:
@@ -205,8 +228,9 @@ class AlgebraSuite:
         channels = drawing.draw(st.sampled_from([None, 1, 2]))
         k, d = drawing.draw(st.integers(1, 30)), drawing.draw(st.integers(1, 30))
         kind = drawing.draw(st.sampled_from(KINDS))
+        rows = drawing.draw(st.integers(1, structure.n))
         normalize = drawing.draw(st.sampled_from([None, "scale", "softmax"]))
-        w, x, data = draw(structure, kind, batch, channels, k, d)
-        got = lphm.interdependence_apply(structure, w, x, data, kind, normalize)
+        w, x, data = draw(structure, kind, batch, channels, k, d, rows=rows)
+        got = lphm.interdependence_apply(structure, w, x, data, kind, normalize, partial=True)
         want = reference.apply(structure, w, x, data, kind, normalize)
         assert reference.error(got, want) < 1e-12

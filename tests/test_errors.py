@@ -107,14 +107,31 @@ def test_divisors(n: int) -> None:
         (
             {"x": torch.randn(3, 11, 12)},
             ValueError,
-            "x must have 12 rows for the attribute kind, got shape (3, 11, 12); "
-            "build the structure with n=11, or check which kind you want",
+            "x must have 12 rows, got shape (3, 11, 12); "
+            "pass partial=True to treat the missing rows as zeros",
         ),
         (
             {"x": torch.randn(3, 12, 5), "kind": "instance"},
             ValueError,
-            "x must have 12 columns for the instance kind, got shape (3, 12, 5); "
-            "build the structure with n=5, or check which kind you want",
+            "x must have 12 columns, got shape (3, 12, 5); "
+            "pass partial=True to treat the missing columns as zeros",
+        ),
+        (
+            {"x": torch.randn(3, 0, 5), "partial": True},
+            ValueError,
+            "x must have at least one of its 12 rows, got shape (3, 0, 5)",
+        ),
+        (
+            {"x": torch.randn(3, 13, 5), "partial": True},
+            ValueError,
+            "x must have 12 rows for the attribute kind, got shape (3, 13, 5); "
+            "build the structure with n=13, or check which kind you want",
+        ),
+        (
+            {"x": torch.randn(3, 12, 15), "kind": "instance"},
+            ValueError,
+            "x must have 12 columns for the instance kind, got shape (3, 12, 15); "
+            "build the structure with n=15, or check which kind you want",
         ),
         ({"x": torch.randn(12)}, ValueError, "x must be (*batch, b, m), got shape (12,)"),
         (
@@ -202,6 +219,9 @@ def test_channels_must_divide() -> None:
 
 
 def test_layer() -> None:
+    text = "x must have 12 rows, got shape (7, 5); pass partial=True to treat the missing rows as zeros"
+    with pytest.raises(ValueError, match=message(text)):
+        BilinearInterdependence(STRUCTURE)(torch.randn(7, 5))
     with pytest.raises(
         TypeError, match=message("structure must be a lphm.Structure such as lphm.LPHM(...), got 12")
     ):

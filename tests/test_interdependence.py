@@ -79,6 +79,10 @@ def test_repr() -> None:
     )
 
 
+def test_partial_is_said_in_the_repr() -> None:
+    assert repr(BilinearInterdependence(Full(n=4), partial=True)).endswith("normalize=None, partial=True)")
+
+
 def test_it_learns_the_structure_that_made_the_data() -> None:
     structure = LPHM(n=12, p=2, q=3, r=2)
     truth = BilinearInterdependence(structure)

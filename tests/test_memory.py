@@ -90,6 +90,42 @@ def test_softmax_never_forms_xi(structure: Structure, batch: tuple[int, ...], ch
         interdependence_grouped(structure, w, x, None, "instance", "softmax").sum().backward()
 
 
+class NoCopy(TorchDispatchMode):
+    """Fails on any operator that makes a new tensor as large as ``x``."""
+
+    def __init__(self, x: torch.Tensor) -> None:
+        super().__init__()
+        self.numel, self.storage = x.numel(), x.untyped_storage().data_ptr()
+
+    def __torch_dispatch__(self, func: object, types: object, args: tuple = (), kwargs: dict | None = None):
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, torch.Tensor) and tensor.untyped_storage().data_ptr() != self.storage:
+                assert tensor.numel() < self.numel, f"{func} made {tuple(tensor.shape)}"
+        return out
+
+
+@pytest.mark.parametrize("structure", [s for s in THIN.values() if s.middle < s.n], ids=str)
+@pytest.mark.parametrize("rows", [500, 448, 512])
+@pytest.mark.parametrize("batch", [(), (2,)])
+@both_kinds
+def test_a_partial_x_is_neither_padded_nor_copied(
+    structure: Structure, kind: str, batch: tuple[int, ...], rows: int
+) -> None:
+    w, x, _ = draw(structure, kind, batch=batch, channels=2, k=64, dtype=torch.float32, rows=rows)
+    with NoCopy(x):
+        lphm.interdependence_matrix(structure, w, x, kind, partial=True)
+
+
+def test_no_copy_bites() -> None:
+    x = torch.randn(3, 4)
+    with NoCopy(x):
+        x[1:].mT.unflatten(1, (2, 1))
+    for copy in (lambda: torch.nn.functional.pad(x, (0, 0, 0, 1)), x.mT.contiguous, x.clone):
+        with pytest.raises(AssertionError, match="made"), NoCopy(x):
+            copy()
+
+
 @thin_structures
 def test_the_limit_bites(structure: Structure) -> None:
     w, _, _ = draw(structure, batch=(), channels=None, k=8, dtype=torch.float32)

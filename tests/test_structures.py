@@ -138,7 +138,8 @@ class TestLPHM(StructureSuite):
 
 
 def test_every_structure_has_a_row_and_a_dense_equal() -> None:
-    assert set(ROWS) == set(STRUCTURES)
-    assert set(reference.DENSE) == {cls.__name__ for cls in STRUCTURES.values()}
+    own = {name: cls for name, cls in STRUCTURES.items() if cls.__module__.startswith("lphm.")}
+    assert set(ROWS) == set(own)
+    assert set(reference.DENSE) >= {cls.__name__ for cls in own.values()}
     for name, row in ROWS.items():
         assert {type(case) for case in (*row.cases.values(), row.large)} == {STRUCTURES[name]}

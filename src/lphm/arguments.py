@@ -23,7 +23,13 @@ def check_choices(kind: str, normalize: object) -> None:
 
 
 def check_arguments(
-    structure: Structure, w: Tensor, x: Tensor, kind: str, normalize: object, data: Tensor | None = None
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    kind: str,
+    normalize: object,
+    data: Tensor | None = None,
+    partial: bool = False,
 ) -> None:
     """Everything that a caller can get wrong, said in the caller's words."""
     check_choices(kind, normalize)
@@ -35,18 +41,30 @@ def check_arguments(
         raise ValueError(f"w must be (l,) or (channels, l), got shape {tuple(w.shape)}; use torch.func.vmap")
     if x.dim() < 2:
         raise ValueError(f"x must be (*batch, b, m), got shape {tuple(x.shape)}")
-    mixed, own, what = (-1, -2, "rows") if kind == "attribute" else (-2, -1, "columns")
-    if x.shape[own] != structure.n:
-        raise ValueError(
-            f"x must have {structure.n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
-            f"build the structure with n={x.shape[own]}, or check which kind you want"
-        )
+    _check_size(structure.n, x, kind, partial)
     if data is None or data is x:
         return
+    mixed = -1 if kind == "attribute" else -2
     if data.dim() < 2 or data.shape[:-2] != x.shape[:-2] or data.shape[mixed] != x.shape[mixed]:
         must = ["b'", str(x.shape[-1])] if kind == "attribute" else [str(x.shape[-2]), "m'"]
         must = [*map(str, x.shape[:-2]), *must]
         raise ValueError(f"data must be ({', '.join(must)}) to match x, got shape {tuple(data.shape)}")
+
+
+def _check_size(n: int, x: Tensor, kind: str, partial: bool) -> None:
+    size, what = (x.shape[-2], "rows") if kind == "attribute" else (x.shape[-1], "columns")
+    if size > n:
+        raise ValueError(
+            f"x must have {n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
+            f"build the structure with n={size}, or check which kind you want"
+        )
+    if size < n and not partial:
+        raise ValueError(
+            f"x must have {n} {what}, got shape {tuple(x.shape)}; "
+            f"pass partial=True to treat the missing {what} as zeros"
+        )
+    if size == 0:
+        raise ValueError(f"x must have at least one of its {n} {what}, got shape {tuple(x.shape)}")
 
 
 def _check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:

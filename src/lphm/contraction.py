@@ -70,11 +70,11 @@ def _thin_pair(structure: Structure, w: Tensor, x: Tensor) -> tuple[Tensor, Tens
 
     ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small.
     """
-    (_, n, k), K, samples = x.shape, structure.middle, _samples(x)
+    n, k, K, samples, rows = structure.n, x.shape[2], structure.middle, _samples(x), x.shape[1]
     thin = samples * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
     dense = structure.dense_flops + samples * 2 * k * n * (n + k)
     if dense < thin and n <= max(k, TINY):
-        return dense_pair(structure.to_dense(w), x)
+        return dense_pair(structure.to_dense(w)[:, :rows, :rows], x)
     return structure._project(structure.unpack(w), x)
 
 
@@ -105,7 +105,7 @@ def _matrix(structure: Structure, w: Tensor, x: Tensor, normalize: Normalize) ->
 
 def _apply(structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: Normalize) -> Tensor:
     """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``."""
-    (N, _, k), d = x.shape, data.shape[-2]
+    (N, rows, k), d = x.shape, data.shape[-2]
     if normalize == "softmax" and k > d:
         return _attend(*_thin_pair(structure, w, x), data)
     if normalize not in (None, "scale"):
@@ -113,7 +113,7 @@ def _apply(structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: 
     scale = 1 / structure.n if normalize == "scale" else 1.0
     match choose_order(structure, _samples(x), k, d):
         case Order.DENSE:
-            W = (scale * structure.to_dense(w)).unsqueeze(0).expand(N, -1, -1, -1)  # (N, C, n, n)
+            W = (scale * structure.to_dense(w))[:, :rows, :rows].expand(N, -1, -1, -1)  # (N, C, rows, rows)
             return _product(_product(_product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1))
         case Order.FACTORED:
             left, right = structure._project(structure.unpack(w), x)
@@ -150,6 +150,8 @@ def interdependence_matrix(
     x: Tensor,
     kind: Kind = "attribute",
     normalize: Normalize = None,
+    *,
+    partial: bool = False,
 ) -> Tensor:
     r"""The interdependence matrix ``xi(X | w)``.
 
@@ -166,6 +168,8 @@ def interdependence_matrix(
         kind: ``"attribute"`` (columns influence columns) or ``"instance"`` (rows influence rows).
         normalize: ``None``; ``"scale"``, ``xi / n``; ``"softmax"`` over dim -2, the index that is
             summed when ``xi`` is applied; or a callable on ``xi``.
+        partial: let ``x`` have fewer than ``n`` rows (attribute) or columns (instance). The missing ones
+            at its end count as zeros, so ``xi`` uses the leading part of ``W``; nothing is padded.
 
     Raises:
         ValueError: a shape does not fit, or ``kind`` or ``normalize`` is unknown.
@@ -179,7 +183,7 @@ def interdependence_matrix(
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
-    check_arguments(structure, w, x, kind, normalize)
+    check_arguments(structure, w, x, kind, normalize, partial=partial)
     xi = _matrix(structure, *_flat(structure, w, x, kind), normalize)
     return xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
 
@@ -191,6 +195,8 @@ def interdependence_apply(
     data: Tensor | None = None,
     kind: Kind = "attribute",
     normalize: Normalize = None,
+    *,
+    partial: bool = False,
 ) -> Tensor:
     r"""``xi(X | w)`` applied to ``D``: ``D @ xi`` (attribute) or ``xiᵀ @ D`` (instance).
 
@@ -211,6 +217,7 @@ def interdependence_apply(
         kind: ``"attribute"`` or ``"instance"``.
         normalize: as for ``interdependence_matrix``. With ``"softmax"`` every output is a convex
             combination of columns (attribute) or rows (instance) of ``data``, computed as attention.
+        partial: as for ``interdependence_matrix``.
 
     Raises:
         ValueError: a shape does not fit, or ``kind`` or ``normalize`` is unknown.
@@ -225,7 +232,7 @@ def interdependence_apply(
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
     data = x if data is None else data
-    check_arguments(structure, w, x, kind, normalize, data)
+    check_arguments(structure, w, x, kind, normalize, data, partial)
     parameters, rows = _flat(structure, w, x, kind)
     target = flatten_batch(_orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
     out = _orient(_apply(structure, parameters, rows, target, normalize), kind)
@@ -239,6 +246,8 @@ def interdependence_grouped(
     data: Tensor | None = None,
     kind: Kind = "attribute",
     normalize: Normalize = None,
+    *,
+    partial: bool = False,
 ) -> Tensor:
     """Channels as attention heads: group ``c`` of ``data`` is mixed by ``xi_c``, and all are put together.
 
@@ -254,7 +263,7 @@ def interdependence_grouped(
         TypeError: as ``interdependence_apply``.
     """
     data = x if data is None else data
-    check_arguments(structure, w, x, kind, normalize, data)
+    check_arguments(structure, w, x, kind, normalize, data, partial)
     parameters, rows = _flat(structure, w, x, kind)
     target = flatten_batch(_orient(data, kind))  # (N, d, k)
     channels, d = parameters.shape[0], target.shape[1]

@@ -33,6 +33,8 @@ class BilinearInterdependence(nn.Module):
         gain: ``E‖W‖_F² = gain²`` at the start; 0 starts from ``xi = 0``.
         device: of the parameters.
         dtype: of the parameters.
+        partial: let ``x`` have fewer than ``n`` rows (attribute) or columns (instance); the missing ones
+            at its end count as zeros. Otherwise that is an error.
 
     Attributes:
         weight: the parameters, ``(channels, l)``, ``l = structure.num_parameters``.
@@ -59,6 +61,8 @@ class BilinearInterdependence(nn.Module):
         gain: float = 1.0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
+        *,
+        partial: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(structure, Structure):
@@ -70,6 +74,7 @@ class BilinearInterdependence(nn.Module):
         self.channels = channels
         self.normalize = normalize
         self.gain = gain
+        self.partial = partial
         self.weight = nn.Parameter(
             torch.empty(channels, structure.num_parameters, device=device, dtype=dtype)
         )
@@ -81,12 +86,18 @@ class BilinearInterdependence(nn.Module):
 
     def forward(self, x: Tensor, data: Tensor | None = None) -> Tensor:
         """``data`` (``x`` if not given) mixed by ``xi(x)``."""
-        return interdependence_grouped(self.structure, self.weight, x, data, self.kind, self.normalize)
+        return interdependence_grouped(
+            self.structure, self.weight, x, data, self.kind, self.normalize, partial=self.partial
+        )
 
     def matrix(self, x: Tensor) -> Tensor:
         """``xi(x)`` of every channel, ``(*batch, channels, k, k)``."""
-        return interdependence_matrix(self.structure, self.weight, x, self.kind, self.normalize)
+        return interdependence_matrix(
+            self.structure, self.weight, x, self.kind, self.normalize, partial=self.partial
+        )
 
     def extra_repr(self) -> str:
         """The arguments that differ from one layer to the next."""
-        return f"{self.structure}, kind={self.kind!r}, channels={self.channels}, normalize={self.normalize!r}"
+        partial = ", partial=True" if self.partial else ""
+        choices = f"kind={self.kind!r}, channels={self.channels}, normalize={self.normalize!r}"
+        return f"{self.structure}, {choices}{partial}"

@@ -25,7 +25,8 @@ class Structure(ABC):
     """The shape of an ``n x n`` matrix ``W`` that is made from a parameter vector ``w``.
 
     A new structure gives five things: ``factor_shapes``, ``terms``, ``middle``, ``_dense`` and
-    ``_project`` (with its cost, ``projection_flops``). Everything else follows from them.
+    ``_project`` (with its cost, ``projection_flops``). Everything else follows from them;
+    ``docs/structures.md`` works one out.
 
     Args:
         n: rows and columns of ``W``; the rows ``b`` of ``X`` for the attribute kind, its columns
@@ -47,8 +48,8 @@ class Structure(ABC):
 
     @property
     @abstractmethod
-    def terms(self) -> int:
-        """Number of products of factor entries that are summed in one entry of ``W``."""
+    def terms(self) -> float:
+        """Number of products of factor entries that are summed in one entry of ``W``, on average."""
 
     @property
     @abstractmethod
@@ -65,7 +66,10 @@ class Structure(ABC):
 
     @abstractmethod
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors ``(C, *shape)`` and ``x`` ``(N, n, k)`` to ``left, right`` ``(N, C or 1, K, k)``."""
+        """Factors ``(C, *shape)`` and ``x`` ``(N, rows, k)`` to ``left, right`` ``(N, C or 1, K, k)``.
+
+        ``rows`` is ``n``, or fewer for a partial ``x``: the rest counts as zeros, and ``K`` may be less.
+        """
 
     # What follows.
 
@@ -75,7 +79,7 @@ class Structure(ABC):
         return sum(math.prod(shape) for shape in self.factor_shapes.values())
 
     @property
-    def dense_flops(self) -> int:
+    def dense_flops(self) -> float:
         """Floating-point operations of ``to_dense``."""
         return 0 if self.num_parameters == self.n**2 else 2 * self.n**2 * self.terms
 

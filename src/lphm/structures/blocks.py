@@ -13,13 +13,32 @@ def project_blocks(S: Tensor, x: Tensor) -> Tensor:
     copy of ``x`` as soon as ``S`` requires a gradient. All channels go in one product.
     """
     (N, n, k), (C, s, r) = x.shape, S.shape
-    p = n // s
+    p, rest = divmod(n, s)
+    if rest:
+        return _project_broken(S, x, rest)
     flat = S.transpose(0, 1).reshape(s, C * r)  # (s, C r)
-    if x.stride(-2) == 1 and x.stride(-1) != 1:  # x is a transpose: keep to its own layout
+    if _is_transpose(x):  # keep to its own layout
         out = x.mT.reshape(N * k * p, s) @ flat  # (N k p, C r)
         return out.view(N, k, p, C, r).permute(0, 3, 2, 4, 1)
     out = flat.mT.expand(N * p, -1, -1).bmm(x.reshape(N * p, s, k))  # (N p, C r, k)
     return out.view(N, p, C, r, k).transpose(1, 2)
+
+
+def _project_broken(S: Tensor, x: Tensor, rest: int) -> Tensor:
+    """The same where the last block of ``x`` has only ``rest`` rows: it meets the first rows of ``S``.
+
+    Nothing of ``x`` is copied. The whole blocks of one sample are a view and go together; those of
+    several samples are not, and go one by one.
+    """
+    whole, broken = torch.split(x, [x.shape[1] - rest, rest], dim=1)
+    together = x.shape[0] == 1 and not _is_transpose(x)
+    parts = torch.split(whole, whole.shape[1] if together else S.shape[1], dim=1)
+    sides = [project_blocks(S, part) for part in parts] + [project_blocks(S[:, :rest], broken)]
+    return torch.cat(sides, dim=2)
+
+
+def _is_transpose(x: Tensor) -> bool:
+    return x.stride(-2) == 1 and x.stride(-1) != 1
 
 
 def project_pair(S: Tensor, T: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:

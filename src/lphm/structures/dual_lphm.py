@@ -73,5 +73,6 @@ class DualLPHM(Kronecker):
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
         P, Q, S, T = factors  # (C, p, r), (C, q, r), (C, n/p, r), (C, n/q, r)
         U, V = project_pair(S, T, x)  # (N, C, p, r, k), (N, C, q, r, k)
-        U, V = mix_blocks(P.mT, U), mix_blocks(Q.mT, V)  # (N, C, r, r, k) each
+        U = mix_blocks(P[:, : U.shape[2]].mT, U)  # (N, C, r, r, k); a partial x has fewer blocks
+        V = mix_blocks(Q[:, : V.shape[2]].mT, V)  # (N, C, r, r, k)
         return U.flatten(2, 3), V.flatten(2, 3)  # (N, C, r², k) each

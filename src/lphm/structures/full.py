@@ -54,4 +54,5 @@ class Full(Structure):
 
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
         (W,) = factors  # (C, n, n)
-        return dense_pair(W, x)  # (N, 1, n, k), (N, C, n, k)
+        rows = x.shape[1]
+        return dense_pair(W[:, :rows, :rows], x)  # (N, 1, rows, k), (N, C, rows, k)

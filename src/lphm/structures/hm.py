@@ -69,8 +69,12 @@ class HM(Kronecker):
 
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
         A, B = factors  # (C, p, q), (C, n/p, n/q)
-        if self.p >= self.q:
-            right = mix_blocks(A, project_blocks(B.mT, x))  # (N, C, q, n/p, k) to (N, C, p, n/p, k)
-            return x.unsqueeze(1), right.flatten(2, 3)
-        left = mix_blocks(A.mT, project_blocks(B, x))  # (N, C, p, n/q, k) to (N, C, q, n/q, k)
-        return left.flatten(2, 3), x.unsqueeze(1)
+        if self.p < self.q:
+            return self._mapped(A.mT, B.mT, x), x.unsqueeze(1)
+        return x.unsqueeze(1), self._mapped(A, B, x)
+
+    @staticmethod
+    def _mapped(A: Tensor, B: Tensor, x: Tensor) -> Tensor:
+        """``(A ⊗ B) x``, ``(N, C, rows, k)``; a partial ``x`` has fewer blocks."""
+        V = project_blocks(B.mT, x)  # (N, C, q, n/p, k)
+        return mix_blocks(A[:, :, : V.shape[2]], V).flatten(2, 3)[:, :, : x.shape[1]]

@@ -63,5 +63,6 @@ class LowRank(Structure):
 
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
         P, Q = factors  # (C, n, r) each
-        U, V = project_pair(P, Q, x)  # (N, C, 1, r, k) each: all of x is one block
+        rows = x.shape[1]
+        U, V = project_pair(P[:, :rows], Q[:, :rows], x)  # (N, C, 1, r, k) each: all of x is one block
         return U.squeeze(2), V.squeeze(2)

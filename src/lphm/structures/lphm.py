@@ -75,6 +75,7 @@ class LPHM(Kronecker):
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
         A, S, T = factors  # (C, p, q), (C, n/p, r), (C, n/q, r)
         U, V = project_pair(S, T, x)  # (N, C, p, r, k), (N, C, q, r, k)
+        A = A[:, : U.shape[2], : V.shape[2]]  # a partial x has fewer blocks
         if self.p <= self.q:
             V = mix_blocks(A, V)  # (N, C, p, r, k)
         else:

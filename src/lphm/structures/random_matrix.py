@@ -83,7 +83,8 @@ class RandomMatrixAdaptation(Structure):
 
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
         P, B = self._adapted(*factors)
-        left, right = project_blocks(P, x), project_blocks(B.unsqueeze(0), x)
+        rows = x.shape[1]
+        left, right = project_blocks(P[:, :rows], x), project_blocks(B[None, :rows], x)
         return left.squeeze(2), right.squeeze(2)  # (N, C, r, k), (N, 1, r, k)
 
 

@@ -1,0 +1,54 @@
+"""The code in the documentation runs, and the structure that it adds passes the suite of the others."""
+
+import re
+import sys
+import types
+from pathlib import Path
+
+import lphm
+from lphm import Structure
+from lphm.structures import STRUCTURES
+from registry import TYPICAL
+from test_initialization import test_norm_of_w_is_gain as norm_of_w_is_gain
+from test_structures import StructureSuite
+
+PAGE = (Path(__file__).parents[1] / "docs" / "structures.md").read_text()
+
+
+def run(page: str, name: str) -> types.ModuleType:
+    """The python blocks of a page, one after another, as a module that can be pickled from."""
+    module = types.ModuleType(name)
+    sys.modules[name] = module
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        exec(compile(block, name, "exec"), vars(module))
+    return module
+
+
+worked = run(PAGE, "docs_structures")
+
+
+class TestWorkedExample(StructureSuite):
+    row = worked.row
+
+    def test_its_initialization(self) -> None:
+        norm_of_w_is_gain(self.row.typical, 0.5)
+
+
+def test_the_table_names_every_structure_and_its_counts() -> None:
+    table = dict(re.findall(r"^\| `(\w+)\(.*?\)` \|.*?\| (.*?) \|", PAGE, re.MULTILINE))
+    own = {name: cls for name, cls in STRUCTURES.items() if cls.__module__.startswith("lphm.")}
+    assert set(table) == {cls.__name__ for cls in own.values()}
+    for name in own:
+        structure = TYPICAL[name]
+        assert evaluated(table[type(structure).__name__], structure) == structure.num_parameters
+
+
+def evaluated(formula: str, structure: Structure) -> float:
+    """A formula of the table, with implied products written out."""
+    formula = formula.replace("²", "**2").replace("pq", "(p*q)")
+    formula = re.sub(r"(?<=[\w)]) (?=[\w(])", " * ", formula)
+    return eval(formula, {}, vars(structure))
+
+
+def test_the_package_says_where_to_read() -> None:
+    assert "docs/structures.md" in lphm.Structure.__doc__
