@@ -147,18 +147,20 @@ class parameterized_bilinear_interdependence(interdependence):
         """
         data = check_matrix("x", x) if kappa_x is None else check_matrix("kappa_x", kappa_x)
         turn = self.kind == "instance"
-        rows = None  # (n, k)
-        if not self._has_constant_A:
-            x = check_data(x, self.structure.n, self.kind, turned=False)
-            rows = x.mT if turn else x
-        if rows is None or self._is_constant or as_callables(self.postprocess_functions):
-            A = self.calculate_A(rows, w)
+        if self._is_constant or as_callables(self.postprocess_functions):
+            A = self.calculate_A(None if self._has_constant_A else self._rows(x, self.structure), w)
             check_target(data, A.shape[0], self.kind)
             return A.mT @ data if turn else data @ A
-        rows, structure = self.pre_process(rows), self.structure
+        structure = self.structure
+        rows = self.pre_process(self._rows(x, structure))
         check_target(data, rows.shape[-1], self.kind)
         seen = rows.mT if turn else rows  # (b, m)
         return interdependence_apply(structure, check_row(w, structure), seen, data, self.kind)
+
+    def _rows(self, x: Tensor | None, structure: Structure) -> Tensor:
+        """``x`` ``(b, m)`` as ``calculate_A`` takes it, ``(n, k)``."""
+        x = check_data(x, structure.n, self.kind, turned=False)
+        return x.mT if self.kind == "instance" else x
 
     @property
     def _is_constant(self) -> bool:
