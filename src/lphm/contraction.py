@@ -49,20 +49,18 @@ def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
     """
     n, K = structure.n, structure.middle
     project = THIN_FLOP * samples * structure.projection_flops(k)
-    flops = {
-        Order.MATRIX: project + samples * 2 * k * k * (K + d),
-        Order.FACTORED: project + samples * 4 * d * k * K,
-        Order.DENSE: structure.dense_flops + samples * 2 * d * n * (2 * k + n),
-    }
-    if n > max(k, TINY):
-        del flops[Order.DENSE]
-    return min(flops, key=lambda order: flops[order])
+    matrix = project + samples * 2 * k * k * (K + d)
+    factored = project + samples * 4 * d * k * K
+    dense = structure.dense_flops + samples * 2 * d * n * (2 * k + n)
+    # Plain comparisons: where a size is a symbol, torch.compile turns each into a guard.
+    if n <= max(k, TINY) and dense <= matrix and dense <= factored:
+        return Order.DENSE
+    return Order.MATRIX if matrix <= factored else Order.FACTORED
 
 
 def _samples(x: Tensor) -> int:
-    """``N`` of ``x`` ``(N, n, k)``; 1 where it is a symbol, for an exported graph has to serve any ``N``."""
-    samples: int | torch.SymInt = x.shape[0]
-    return samples if isinstance(samples, int) else 1
+    """``N`` of ``x`` ``(N, n, k)``; 1 in a graph that is being traced, for it has to serve any ``N``."""
+    return 1 if torch.compiler.is_compiling() else x.shape[0]
 
 
 def _thin_pair(structure: Structure, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
