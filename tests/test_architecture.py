@@ -17,6 +17,7 @@ LAYERS = [
     ["lphm.structures.*"],
     ["lphm.structures"],
     ["lphm.arguments"],
+    ["lphm.fused"],
     ["lphm.contraction", "lphm.initialization"],
     ["lphm.rpn.checks", "lphm.rpn.functions"],
     ["lphm.rpn.base", "lphm.rpn.migration"],

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lphm.structures.base import Structure
 
-__all__ = ["Kind", "Normalize", "check_arguments", "check_choices"]
+__all__ = ["Kind", "Normalize", "autocasts", "check_arguments", "check_choices"]
 
 Kind = Literal["attribute", "instance"]
 Normalize = Literal["scale", "softmax"] | Callable[[Tensor], Tensor] | None
@@ -72,13 +72,13 @@ def _check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
         raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use torch.as_tensor")
     if not tensor.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {tensor.dtype}; use {name}.to(torch.float32)")
-    if tensor.device != w.device or (tensor.dtype != w.dtype and not _autocasts(w.device.type)):
+    if tensor.device != w.device or (tensor.dtype != w.dtype and not autocasts(w.device.type)):
         raise TypeError(
             f"{name} must have the type and device of w, got {tensor.dtype} on {tensor.device} "
             f"and {w.dtype} on {w.device}; use {name}.to(w)"
         )
 
 
-def _autocasts(device_type: str) -> bool:
+def autocasts(device_type: str) -> bool:
     """Whether mixed types are torch's to resolve; the meta device, for one, has no autocast to ask about."""
     return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)

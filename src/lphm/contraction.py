@@ -5,13 +5,12 @@ The core knows one orientation. ``x`` is ``(N, n, k)`` and ``xi = xᵀ W x`` is 
 with ``Xᵀ``: ``xiᵀ D = (Dᵀ xi)ᵀ``. The functions at the end of the file turn one into the other.
 """
 
-from enum import Enum
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from lphm.arguments import Kind, Normalize, check_arguments
+from lphm.fused import Order, apply_to_itself, can_apply_to_itself, compose, product
 from lphm.structures.base import Structure, dense_pair, flatten_batch
 
 __all__ = [
@@ -28,14 +27,6 @@ __all__ = [
 TINY = 64
 #: What a flop of a projection through thin blocks costs, in flops of a wide product.
 THIN_FLOP = 4
-
-
-class Order(Enum):
-    """The three ways to contract ``data · xᵀ · W · x``."""
-
-    MATRIX = "xi = leftᵀ right, then data xi"
-    FACTORED = "(data leftᵀ) right"
-    DENSE = "((data xᵀ) W) x"
 
 
 def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
@@ -76,24 +67,10 @@ def _thin_pair(structure: Structure, w: Tensor, x: Tensor) -> tuple[Tensor, Tens
     return structure._project(structure.unpack(w), x)
 
 
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """``(N, C or 1, i, j) @ (N, C or 1, j, l)`` to ``(N, C, i, l)``, by one ``bmm`` without copies.
-
-    A factor that all channels share is multiplied once, with the other channels' side by side.
-    """
-    (N, C, i, _), l = a.shape, b.shape[-1]
-    if C == 1 and b.shape[1] > 1:
-        wide = b.transpose(1, 2).flatten(2)  # (N, j, C l)
-        return a.squeeze(1).bmm(wide).view(N, i, b.shape[1], l).transpose(1, 2)
-    if b.shape[1] == 1 and C > 1:
-        return a.flatten(1, 2).bmm(b.squeeze(1)).view(N, C, i, l)
-    return a.flatten(0, 1).bmm(b.flatten(0, 1)).view(N, C, i, l)
-
-
 def _matrix(structure: Structure, w: Tensor, x: Tensor, normalize: Normalize) -> Tensor:
     """``xi`` ``(N, C, k, k)`` from ``w`` ``(C, l)`` and ``x`` ``(N, n, k)``."""
     left, right = _thin_pair(structure, w, x)
-    xi = _product(left.mT, right)
+    xi = product(left.mT, right)
     if normalize == "scale":
         return xi / structure.n
     if normalize == "softmax":
@@ -101,23 +78,30 @@ def _matrix(structure: Structure, w: Tensor, x: Tensor, normalize: Normalize) ->
     return normalize(xi) if callable(normalize) else xi
 
 
-def _apply(structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: Normalize) -> Tensor:
-    """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``."""
-    (N, rows, k), d = x.shape, data.shape[-2]
+def _apply(
+    structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: Normalize, itself: bool
+) -> Tensor:
+    """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``.
+
+    ``itself``: ``data`` is ``x``, in one group or in as many as there are channels.
+    """
+    k, d = x.shape[-1], data.shape[-2]
     if normalize == "softmax" and k > d:
         return _attend(*_thin_pair(structure, w, x), data)
     if normalize not in (None, "scale"):
-        return _product(data, _matrix(structure, w, x, normalize))
-    scale = 1 / structure.n if normalize == "scale" else 1.0
-    match choose_order(structure, _samples(x), k, d):
-        case Order.DENSE:
-            W = (scale * structure.to_dense(w))[:, :rows, :rows].expand(N, -1, -1, -1)  # (N, C, rows, rows)
-            return _product(_product(_product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1))
-        case Order.FACTORED:
-            left, right = structure._project(structure.unpack(w), x)
-            return _product(scale * _product(data, left.mT), right)
-        case Order.MATRIX:
-            return _product(data, _matrix(structure, w, x, normalize))
+        return product(data, _matrix(structure, w, x, normalize))
+    if normalize == "scale":
+        w = _scaled(structure, w, 1 / structure.n)
+    order = choose_order(structure, _samples(x), k, d)
+    if itself and can_apply_to_itself(structure, order, x):
+        return apply_to_itself(structure, order, data.shape[1], w, x)
+    return compose(structure, order, w, x, data)
+
+
+def _scaled(structure: Structure, w: Tensor, factor: float) -> Tensor:
+    """``w`` of ``factor · W``: every structure is linear in each of its factors, so one is scaled."""
+    first, *others = structure.unpack(w)
+    return structure.pack(first * factor, *others)
 
 
 def _attend(left: Tensor, right: Tensor, data: Tensor) -> Tensor:
@@ -233,7 +217,7 @@ def interdependence_apply(
     check_arguments(structure, w, x, kind, normalize, data, partial)
     parameters, rows = _flat(structure, w, x, kind)
     target = flatten_batch(_orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
-    out = _orient(_apply(structure, parameters, rows, target, normalize), kind)
+    out = _orient(_apply(structure, parameters, rows, target, normalize, data is x), kind)
     return out.reshape(*x.shape[:-2], *w.shape[:-1], *data.shape[-2:])
 
 
@@ -269,7 +253,7 @@ def interdependence_grouped(
         what = "rows" if kind == "attribute" else "columns"
         raise ValueError(f"channels must divide the {what} of data, got channels={channels}, {what}={d}")
     groups = torch.unflatten(target, 1, (channels, d // channels))  # (N, C, d / C, k)
-    out = _apply(structure, parameters, rows, groups, normalize).flatten(1, 2)  # (N, d, k)
+    out = _apply(structure, parameters, rows, groups, normalize, data is x).flatten(1, 2)  # (N, d, k)
     return _orient(out, kind).reshape(data.shape)
 
 

@@ -7,6 +7,7 @@ one after another in the parameter vector ``w``, and two maps from factors to te
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -70,6 +71,15 @@ class Structure(ABC):
 
         ``rows`` is ``n``, or fewer for a partial ``x``: the rest counts as zeros, and ``K`` may be less.
         """
+
+    # What a structure may state as well, to be differentiated by hand where it is applied to its own data.
+
+    def _project_keeping(self, factors: Factors, x: Tensor) -> tuple[Tensor, ...]:
+        """``_project``, and after it whatever ``_project_backward`` wants to have kept."""
+        return self._project(factors, x)
+
+    _project_backward: ClassVar[Callable[..., Factors] | None] = None
+    """``(factors, x, dleft, dright, dx, *kept)`` to the factors' gradients; adds to ``dx`` in place."""
 
     # What follows.
 

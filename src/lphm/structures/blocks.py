@@ -3,7 +3,14 @@
 import torch
 from torch import Tensor
 
-__all__ = ["mix_blocks", "project_blocks", "project_pair"]
+__all__ = [
+    "is_transpose",
+    "mix_blocks",
+    "project_blocks",
+    "project_blocks_backward",
+    "project_pair",
+    "project_pair_backward",
+]
 
 
 def project_blocks(S: Tensor, x: Tensor) -> Tensor:
@@ -17,7 +24,7 @@ def project_blocks(S: Tensor, x: Tensor) -> Tensor:
     if rest:
         return _project_broken(S, x, rest)
     flat = S.transpose(0, 1).reshape(s, C * r)  # (s, C r)
-    if _is_transpose(x):  # keep to its own layout
+    if is_transpose(x):  # keep to its own layout
         out = x.mT.reshape(N * k * p, s) @ flat  # (N k p, C r)
         return out.view(N, k, p, C, r).permute(0, 3, 2, 4, 1)
     out = flat.mT.expand(N * p, -1, -1).bmm(x.reshape(N * p, s, k))  # (N p, C r, k)
@@ -31,14 +38,42 @@ def _project_broken(S: Tensor, x: Tensor, rest: int) -> Tensor:
     several samples are not, and go one by one.
     """
     whole, broken = torch.split(x, [x.shape[1] - rest, rest], dim=1)
-    together = x.shape[0] == 1 and not _is_transpose(x)
+    together = x.shape[0] == 1 and not is_transpose(x)
     parts = torch.split(whole, whole.shape[1] if together else S.shape[1], dim=1)
     sides = [project_blocks(S, part) for part in parts] + [project_blocks(S[:, :rest], broken)]
     return torch.cat(sides, dim=2)
 
 
-def _is_transpose(x: Tensor) -> bool:
+def is_transpose(x: Tensor) -> bool:
+    """Whether the columns of ``x`` are contiguous and its rows are not."""
     return x.stride(-2) == 1 and x.stride(-1) != 1
+
+
+def project_blocks_backward(S: Tensor, x: Tensor, dU: Tensor, dx: Tensor) -> Tensor:
+    """``dS = Σ_p X_p dU_pᵀ`` returned, ``dX_p += S dU_p`` in place: the gradient of ``project_blocks``.
+
+    Shape:
+        ``S`` and ``dS`` ``(C, s, r)``; ``x`` and ``dx`` ``(N, p s, k)``; ``dU`` ``(N, C, p, r, k)``.
+    """
+    (N, n, k), (C, s, r) = x.shape, S.shape
+    p = n // s
+    flat = S.transpose(0, 1).reshape(s, C * r)  # (s, C r)
+
+    def wide() -> Tensor:
+        return dU.permute(0, 4, 2, 1, 3).reshape(N * k * p, C * r)
+
+    def tall() -> Tensor:
+        return dU.transpose(1, 2).reshape(N * p, C * r, k)
+
+    if is_transpose(x):
+        dS = x.mT.reshape(N * k * p, s).mT @ wide()  # (s, C r)
+    else:
+        dS = x.reshape(N * p, s, k).bmm(tall().mT).sum(0)  # (s, C r)
+    if is_transpose(dx):
+        dx.mT.view(N * k * p, s).addmm_(wide(), flat.mT)
+    else:
+        dx.view(N * p, s, k).baddbmm_(flat.expand(N * p, -1, -1), tall())
+    return dS.view(s, C, r).transpose(0, 1)
 
 
 def project_pair(S: Tensor, T: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,6 +82,16 @@ def project_pair(S: Tensor, T: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         return project_blocks(S, x), project_blocks(T, x)
     U, V = project_blocks(torch.cat([S, T]), x).chunk(2, dim=1)
     return U, V
+
+
+def project_pair_backward(
+    S: Tensor, T: Tensor, x: Tensor, dU: Tensor, dV: Tensor, dx: Tensor
+) -> tuple[Tensor, Tensor]:
+    """``dS, dT`` returned, ``dx`` added to in place: the gradient of ``project_pair``."""
+    if S.shape != T.shape:
+        return project_blocks_backward(S, x, dU, dx), project_blocks_backward(T, x, dV, dx)
+    dS, dT = project_blocks_backward(torch.cat([S, T]), x, torch.cat([dU, dV], dim=1), dx).chunk(2)
+    return dS, dT
 
 
 def mix_blocks(A: Tensor, V: Tensor) -> Tensor:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import mix_blocks, project_pair
+from lphm.structures.blocks import mix_blocks, project_pair, project_pair_backward
 from lphm.structures.kronecker import Kronecker
 
 __all__ = ["LPHM"]
@@ -73,11 +74,28 @@ class LPHM(Kronecker):
         return A, S @ T.mT  # (C, p, q), (C, n/p, n/q)
 
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+        left, right, _ = self._project_keeping(factors, x)
+        return left, right
+
+    def _project_keeping(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         A, S, T = factors  # (C, p, q), (C, n/p, r), (C, n/q, r)
         U, V = project_pair(S, T, x)  # (N, C, p, r, k), (N, C, q, r, k)
         A = A[:, : U.shape[2], : V.shape[2]]  # a partial x has fewer blocks
         if self.p <= self.q:
-            V = mix_blocks(A, V)  # (N, C, p, r, k)
-        else:
-            U = mix_blocks(A.mT, U)  # (N, C, q, r, k)
-        return U.flatten(2, 3), V.flatten(2, 3)  # (N, C, K, k) each
+            return U.flatten(2, 3), mix_blocks(A, V).flatten(2, 3), V  # (N, C, p r, k) twice
+        return mix_blocks(A.mT, U).flatten(2, 3), V.flatten(2, 3), U  # (N, C, q r, k) twice
+
+    def _project_backward(
+        self, factors: Factors, x: Tensor, dleft: Tensor, dright: Tensor, dx: Tensor, *kept: Tensor
+    ) -> Factors:
+        (A, S, T), (mixed,) = factors, kept
+        dleft, dright = (
+            torch.unflatten(side, 2, (-1, self.r)) for side in (dleft, dright)
+        )  # (N, C, ., r, k)
+        if self.p <= self.q:  # left, right = U, A V
+            dA = torch.einsum("ncprk,ncqrk->cpq", dright, mixed)
+            dU, dV = dleft, mix_blocks(A.mT, dright)
+        else:  # left, right = Aᵀ U, V
+            dA = torch.einsum("ncprk,ncqrk->cpq", mixed, dleft)
+            dU, dV = mix_blocks(A, dleft), dright
+        return dA, *project_pair_backward(S, T, x, dU, dV, dx)
