@@ -58,15 +58,26 @@ def apply_to_itself(structure: Structure, order: Order, groups: int, w: Tensor, 
     Shape:
         ``w`` ``(C, l)``; ``x`` ``(N, n, k)``; the result ``(N, C, n / groups, k)``.
     """
-    out: Tensor = _ApplyToItself.apply(structure, order, groups, w, x)[0]  # type: ignore[no-untyped-call]
+    out: Tensor = _ApplyToItself.apply(structure, order, groups, w, x)  # type: ignore[no-untyped-call]
     return out
 
 
 def can_apply_to_itself(structure: Structure, order: Order, x: Tensor) -> bool:
-    """Whether the gradient by hand is there: all rows present, one type, no compiler that makes its own."""
+    """Whether the gradient by hand applies: known, all rows there, and nobody else at work on the operators.
+
+    Compilers, autocast, ``torch.func`` and forward-mode derivatives see the plain composition.
+    """
     known = order is Order.DENSE or structure._project_backward is not None
-    plain = torch.compiler.is_compiling() or autocasts(x.device.type)
-    return known and x.shape[1] == structure.n and not plain
+    return known and x.shape[1] == structure.n and not _transformed(x.device.type)
+
+
+def _transformed(device_type: str) -> bool:
+    return (
+        torch.compiler.is_compiling()
+        or autocasts(device_type)
+        or torch._C._are_functorch_transforms_active()  # what autograd.Function.apply itself asks
+        or torch.autograd.forward_ad._current_level >= 0
+    )
 
 
 def compose(structure: Structure, order: Order, w: Tensor, x: Tensor, data: Tensor) -> Tensor:
@@ -92,44 +103,32 @@ def _grouped(x: Tensor, groups: int) -> Tensor:
 
 
 class _ApplyToItself(torch.autograd.Function):
-    generate_vmap_rule = True
-
     @staticmethod
-    def forward(structure: Structure, order: Order, groups: int, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, structure: Structure, order: Order, groups: int, w: Tensor, x: Tensor) -> Tensor:
+        ctx.structure, ctx.order, ctx.groups = structure, order, groups
         data = _grouped(x, groups)  # (N, groups, d, k)
         if order is Order.DENSE:
             W = structure.to_dense(w).expand(len(x), -1, -1, -1)  # (N, C, n, n)
             Z = product(data, x.mT.unsqueeze(1))  # (N, groups, d, n)
             Q = product(Z, W)  # (N, C, d, n)
-            return product(Q, x.unsqueeze(1), x), W, Z, Q
+            ctx.save_for_backward(w, x, W, Z, Q)
+            return product(Q, x.unsqueeze(1), x)
         left, right, *kept = structure._project_keeping(structure.unpack(w), x)  # (N, C, K, k)
-        if order is Order.FACTORED:
-            middle = product(data, left.mT)  # (N, C, d, K)
-            return product(middle, right, x), middle, left, right, *kept
-        middle = product(left.mT, right)  # (N, C, k, k)
-        return product(data, middle, x), middle, left, right, *kept
+        factored = order is Order.FACTORED
+        middle = product(data, left.mT) if factored else product(left.mT, right)  # (N, C, d, K) or (.., k, k)
+        ctx.save_for_backward(w, x, middle, left, right, *kept)
+        return product(middle, right, x) if factored else product(data, middle, x)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        structure, order, groups, w, x = inputs
-        ctx.structure, ctx.order, ctx.groups = structure, order, groups
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.set_materialize_grads(False)
-        ctx.save_for_backward(w, x, *output[1:])
-
-    @staticmethod
-    def backward(ctx: Any, G: Tensor | None, *_: None) -> tuple[Tensor | None, ...]:
-        w, x, *saved = ctx.saved_tensors
-        if G is None:
-            return None, None, None, None, None
+    def backward(ctx: Any, G: Tensor) -> tuple[Tensor | None, ...]:
+        structure, order, groups, (w, x, *saved) = ctx.structure, ctx.order, ctx.groups, ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted: differentiate the plain composition
-
-            def plain(w: Tensor, x: Tensor) -> Tensor:
-                return compose(ctx.structure, ctx.order, w, x, _grouped(x, ctx.groups))
-
-            return None, None, None, *torch.func.vjp(plain, w, x)[1](G)
-        backward = _backward_dense if ctx.order is Order.DENSE else _backward_thin
-        return None, None, None, *backward(ctx.structure, ctx.order, ctx.groups, w, x, G, *saved)
+            out = compose(structure, order, w, x, _grouped(x, groups))
+            wanted = [t for t in (w, x) if t.requires_grad]
+            found = iter(torch.autograd.grad(out, wanted, G, create_graph=True))
+            return None, None, None, *(next(found) if t.requires_grad else None for t in (w, x))
+        backward = _backward_dense if order is Order.DENSE else _backward_thin
+        return None, None, None, *backward(structure, order, groups, w, x, G, *saved)
 
 
 def _backward_thin(
