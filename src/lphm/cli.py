@@ -59,7 +59,9 @@ def train_command(
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of split, weights and order.")] = 0,
     structure: Annotated[StructureName, typer.Option(help="Structure of W.")] = StructureName.lphm,
     rank: Annotated[int, typer.Option(min=1, help="r of LPHM.")] = NetworkOptions.rank,
-    width: Annotated[int, typer.Option(min=1, help="Columns inside the network.")] = NetworkOptions.width,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Columns inside the network; chosen from the rows.")
+    ] = None,
     blocks: Annotated[int, typer.Option(min=1, help="Blocks of the network.")] = NetworkOptions.blocks,
     channels: Annotated[
         int, typer.Option(min=1, help="Interdependences side by side.")
