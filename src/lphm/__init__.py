@@ -7,6 +7,7 @@ from lphm.contraction import interdependence_apply, interdependence_matrix
 from lphm.errors import DivisibilityError, InputError
 from lphm.initialization import initialize_
 from lphm.interdependence import BilinearInterdependence
+from lphm.nearest import nearest
 from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
 
 __version__ = "0.1.0"
@@ -25,4 +26,5 @@ __all__ = [
     "initialize_",
     "interdependence_apply",
     "interdependence_matrix",
+    "nearest",
 ]
