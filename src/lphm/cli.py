@@ -66,7 +66,7 @@ def train_command(
     channels: Annotated[
         int, typer.Option(min=1, help="Interdependences side by side.")
     ] = NetworkOptions.channels,
-    dropout: Annotated[float, typer.Option(min=0.0, max=0.99)] = NetworkOptions.dropout,
+    dropout: Annotated[float | None, typer.Option(min=0.0, max=0.99, help="Chosen from the rows.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most; chosen from the rows.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Chosen from the rows.")] = None,
     learning_rate: Annotated[float, typer.Option(min=1e-12)] = TrainingOptions.learning_rate,

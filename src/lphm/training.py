@@ -25,18 +25,20 @@ __all__ = ["NetworkOptions", "Outcome", "TrainingOptions", "train"]
 #: Length of a training where the number of epochs is not given: as many steps as there are rows, but within
 #: these bounds, and no fewer than 20 epochs. A small table is learned by heart if it is given longer.
 FEWEST_STEPS, MOST_STEPS, FEWEST_EPOCHS = 500, 1500, 20
+#: Fewer training rows than this are learned by heart by a wide network with little dropout.
+SMALL = 1000
 
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """What a user may choose about the network; None leaves the width to the number of rows."""
+    """What a user may choose about the network; None leaves a size to the number of rows."""
 
     structure: Literal["lphm", "full", "none"] = "lphm"
     rank: int = 2
     width: int | None = None
     blocks: int = 2
     channels: int = 4
-    dropout: float = 0.4
+    dropout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,9 @@ def _configure(
 ) -> RunConfig:
     """Fit the schemas on the training part and settle every size that was left open."""
     schema: InputSchema = fit_grid(part.features, *table.grid) if table.grid else fit_features(part.features)
-    width = network.width or (64 if len(part.target) >= 1000 else 32)
+    small = len(part.target) < SMALL
+    width = network.width or (32 if small else 64)
+    dropout = network.dropout if network.dropout is not None else (0.4 if small else 0.25)
     with torch.device("meta"):
         rows = build_embedding(schema, width).rows
     batch_size = training.batch_size or min(256, max(16, 2 ** round(math.log2(len(part.target) / 20))))
@@ -141,7 +145,7 @@ def _configure(
             width=width,
             blocks=network.blocks,
             channels=network.channels,
-            dropout=network.dropout,
+            dropout=dropout,
             attribute=structure(rows),
             instance=structure(width),
         ),
