@@ -102,6 +102,12 @@ def test_the_table_catches_what_it_should() -> None:
         level("lphm.utils")
 
 
+def test_import_gives_the_adapters_too() -> None:
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import lphm; print(lphm.rpn.__name__)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "lphm.rpn"
+
+
 def test_import_brings_torch_and_nothing_else() -> None:
     code = (
         "import sys, torch; before = set(sys.modules); import lphm; "

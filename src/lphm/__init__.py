@@ -3,6 +3,7 @@
 ``import lphm`` needs torch and imports nothing heavier.
 """
 
+from lphm import rpn
 from lphm.contraction import interdependence_apply, interdependence_matrix
 from lphm.errors import DivisibilityError, InputError
 from lphm.initialization import initialize_
@@ -27,4 +28,5 @@ __all__ = [
     "interdependence_apply",
     "interdependence_matrix",
     "nearest",
+    "rpn",
 ]
