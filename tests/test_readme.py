@@ -32,7 +32,7 @@ def test_python_blocks_print_what_stands_below_them() -> None:
 
 def test_make_knows_the_two_commands() -> None:
     assert {"make train", "make test"} <= set(COMMANDS)
-    for target, does in (("train", "lphm train"), ("test", "pytest -n")):
+    for target, does in (("train", "lphm train"), ("test", "-W error -m pytest -n")):
         plan = subprocess.run(
             ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True
         )
