@@ -12,7 +12,7 @@ train: $(VENV)/.train
 	$(BIN)/lphm train $(ARGS)
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -W error -m pytest -n $(WORKERS) $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -34,11 +34,12 @@ def main() -> None:
     )
     parser.add_argument("sets", nargs="+", choices=["digits", *LOADERS])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--structures", nargs="+", default=["lphm", "full", "none"])
     arguments = parser.parse_args()
     print("| set | structure | interdependence parameters | mean | by seed | seconds a training |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name in arguments.sets:
-        for structure in ("lphm", "full", "none"):
+        for structure in arguments.structures:
             runs = [
                 train(table(name), NetworkOptions(structure), TrainingOptions(seed=seed))
                 for seed in arguments.seeds

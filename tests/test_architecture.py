@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1] / "src"
 LAYERS = [
     ["lphm.errors"],
     ["lphm.structures.base", "lphm.structures.blocks"],
+    ["lphm.structures.sized"],
     ["lphm.structures.kronecker"],
     ["lphm.structures.*"],
     ["lphm.structures"],
@@ -100,6 +101,12 @@ def test_the_table_catches_what_it_should() -> None:
     assert level("lphm.structures.toeplitz") == level("lphm.structures.full")
     with pytest.raises(AssertionError, match="has no place"):
         level("lphm.utils")
+
+
+def test_import_gives_the_adapters_too() -> None:
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import lphm; print(lphm.rpn.__name__)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "lphm.rpn"
 
 
 def test_import_brings_torch_and_nothing_else() -> None:

@@ -122,7 +122,7 @@ def test_task_and_structure_can_be_chosen(tmp_path: Path) -> None:
     assert "test R²" in table
     assert table["interdependence parameters"] == "0"
     table = summary(lphm("train", *common, "--structure", "full", "--blocks", 1, cwd=tmp_path))
-    assert table["interdependence parameters"] == f"{4 * (16**2 + 64**2):,}"
+    assert table["interdependence parameters"] == f"{4 * (16**2 + 32**2):,}"
     assert load_run(tmp_path / "runs" / "wine-2").config.network.blocks == 1
 
 

@@ -1,9 +1,12 @@
 """The code in the documentation runs, and the structure that it adds passes the suite of the others."""
 
+import doctest
 import re
 import sys
 import types
 from pathlib import Path
+
+import pytest
 
 import lphm
 from lphm import Structure
@@ -12,19 +15,48 @@ from registry import TYPICAL
 from test_initialization import test_norm_of_w_is_gain as norm_of_w_is_gain
 from test_structures import StructureSuite
 
-PAGE = (Path(__file__).parents[1] / "docs" / "structures.md").read_text()
+PAGES = {path.name: path.read_text() for path in (Path(__file__).parents[1] / "docs").glob("*.md")}
+PAGE = PAGES["structures.md"]
+
+
+def blocks_of(page: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
 
 
 def run(page: str, name: str) -> types.ModuleType:
     """The python blocks of a page, one after another, as a module that can be pickled from."""
     module = types.ModuleType(name)
     sys.modules[name] = module
-    for block in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+    for block in blocks_of(page):
         exec(compile(block, name, "exec"), vars(module))
     return module
 
 
 worked = run(PAGE, "docs_structures")
+
+
+@pytest.mark.parametrize("name", sorted(PAGES))
+def test_the_blocks_of_a_page_run(name: str) -> None:
+    """One block goes on where the last one ended; what is shown below a ``>>>`` is what is printed."""
+    names: dict[str, object] = {}
+    report: list[str] = []
+    runner, parser = doctest.DocTestRunner(), doctest.DocTestParser()
+    for number, block in enumerate(blocks_of(PAGES[name])):
+        if ">>>" in block:
+            example = parser.get_doctest(block, names, f"block {number}", name, 0)
+            runner.run(example, out=report.append, clear_globs=False)
+            names = example.globs
+        elif name != "structures.md":  # run above
+            exec(compile(block, name, "exec"), names)
+    assert not report, "".join(report)
+
+
+def test_every_block_of_code_says_its_language() -> None:
+    """A block without one would not be run."""
+    for name, page in PAGES.items():
+        fences = re.findall(r"^```(.*)$", page, re.MULTILINE)
+        assert all(fences[::2]), name
+        assert not any(fences[1::2]), name
 
 
 class TestWorkedExample(StructureSuite):

@@ -32,7 +32,7 @@ def test_python_blocks_print_what_stands_below_them() -> None:
 
 def test_make_knows_the_two_commands() -> None:
     assert {"make train", "make test"} <= set(COMMANDS)
-    for target, does in (("train", "lphm train"), ("test", "pytest -n")):
+    for target, does in (("train", "lphm train"), ("test", "-W error -m pytest -n")):
         plan = subprocess.run(
             ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=True
         )
@@ -49,7 +49,7 @@ def test_links_lead_somewhere() -> None:
 @pytest.mark.slow
 def test_the_closing_table_is_the_one_shown(tmp_path: Path) -> None:
     """What does not depend on the length of the training is the same to the letter."""
-    shown = next(block for kind, block in BLOCKS if kind == "console" and "lphm train\n" in block)
+    shown = next(block for kind, block in BLOCKS if kind == "console" and block.startswith("$ lphm train\n"))
     cells = [line.strip("│ ").split("│") for line in shown.splitlines() if line.startswith("│")]
     wanted = {key.strip(): value.strip() for key, value in cells}
     table = summary(lphm("train", "--epochs", 1, cwd=tmp_path))

@@ -1,5 +1,6 @@
 """``lphm.rpn`` against numpy.kron in float64: values, gradients, shapes, names."""
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -86,6 +87,23 @@ def test_one_row_of_data(cls, kind):
     assert f.get_b() == 1
     w, x, _ = tensors(f)
     close(f(x, w), oracle_forward(kind, make_W(f, size)(numpy(w)[0]), numpy(x), numpy(x)))
+
+
+@classes
+@sizes
+@pytest.mark.parametrize("functions", [None, torch.tanh])
+def test_a_shorter_last_batch_meets_the_leading_part_of_W(cls, size, functions):
+    f = build(cls, size, "attribute", partial=True, postprocess_functions=functions)
+    w, x, _ = tensors(f)
+    W = make_W(f, size)(numpy(w)[0])
+    for rows in {1, size[0] // 2, size[0] - 1, size[0]} - {0}:
+        X = x[:rows].detach()
+        A = oracle_matrix("attribute", W[:rows, :rows], numpy(X))
+        A = A if functions is None else np.tanh(A)
+        close(f.calculate_A(X, w), A)
+        close(f(X, w), numpy(X) @ A)
+        kappa = torch.randn(3, size[-1], dtype=torch.float64)
+        close(f(X, w, kappa), numpy(kappa) @ A)
 
 
 @classes

@@ -27,6 +27,7 @@ from rpn_oracle import (
     [
         {},
         {"name": "mine", "require_data": False, "require_parameters": False, "device": torch.device("cpu")},
+        {"partial": True},
         {"preprocess_functions": halve_first_row, "postprocess_functions": [torch.tanh, "softsign"]},
         {"preprocess_functions": "torch.exp", "postprocess_functions": (torch.nn.functional.gelu,)},
     ],
@@ -61,6 +62,7 @@ def test_config_holds_what_it_should():
             "preprocess_functions": ["torch.tanh"],
             "postprocess_functions": "torch.relu",
             "device": "cpu",
+            "partial": False,
         },
     }
 

@@ -96,7 +96,9 @@ def test_arguments_that_do_not_exist():
 @pytest.mark.parametrize(
     ("kind", "shape", "message"),
     [
-        ("attribute", (17, 6), r"x must be \(12, m\), b=12 rows, .* got shape \(17, 6\); .*set b=17"),
+        ("attribute", (17, 6), r"x must be \(12, m\), b=12 rows, .* got shape \(17, 6\); set b=17$"),
+        ("attribute", (7, 6), r"got shape \(7, 6\); set b=7, or pass partial=True to the constructor"),
+        ("attribute", (0, 6), r"got shape \(0, 6\); skip an empty batch$"),
         ("attribute", (6, 12), r"x must be \(12, m\), b=12 rows"),
         ("instance", (12, 7), r"x must be \(b, 6\), m=6 columns, .* got shape \(12, 7\)"),
         ("attribute", (12,), r"x must be 2-D, \(b, m\), got shape \(12,\)"),
@@ -107,6 +109,19 @@ def test_wrong_x(kind, shape, message):
     f = LPHM(r=2, p=3, b=12, m=6, interdependence_type=kind)
     with pytest.raises(ValueError, match=message):
         f(torch.randn(shape), torch.randn(1, f.calculate_l()))
+
+
+@pytest.mark.parametrize("shape", [(17, 6), (0, 6)])
+def test_partial_takes_neither_more_rows_nor_none(shape):
+    f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="attribute", partial=True)
+    with pytest.raises(ValueError, match=r"x must be \(12, m\), b=12 rows"):
+        f(torch.randn(shape), torch.randn(1, f.calculate_l()))
+
+
+def test_partial_is_no_licence_for_the_instance_type():
+    f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="instance", partial=True)
+    with pytest.raises(ValueError, match=r"x must be \(b, 6\), m=6 columns"):
+        f(torch.randn(12, 5), torch.randn(1, f.calculate_l()))
 
 
 def test_calculate_A_of_the_instance_type_says_that_x_is_transposed():

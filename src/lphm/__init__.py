@@ -3,10 +3,12 @@
 ``import lphm`` needs torch and imports nothing heavier.
 """
 
+from lphm import rpn
 from lphm.contraction import interdependence_apply, interdependence_matrix
 from lphm.errors import DivisibilityError, InputError
 from lphm.initialization import initialize_
 from lphm.interdependence import BilinearInterdependence
+from lphm.nearest import nearest
 from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
 
 __version__ = "0.1.0"
@@ -25,4 +27,6 @@ __all__ = [
     "initialize_",
     "interdependence_apply",
     "interdependence_matrix",
+    "nearest",
+    "rpn",
 ]

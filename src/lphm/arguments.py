@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lphm.structures.base import Structure
 
-__all__ = ["Kind", "Normalize", "autocasts", "check_arguments", "check_choices"]
+__all__ = ["Kind", "Normalize", "autocasts", "check_arguments", "check_choices", "check_tensor"]
 
 Kind = Literal["attribute", "instance"]
 Normalize = Literal["scale", "softmax"] | Callable[[Tensor], Tensor] | None
@@ -35,7 +35,7 @@ def check_arguments(
     check_choices(kind, normalize)
     tensors = {"w": w, "x": x} if data is None else {"w": w, "x": x, "data": data}
     for name, tensor in tensors.items():
-        _check_tensor(name, tensor, w)
+        check_tensor(name, tensor, w)
     structure.check_parameters(w)
     if w.dim() > 2:
         raise ValueError(f"w must be (l,) or (channels, l), got shape {tuple(w.shape)}; use torch.func.vmap")
@@ -67,7 +67,8 @@ def _check_size(n: int, x: Tensor, kind: str, partial: bool) -> None:
         raise ValueError(f"x must have at least one of its {n} {what}, got shape {tuple(x.shape)}")
 
 
-def _check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
+def check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
+    """Raise ``TypeError`` unless ``tensor`` is floating point, of the type and on the device of ``w``."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use torch.as_tensor")
     if not tensor.is_floating_point():

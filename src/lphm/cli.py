@@ -59,12 +59,14 @@ def train_command(
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of split, weights and order.")] = 0,
     structure: Annotated[StructureName, typer.Option(help="Structure of W.")] = StructureName.lphm,
     rank: Annotated[int, typer.Option(min=1, help="r of LPHM.")] = NetworkOptions.rank,
-    width: Annotated[int, typer.Option(min=1, help="Columns inside the network.")] = NetworkOptions.width,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="Columns inside the network; chosen from the rows.")
+    ] = None,
     blocks: Annotated[int, typer.Option(min=1, help="Blocks of the network.")] = NetworkOptions.blocks,
     channels: Annotated[
         int, typer.Option(min=1, help="Interdependences side by side.")
     ] = NetworkOptions.channels,
-    dropout: Annotated[float, typer.Option(min=0.0, max=0.99)] = NetworkOptions.dropout,
+    dropout: Annotated[float | None, typer.Option(min=0.0, max=0.99, help="Chosen from the rows.")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="At most; chosen from the rows.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Chosen from the rows.")] = None,
     learning_rate: Annotated[float, typer.Option(min=1e-12)] = TrainingOptions.learning_rate,

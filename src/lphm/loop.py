@@ -138,14 +138,15 @@ def fit(
         )
         learner = _Learner(network, config, options.epochs * len(sampler))
         trainer.fit(learner, loader, everything)
-        if not best.best_model_path:
+        finite = [line for line in history.lines if math.isfinite(line["val_loss"])]
+        if not finite:
             raise InputError(
                 "training must keep a finite loss, got none; "
                 f"try --learning-rate {options.learning_rate / 10:g}"
             )
         state = torch.load(best.best_model_path, weights_only=True)
         learner.load_state_dict(state["state_dict"])
-    best_line = min(history.lines, key=lambda line: line["val_loss"])
+    best_line = min(finite, key=lambda line: line["val_loss"])
     return history.lines, int(best_line["epoch"])
 
 

@@ -1,9 +1,12 @@
 """The network on top: blocks of attribute and instance mixing over an embedded input.
 
     input -> embedding (*, b, d) -> blocks -> mean over the rows -> head
+                       └──────────────────────────────────────────> + linear part
 
-Each block adds three branches to its input, each on the normalised input: columns mixed by an
-attribute interdependence, rows mixed by an instance interdependence, and a feed-forward network.
+The linear part starts at zero and carries what a linear model of the input can say; the blocks add to
+it (wide and deep: Cheng et al., 2016, arXiv:1606.07792). Each block adds three branches to its input,
+each on the normalised input: columns mixed by an attribute interdependence, rows mixed by an instance
+interdependence, and a feed-forward network.
 """
 
 import math
@@ -69,7 +72,9 @@ class RowEmbedding(nn.Module):
 class FeatureEmbedding(nn.Module):
     """One row of a table as a matrix with a row per feature, so that no prediction sees another row.
 
-    A number ``x_j`` becomes ``x_j · weight_j + bias_j``, a category its learned vector. A missing
+    A number ``x_j`` becomes ``c(x_j) · weight_j + bias_j`` with ``c(x) = x / √(1 + (x/3)²)``, so that an
+    outlier counts at most as three standard deviations (the smooth clipping of RealMLP: Holzmüller et
+    al., 2024, arXiv:2407.04491); a category becomes its learned vector. A missing
     number counts as the mean, plus a learned vector that starts at zero; a missing or unknown
     category as a learned vector that starts at zero. Learned rows fill up to ``multiple``.
 
@@ -102,7 +107,9 @@ class FeatureEmbedding(nn.Module):
         """Embed ``x``."""
         numbers, codes = x[:, : self.numeric], x[:, self.numeric :]
         absent = numbers.isnan().unsqueeze(-1)  # (N, numeric, 1)
-        values = numbers.nan_to_num(nan=0.0).unsqueeze(-1) * self.weight + self.bias
+        known = numbers.nan_to_num(nan=0.0)
+        clipped = known * torch.rsqrt(1 + (known / 3).square())
+        values = clipped.unsqueeze(-1) * self.weight + self.bias
         numeric = values + absent * self.missing  # (N, numeric, width)
         category = F.embedding(codes.long(), self.category)
         return torch.cat([numeric, category, self.filler.expand(x.shape[0], -1, -1)], dim=1)
@@ -177,13 +184,13 @@ class InterdependenceBlock(nn.Module):
 
 
 class InterdependenceNetwork(nn.Module):
-    """Embedding, blocks, mean over the rows, head.
+    """Embedding, blocks, mean over the rows, head; beside them a linear map of the embedding.
 
     Shape:
         the input of ``embedding`` to ``(N, outputs)``.
 
     Args:
-        embedding: gives ``(N, rows, width)``.
+        embedding: gives ``(N, rows, width)``; has an attribute ``rows``.
         width: columns inside the network.
         outputs: classes, or 1 for regression.
         attribute: structure of the attribute interdependences, ``n = rows``; none if not given.
@@ -195,7 +202,7 @@ class InterdependenceNetwork(nn.Module):
 
     def __init__(
         self,
-        embedding: nn.Module,
+        embedding: RowEmbedding | FeatureEmbedding,
         width: int,
         outputs: int,
         attribute: Structure | None = None,
@@ -212,13 +219,16 @@ class InterdependenceNetwork(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, outputs)
+        self.linear = nn.Linear(embedding.rows * width, outputs, bias=False)
+        nn.init.zeros_(self.linear.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, or the standardised target."""
-        x = self.embedding(x)
+        embedded = self.embedding(x)
+        x = embedded
         for block in self.blocks:
             x = block(x)
-        out: Tensor = self.head(self.norm(x).mean(dim=-2))
+        out: Tensor = self.head(self.norm(x.mean(dim=-2))) + self.linear(embedded.flatten(-2))
         return out
 
     @torch.no_grad()

@@ -22,21 +22,23 @@ from lphm.structures import Full
 
 __all__ = ["NetworkOptions", "Outcome", "TrainingOptions", "train"]
 
-#: Length of a training in optimiser steps where the number of epochs is not given: enough for small
-#: tables to settle, and early stopping ends what settles sooner.
-STEPS = 1500
+#: Length of a training where the number of epochs is not given: as many steps as there are rows, but within
+#: these bounds, and no fewer than 20 epochs. A small table is learned by heart if it is given longer.
+FEWEST_STEPS, MOST_STEPS, FEWEST_EPOCHS = 500, 1500, 20
+#: Fewer training rows than this are learned by heart by a wide network with little dropout.
+SMALL = 1000
 
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """What a user may choose about the network."""
+    """What a user may choose about the network; None leaves a size to the number of rows."""
 
     structure: Literal["lphm", "full", "none"] = "lphm"
     rank: int = 2
-    width: int = 64
+    width: int | None = None
     blocks: int = 2
     channels: int = 4
-    dropout: float = 0.25
+    dropout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class TrainingOptions:
     epochs: int | None = None
     batch_size: int | None = None
     learning_rate: float = 2e-3
-    weight_decay: float = 0.01
+    weight_decay: float = 0.1
     patience: int | None = None
     threads: int = 1
 
@@ -120,10 +122,13 @@ def _configure(
 ) -> RunConfig:
     """Fit the schemas on the training part and settle every size that was left open."""
     schema: InputSchema = fit_grid(part.features, *table.grid) if table.grid else fit_features(part.features)
+    small = len(part.target) < SMALL
+    width = network.width or (32 if small else 64)
+    dropout = network.dropout if network.dropout is not None else (0.4 if small else 0.25)
     with torch.device("meta"):
-        rows = build_embedding(schema, network.width).rows
+        rows = build_embedding(schema, width).rows
     batch_size = training.batch_size or min(256, max(16, 2 ** round(math.log2(len(part.target) / 20))))
-    epochs = training.epochs or math.ceil(STEPS / math.ceil(len(part.target) / batch_size))
+    epochs = training.epochs or _epochs(len(part.target), batch_size)
 
     def structure(n: int) -> dict[str, Any] | None:
         return (
@@ -137,12 +142,12 @@ def _configure(
         input=schema,
         target=fit_target(part.target, task),
         network=NetworkConfig(
-            width=network.width,
+            width=width,
             blocks=network.blocks,
             channels=network.channels,
-            dropout=network.dropout,
+            dropout=dropout,
             attribute=structure(rows),
-            instance=structure(network.width),
+            instance=structure(width),
         ),
         training=TrainingConfig(
             seed=training.seed,
@@ -153,6 +158,11 @@ def _configure(
             patience=training.patience or math.ceil(epochs / 2),
         ),
     )
+
+
+def _epochs(rows: int, batch_size: int) -> int:
+    steps = min(max(rows, FEWEST_STEPS), MOST_STEPS)
+    return max(FEWEST_EPOCHS, math.ceil(steps / math.ceil(rows / batch_size)))
 
 
 def _with_full(config: RunConfig) -> RunConfig:

@@ -49,6 +49,7 @@ class interdependence(nn.Module):
         postprocess_functions: Functions = None,
         device: torch.device | str = "cpu",
         *args: object,
+        partial: bool = False,
         **kwargs: object,
     ) -> None:
         super().__init__()
@@ -68,6 +69,7 @@ class interdependence(nn.Module):
         self.preprocess_functions = preprocess_functions
         self.postprocess_functions = postprocess_functions
         self.device = device
+        self.partial = partial
         self.register_buffer("A", None, persistent=False)
 
     @property
@@ -150,7 +152,12 @@ class interdependence(nn.Module):
         module = "lphm.rpn" if module.startswith("lphm.rpn.") else module  # the public name
         return {
             "function_class": f"{module}.{type(self).__qualname__}",
-            "function_parameters": {**parameters, **functions, "device": str(self.device)},
+            "function_parameters": {
+                **parameters,
+                **functions,
+                "device": str(self.device),
+                "partial": self.partial,
+            },
         }
 
     @classmethod

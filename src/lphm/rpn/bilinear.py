@@ -42,6 +42,8 @@ class parameterized_bilinear_interdependence(interdependence):
         postprocess_functions: the like, applied to ``A``.
         device: kept for the heads that read it; follows ``to``.
         *args: none is taken.
+        partial: let ``x`` of the attribute type have fewer than ``b`` rows, as a last batch does; the missing
+            ones at its end count as zeros, so ``A`` uses the leading part of ``W``.
         **kwargs: none is taken.
 
     Attributes:
@@ -111,8 +113,9 @@ class parameterized_bilinear_interdependence(interdependence):
         if self._has_constant_A:
             return cast(Tensor, self.A)
         structure = self.structure
-        rows = self.pre_process(check_data(x, structure.n, self.kind, turned=True))  # (n, k)
-        A = self.post_process(interdependence_matrix(structure, check_row(w, structure), rows))  # (k, k)
+        x = check_data(x, structure.n, self.kind, turned=True, partial=self.partial)
+        rows, w = self.pre_process(x), check_row(w, structure)  # (n, k), (l,)
+        A = self.post_process(interdependence_matrix(structure, w, rows, partial=self.partial))  # (k, k)
         if not self._is_constant:
             return A
         # NOTE[DIFF] tinyBIG keeps the graph, so that a second backward fails. A constant has none.
@@ -135,7 +138,7 @@ class parameterized_bilinear_interdependence(interdependence):
 
         NOTE[DIFF] The side of ``x`` that is not the ``n`` of ``W`` may differ from the constructor's,
         as in tinyBIG: a last, smaller batch works for the instance type. For the attribute type it
-        is the size of ``W`` itself, and an error here that says so.
+        is the size of ``W`` itself: an error that says so, or with ``partial`` the leading part of ``W``.
 
         Shape:
             ``x`` ``(b, m)``; ``w`` ``(1, l)``; ``kappa_x`` and the result ``(b', m)`` for the attribute
@@ -155,11 +158,12 @@ class parameterized_bilinear_interdependence(interdependence):
         rows = self.pre_process(self._rows(x, structure))
         check_target(data, rows.shape[-1], self.kind)
         seen = rows.mT if turn else rows  # (b, m)
-        return interdependence_apply(structure, check_row(w, structure), seen, data, self.kind)
+        w = check_row(w, structure)
+        return interdependence_apply(structure, w, seen, data, self.kind, partial=self.partial)
 
     def _rows(self, x: Tensor | None, structure: Structure) -> Tensor:
         """``x`` ``(b, m)`` as ``calculate_A`` takes it, ``(n, k)``."""
-        x = check_data(x, structure.n, self.kind, turned=False)
+        x = check_data(x, structure.n, self.kind, turned=False, partial=self.partial)
         return x.mT if self.kind == "instance" else x
 
     @property

@@ -21,11 +21,19 @@ def check_matrix(name: str, tensor: Tensor | None, must: str = "(b, m)") -> Tens
     return tensor
 
 
-def check_data(x: Tensor | None, n: int, kind: Kind, turned: bool) -> Tensor:
-    """``x`` if it fits ``W`` ``(n, n)``: as ``(b, m)`` or, ``turned``, as ``calculate_A`` has it."""
+def check_data(x: Tensor | None, n: int, kind: Kind, turned: bool, partial: bool) -> Tensor:
+    """``x`` if it fits ``W`` ``(n, n)``: as ``(b, m)`` or, ``turned``, as ``calculate_A`` has it.
+
+    ``partial`` lets the attribute type have fewer rows; the instance type has any number without it.
+    """
     x = check_matrix("x", x, "(m, b), transposed" if turned and kind == "instance" else "(b, m)")
     if kind == "attribute":
-        dim, must, todo = 0, f"({n}, m), b={n} rows", f"drop an incomplete last batch, or set b={x.shape[0]}"
+        dim, must = 0, f"({n}, m), b={n} rows"
+        todo = f"set b={x.shape[0]}" if len(x) else "skip an empty batch"
+        if 0 < x.shape[0] < n:
+            if partial:
+                return x
+            todo += ", or pass partial=True to the constructor for a shorter last batch"
     elif turned:
         dim, must, todo = 0, f"({n}, b), m={n} rows", "calculate_A takes x.mT; forward takes x and transposes"
     else:

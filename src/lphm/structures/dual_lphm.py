@@ -66,6 +66,15 @@ class DualLPHM(Kronecker):
         """``Sᵀ X_p`` and ``Tᵀ X_q``, then ``Pᵀ`` and ``Qᵀ`` across the blocks."""
         return 4 * self.n * self.r * k + 2 * (self.p + self.q) * self.r**2 * k
 
+    @property
+    def _ranks(self) -> tuple[int, int]:
+        p, q, r = self.p, self.q, self.r
+        return min(p, q, r), min(self.n // p, self.n // q, r)
+
+    @property
+    def _last_useful_r(self) -> int:
+        return max(min(self.p, self.q), self.n // max(self.p, self.q))
+
     def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
         P, Q, S, T = factors
         return P @ Q.mT, S @ T.mT  # (C, p, q), (C, n/p, n/q)

@@ -63,6 +63,10 @@ class HM(Kronecker):
         """``B`` on blocks of rows, then ``A`` on what is left of them."""
         return 2 * self.n * k * (self.n // max(self.p, self.q) + min(self.p, self.q))
 
+    @property
+    def _ranks(self) -> tuple[int, int]:
+        return min(self.p, self.q), self.n // max(self.p, self.q)
+
     def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
         A, B = factors
         return A, B

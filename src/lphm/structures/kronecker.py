@@ -1,19 +1,24 @@
 """W = A ⊗ B, cut into p x q blocks: what the hierarchical mappings share."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from itertools import product
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor
 
-from lphm.errors import require_divisor
-from lphm.structures.base import Structure
+from lphm.errors import divisors, require_divisor
+from lphm.structures.sized import Sized
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Kronecker"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kronecker(Structure):
+class Kronecker(Sized):
     """``W = A ⊗ B``, ``A`` ``p x q`` and ``B`` ``n/p x n/q``, each of them made from factors.
 
     Args:
@@ -33,6 +38,33 @@ class Kronecker(Structure):
     @abstractmethod
     def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
         """Factors ``(C, *shape)`` to ``A`` ``(C, p, q)`` and ``B`` ``(C, n/p, n/q)``."""
+
+    @property
+    @abstractmethod
+    def _ranks(self) -> tuple[int, int]:
+        """The largest ranks that ``A`` and ``B`` can have."""
+
+    def largest_rank(self, rows: int | None = None) -> int:
+        """``rank(A ⊗ B) = rank(A) rank(B)``; of the leading part, what its rows and columns leave of that."""
+        rows, (a, b) = self.n if rows is None else rows, self._ranks
+        ranks = [a * b]
+        for blocks in (self.p, self.q):
+            whole, rest = divmod(rows, self.n // blocks)
+            ranks.append(whole * b + min(rest, b))
+        return min(ranks)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Matrices ``i x j`` of rank ``a`` have ``a (i + j - a)``; ``A`` and ``B`` share one scale."""
+        p, q, s, t = self.p, self.q, self.n // self.p, self.n // self.q
+        a, b = self._ranks
+        return a * (p + q - a) + b * (s + t - b) - 1
+
+    @classmethod
+    def _smallest(cls, n: int) -> "Iterator[Self]":
+        rank: dict[str, Any] = {"r": 1} if "r" in cls.__dataclass_fields__ else {}
+        for p, q in product(divisors(n), repeat=2):
+            yield cls(n=n, p=p, q=q, **rank)
 
     def _dense(self, *factors: Tensor) -> Tensor:
         A, B = self._kronecker(*factors)

@@ -1,18 +1,23 @@
 """Low rank: W = P Qᵀ."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
-from lphm.structures.base import Factors, Structure
+from lphm.structures.base import Factors
 from lphm.structures.blocks import project_pair
+from lphm.structures.sized import Sized
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["LowRank"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LowRank(Structure):
+class LowRank(Sized):
     r"""``W`` of rank ``r``, ``W = P Qᵀ``.
 
     ``P`` and ``Q`` are ``n x r``. The vector holds ``[P, Q]``, each row-major, ``l = 2 n r``; the thin
@@ -56,6 +61,24 @@ class LowRank(Structure):
     def projection_flops(self, k: int) -> int:
         """``Pᵀ X`` and ``Qᵀ X``."""
         return 4 * self.n * self.r * k
+
+    def largest_rank(self, rows: int | None = None) -> int:
+        """``r``, or as many as there are rows."""
+        return min(self.r, self.n if rows is None else rows)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """``r (2 n - r)``, what the matrices of rank ``r`` have."""
+        r = self.largest_rank()
+        return r * (2 * self.n - r)
+
+    @classmethod
+    def _smallest(cls, n: int) -> "Iterator[Self]":
+        yield cls(n=n, r=1)
+
+    @property
+    def _last_useful_r(self) -> int:
+        return self.n
 
     def _dense(self, *factors: Tensor) -> Tensor:
         P, Q = factors

@@ -69,6 +69,14 @@ class LPHM(Kronecker):
         """``Sᵀ X_p`` and ``Tᵀ X_q``, then ``A`` on the larger of the two."""
         return 4 * self.n * k * self.r + 2 * self.p * self.q * self.r * k
 
+    @property
+    def _ranks(self) -> tuple[int, int]:
+        return min(self.p, self.q), min(self.r, self._last_useful_r)
+
+    @property
+    def _last_useful_r(self) -> int:
+        return self.n // max(self.p, self.q)
+
     def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
         A, S, T = factors
         return A, S @ T.mT  # (C, p, q), (C, n/p, n/q)

@@ -1,22 +1,27 @@
 """Random matrix adaptation: W = diag(λ₁) A diag(λ₂) Bᵀ with A and B fixed."""
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from lphm.errors import require_at_least, require_positive
-from lphm.structures.base import Factors, Structure
+from lphm.structures.base import Factors
 from lphm.structures.blocks import project_blocks
+from lphm.structures.sized import Sized
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["RandomMatrixAdaptation", "fixed_matrices"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomMatrixAdaptation(Structure):
+class RandomMatrixAdaptation(Sized):
     r"""Random matrix adaptation, ``W = diag(λ₁) A diag(λ₂) Bᵀ``.
 
     ``A`` and ``B`` are ``n x r``, drawn once from ``seed`` and never trained; the vector holds
@@ -70,6 +75,23 @@ class RandomMatrixAdaptation(Structure):
     def projection_flops(self, k: int) -> int:
         """``(diag(λ₁) A diag(λ₂))ᵀ X`` and ``Bᵀ X``."""
         return 4 * self.n * self.r * k
+
+    def largest_rank(self, rows: int | None = None) -> int:
+        """``r``, or as many as there are rows."""
+        return min(self.r, self.n if rows is None else rows)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """``l``, less the scale that ``λ₁`` and ``λ₂`` share."""
+        return min(self.n + self.r - 1, self.n**2)
+
+    @classmethod
+    def _smallest(cls, n: int) -> "Iterator[Self]":
+        yield cls(n=n, r=1)
+
+    @property
+    def _last_useful_r(self) -> int:
+        return self.n
 
     def _adapted(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
         """``diag(λ₁) A diag(λ₂)`` ``(C, n, r)`` and ``B`` ``(n, r)``."""
