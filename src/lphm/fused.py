@@ -27,6 +27,10 @@ from lphm.structures.blocks import is_transpose
 __all__ = ["Order", "apply_to_itself", "can_apply_to_itself", "compose", "product"]
 
 
+#: Below this size of ``x`` a pass over it costs less than a backward in Python (``benchmarks/speed.py``).
+FEWEST_NUMBERS = 2**18
+
+
 class Order(Enum):
     """The three ways to contract ``data · xᵀ · W · x``."""
 
@@ -63,18 +67,18 @@ def apply_to_itself(structure: Structure, order: Order, groups: int, w: Tensor, 
 
 
 def can_apply_to_itself(structure: Structure, order: Order, x: Tensor) -> bool:
-    """Whether the gradient by hand applies: known, all rows there, and nobody else at work on the operators.
+    """Whether the gradient by hand applies: known, worth it, and nobody else at work on the operators.
 
     Compilers, autocast, ``torch.func`` and forward-mode derivatives see the plain composition.
     """
     known = order is Order.DENSE or structure._project_backward is not None
-    return known and x.shape[1] == structure.n and not _transformed(x.device.type)
+    large = not torch.compiler.is_compiling() and x.numel() >= FEWEST_NUMBERS
+    return known and large and x.shape[1] == structure.n and not _transformed(x.device.type)
 
 
 def _transformed(device_type: str) -> bool:
     return (
-        torch.compiler.is_compiling()
-        or autocasts(device_type)
+        autocasts(device_type)
         or torch._C._are_functorch_transforms_active()  # what autograd.Function.apply itself asks
         or torch.autograd.forward_ad._current_level >= 0
     )
@@ -128,7 +132,8 @@ class _ApplyToItself(torch.autograd.Function):
             found = iter(torch.autograd.grad(out, wanted, G, create_graph=True))
             return None, None, None, *(next(found) if t.requires_grad else None for t in (w, x))
         backward = _backward_dense if order is Order.DENSE else _backward_thin
-        return None, None, None, *backward(structure, order, groups, w, x, G, *saved)
+        needs_dx = ctx.needs_input_grad[4]
+        return None, None, None, *backward(structure, order, groups, w, x, G, needs_dx, *saved)
 
 
 def _backward_thin(
@@ -138,20 +143,21 @@ def _backward_thin(
     w: Tensor,
     x: Tensor,
     G: Tensor,
+    needs_dx: bool,
     middle: Tensor,
     left: Tensor,
     right: Tensor,
     *kept: Tensor,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     data = _grouped(x, groups)  # (N, groups, d, k)
     if order is Order.FACTORED:
         dmiddle = product(G, right.mT)  # (N, C, d, K)
         dleft, dright = product(dmiddle.mT, data), product(middle.mT, G)  # (N, C, K, k)
-        dx = _gather(dmiddle, left, groups, x)
+        dx = _gather(dmiddle, left, groups, x) if needs_dx else None
     else:
         dxi = product(data.mT, G)  # (N, C, k, k)
         dleft, dright = product(right, dxi.mT), product(left, dxi)  # (N, C, K, k)
-        dx = _gather(G, middle.mT, groups, x)
+        dx = _gather(G, middle.mT, groups, x) if needs_dx else None
     assert structure._project_backward is not None  # can_apply_to_itself has looked
     dfactors = structure._project_backward(structure.unpack(w), x, dleft, dright, dx, *kept)
     return structure.pack(*dfactors), dx
@@ -171,14 +177,17 @@ def _backward_dense(
     w: Tensor,
     x: Tensor,
     G: Tensor,
+    needs_dx: bool,
     W: Tensor,
     Z: Tensor,
     Q: Tensor,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     dQ = product(G, x.mT.unsqueeze(1))  # (N, C, d, n)
     dZ = _gather(dQ, W.mT, groups, dQ)  # (N, n, n)
     dW = product(Z.mT, dQ).sum(0)  # (C, n, n)
     (dw,) = torch.func.vjp(structure.to_dense, w)[1](dW)
+    if not needs_dx:
+        return dw, None
     dx = product(Q.flatten(1, 2).mT.unsqueeze(1), G.flatten(1, 2).unsqueeze(1), x).squeeze(1)  # (N, n, k)
     return dw, accumulate(dx, dZ + dZ.mT, x)
 

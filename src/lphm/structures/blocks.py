@@ -49,8 +49,8 @@ def is_transpose(x: Tensor) -> bool:
     return x.stride(-2) == 1 and x.stride(-1) != 1
 
 
-def project_blocks_backward(S: Tensor, x: Tensor, dU: Tensor, dx: Tensor) -> Tensor:
-    """``dS = Σ_p X_p dU_pᵀ`` returned, ``dX_p += S dU_p`` in place: the gradient of ``project_blocks``.
+def project_blocks_backward(S: Tensor, x: Tensor, dU: Tensor, dx: Tensor | None) -> Tensor:
+    """The gradient of ``project_blocks``: ``dS = Σ_p X_p dU_pᵀ``, and ``dX_p += S dU_p`` in place, if wanted.
 
     Shape:
         ``S`` and ``dS`` ``(C, s, r)``; ``x`` and ``dx`` ``(N, p s, k)``; ``dU`` ``(N, C, p, r, k)``.
@@ -69,9 +69,9 @@ def project_blocks_backward(S: Tensor, x: Tensor, dU: Tensor, dx: Tensor) -> Ten
         dS = x.mT.reshape(N * k * p, s).mT @ wide()  # (s, C r)
     else:
         dS = x.reshape(N * p, s, k).bmm(tall().mT).sum(0)  # (s, C r)
-    if is_transpose(dx):
+    if dx is not None and is_transpose(dx):
         dx.mT.view(N * k * p, s).addmm_(wide(), flat.mT)
-    else:
+    elif dx is not None:
         dx.view(N * p, s, k).baddbmm_(flat.expand(N * p, -1, -1), tall())
     return dS.view(s, C, r).transpose(0, 1)
 
@@ -85,7 +85,7 @@ def project_pair(S: Tensor, T: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def project_pair_backward(
-    S: Tensor, T: Tensor, x: Tensor, dU: Tensor, dV: Tensor, dx: Tensor
+    S: Tensor, T: Tensor, x: Tensor, dU: Tensor, dV: Tensor, dx: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """``dS, dT`` returned, ``dx`` added to in place: the gradient of ``project_pair``."""
     if S.shape != T.shape:

@@ -94,7 +94,7 @@ class LPHM(Kronecker):
         return mix_blocks(A.mT, U).flatten(2, 3), V.flatten(2, 3), U  # (N, C, q r, k) twice
 
     def _project_backward(
-        self, factors: Factors, x: Tensor, dleft: Tensor, dright: Tensor, dx: Tensor, *kept: Tensor
+        self, factors: Factors, x: Tensor, dleft: Tensor, dright: Tensor, dx: Tensor | None, *kept: Tensor
     ) -> Factors:
         (A, S, T), (mixed,) = factors, kept
         dleft, dright = (
