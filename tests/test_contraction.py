@@ -85,18 +85,18 @@ def test_w_is_formed_only_where_it_is_small(structure: Structure, samples: int, 
 
 
 def test_forming_w_is_paid_once_for_all_samples() -> None:
-    structure = LPHM(n=36, p=6, q=6, r=4)
+    structure = LPHM(n=36, p=6, q=6, r=2)
     w, x, _ = draw(structure, batch=(64,), k=4)
-    assert contraction._thin_pair(structure, w, x[:1])[0].shape[-2] == structure.middle == 24
+    assert contraction._thin_pair(structure, w, x[:1])[0].shape[-2] == structure.middle == 12
     assert contraction._thin_pair(structure, w, x)[0].shape[-2] == structure.n
-    assert structure.dense_flops == 2 * 36**2 * 4
+    assert structure.dense_flops == 2 * 36**2 * 2
     assert Full(n=36).dense_flops == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("samples", [1, 64])
 def test_an_exported_choice_serves_any_number_of_samples(samples: int) -> None:
-    layer = BilinearInterdependence(LPHM(n=36, p=6, q=6, r=4), dtype=torch.float64)
+    layer = BilinearInterdependence(LPHM(n=36, p=6, q=6, r=2), dtype=torch.float64)
     x = torch.randn(3, 36, 4, dtype=torch.float64)
     program = torch.export.export(layer, (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)).module()
     x = torch.randn(samples, 36, 4, dtype=torch.float64)

@@ -26,7 +26,7 @@ __all__ = [
 #: W may be formed for n > k up to this size: below it the cost of a call is the number of operators.
 TINY = 64
 #: What a flop of a projection through thin blocks costs, in flops of a wide product.
-THIN_FLOP = 4
+THIN_FLOP = 8
 
 
 def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
