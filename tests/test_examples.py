@@ -1,0 +1,15 @@
+"""The examples run, and find what they say they find."""
+
+import runpy
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def test_the_interdependence_is_recovered() -> None:
+    error = runpy.run_path(str(EXAMPLES / "recover_interdependence.py"))["main"]()
+    assert error < 0.05  # a W drawn at random is off by 1.4
+
+
+def test_every_example_is_tested() -> None:
+    assert [path.name for path in EXAMPLES.glob("*.py")] == ["recover_interdependence.py"]
