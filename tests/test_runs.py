@@ -90,6 +90,17 @@ def test_write_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_write_atomically_renames(tmp_path: Path) -> None:
+    path = tmp_path / "f.txt"
+    path.write_text("old")
+    with write_atomically(path) as temporary:
+        temporary.write_text("new")
+        written = temporary.stat().st_ino
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert path.stat().st_ino == written
+
+
 def edit_config(change: Callable[[dict], None]) -> Callable[[Path], None]:
     def edit(folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text())
