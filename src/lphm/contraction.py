@@ -183,8 +183,9 @@ def interdependence_apply(
     r"""``xi(X | w)`` applied to ``D``: ``D @ xi`` (attribute) or ``xiᵀ @ D`` (instance).
 
     The order with the fewest counted flops is taken: through ``xi``, past it, or with ``W`` formed, the
-    last only for ``n <= max(k, 64)``. A callable ``normalize`` always sees ``xi``. LPHM costs ``4 n k r + 2 p q r k`` flops for the thin pair and ``2 k² (K + d)`` or
-    ``4 d k K`` for the rest, whichever is less (``d`` rows of ``D``, ``K = r min(p, q)``).
+    last only for ``n <= max(k, 64)``. A callable ``normalize`` always sees ``xi``. LPHM costs
+    ``4 n k r + 2 p q r k`` flops for the thin pair and ``2 k² (K + d)`` or ``4 d k K`` for the rest
+    (``d`` rows of ``D``, ``K = r min(p, q)``).
 
     Shape:
         ``w`` ``(l,)`` or ``(channels, l)``; ``x`` ``(*batch, b, m)``; ``data`` ``(*batch, b', m)`` for
