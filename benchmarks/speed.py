@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import lphm
-from lphm import contraction, fused
+from lphm import orders, fused, contraction
 
 SIZES = {
     "attribute": [

@@ -10,66 +10,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lphm.arguments import Kind, Normalize, check_arguments
-from lphm.fused import Order, apply_to_itself, can_apply_to_itself, compose, product
-from lphm.structures.base import Structure, dense_pair, flatten_batch
+from lphm.fused import apply_to_itself, can_apply_to_itself
+from lphm.orders import choose_order, compose, count_samples, orient, product, thin_pair
+from lphm.structures.base import Structure, flatten_batch
 
 __all__ = [
     "Kind",
     "Normalize",
-    "Order",
-    "choose_order",
     "interdependence_apply",
     "interdependence_grouped",
     "interdependence_matrix",
 ]
 
-#: W may be formed for n > k up to this size: below it the cost of a call is the number of operators.
-TINY = 64
-#: What a flop of a projection through thin blocks costs, in flops of a wide product.
-THIN_FLOP = 8
-
-
-def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
-    """The cheapest order, by counted flops; ``DENSE`` only where ``W`` is no larger than the data.
-
-    Args:
-        structure: what ``W`` is.
-        samples: matrices ``x`` that share one ``W``.
-        k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
-        d: rows of ``data`` in the core's orientation.
-    """
-    n, K = structure.n, structure.middle
-    project = THIN_FLOP * samples * structure.projection_flops(k)
-    matrix = project + samples * 2 * k * k * (K + d)
-    factored = project + samples * 4 * d * k * K
-    dense = structure.dense_flops + samples * 2 * d * n * (2 * k + n)
-    # Plain comparisons: where a size is a symbol, torch.compile turns each into a guard.
-    if n <= max(k, TINY) and dense <= matrix and dense <= factored:
-        return Order.DENSE
-    return Order.MATRIX if matrix <= factored else Order.FACTORED
-
-
-def _samples(x: Tensor) -> int:
-    """``N`` of ``x`` ``(N, n, k)``; 1 in a graph that is being traced, for it has to serve any ``N``."""
-    return 1 if torch.compiler.is_compiling() else x.shape[0]
-
-
-def _thin_pair(structure: Structure, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """``left, right`` with ``xᵀ W x = leftᵀ right``: ``(N, C or 1, K, k)`` each.
-
-    ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small.
-    """
-    n, k, K, samples, rows = structure.n, x.shape[2], structure.middle, _samples(x), x.shape[1]
-    thin = samples * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
-    dense = structure.dense_flops + samples * 2 * k * n * (n + k)
-    if dense < thin and n <= max(k, TINY):
-        return dense_pair(structure.to_dense(w)[:, :rows, :rows], x)
-    return structure._project(structure.unpack(w), x)
-
-
 def _matrix(structure: Structure, w: Tensor, x: Tensor, normalize: Normalize) -> Tensor:
     """``xi`` ``(N, C, k, k)`` from ``w`` ``(C, l)`` and ``x`` ``(N, n, k)``."""
-    left, right = _thin_pair(structure, w, x)
+    left, right = thin_pair(structure, w, x)
     xi = product(left.mT, right)
     if normalize == "scale":
         return xi / structure.n
@@ -78,24 +33,33 @@ def _matrix(structure: Structure, w: Tensor, x: Tensor, normalize: Normalize) ->
     return normalize(xi) if callable(normalize) else xi
 
 
-def _apply(
-    structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: Normalize, itself: bool
-) -> Tensor:
-    """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``.
-
-    ``itself``: ``data`` is ``x``, in one group or in as many as there are channels.
-    """
+def _apply(structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: Normalize) -> Tensor:
+    """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``."""
     k, d = x.shape[-1], data.shape[-2]
     if normalize == "softmax" and k > d:
-        return _attend(*_thin_pair(structure, w, x), data)
+        return _attend(*thin_pair(structure, w, x), data)
     if normalize not in (None, "scale"):
         return product(data, _matrix(structure, w, x, normalize))
     if normalize == "scale":
         w = _scaled(structure, w, 1 / structure.n)
-    order = choose_order(structure, _samples(x), k, d)
-    if itself and can_apply_to_itself(structure, order, x):
-        return apply_to_itself(structure, order, data.shape[1], w, x)
-    return compose(structure, order, w, x, data)
+    return compose(structure, choose_order(structure, count_samples(x), k, d), w, x, data)
+
+
+def _apply_to_itself(
+    structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize
+) -> Tensor | None:
+    """Every group of ``x`` mixed by its channel's ``xi``, with the gradient by hand; None where that has no place."""
+    (n, k), d = x.shape[-2:], x.shape[-2]
+    if kind == "instance":
+        n, k = k, n
+    if n != structure.n or normalize not in (None, "scale"):
+        return None
+    order = choose_order(structure, x.numel() // (n * k) if k else 0, k, n // (w.numel() // w.shape[-1]))
+    if not can_apply_to_itself(structure, order, x):
+        return None
+    if normalize == "scale":
+        w = _scaled(structure, w, 1 / n)
+    return apply_to_itself(structure, order, kind, w, x)
 
 
 def _scaled(structure: Structure, w: Tensor, factor: float) -> Tensor:
@@ -216,9 +180,13 @@ def interdependence_apply(
     """
     data = x if data is None else data
     check_arguments(structure, w, x, kind, normalize, data, partial)
+    if data is x and (w.dim() == 1 or w.shape[0] == 1):
+        out = _apply_to_itself(structure, w, x, kind, normalize)
+        if out is not None:
+            return out if w.dim() == 1 else out.unsqueeze(-3)
     parameters, rows = _flat(structure, w, x, kind)
-    target = flatten_batch(_orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
-    out = _orient(_apply(structure, parameters, rows, target, normalize, data is x), kind)
+    target = flatten_batch(orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
+    out = orient(_apply(structure, parameters, rows, target, normalize), kind)
     return out.reshape(*x.shape[:-2], *w.shape[:-1], *data.shape[-2:])
 
 
@@ -247,22 +215,21 @@ def interdependence_grouped(
     """
     data = x if data is None else data
     check_arguments(structure, w, x, kind, normalize, data, partial)
-    parameters, rows = _flat(structure, w, x, kind)
-    target = flatten_batch(_orient(data, kind))  # (N, d, k)
-    channels, d = parameters.shape[0], target.shape[1]
+    dim, what = (-2, "rows") if kind == "attribute" else (-1, "columns")
+    channels, d = w.numel() // w.shape[-1], data.shape[dim]
     if d % channels:
-        what = "rows" if kind == "attribute" else "columns"
         raise ValueError(f"channels must divide the {what} of data, got channels={channels}, {what}={d}")
+    if data is x:
+        mixed = _apply_to_itself(structure, w, x, kind, normalize)
+        if mixed is not None:
+            return mixed
+    parameters, rows = _flat(structure, w, x, kind)
+    target = flatten_batch(orient(data, kind))  # (N, d, k)
     groups = torch.unflatten(target, 1, (channels, d // channels))  # (N, C, d / C, k)
-    out = _apply(structure, parameters, rows, groups, normalize, data is x).flatten(1, 2)  # (N, d, k)
-    return _orient(out, kind).reshape(data.shape)
-
-
-def _orient(x: Tensor, kind: Kind) -> Tensor:
-    """To the core's orientation, and back: the instance kind is the attribute kind on the transpose."""
-    return x if kind == "attribute" else x.mT
+    out = _apply(structure, parameters, rows, groups, normalize).flatten(1, 2)  # (N, d, k)
+    return orient(out, kind).reshape(data.shape)
 
 
 def _flat(structure: Structure, w: Tensor, x: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
     """``w`` as ``(C, l)`` and ``x`` as ``(N, n, k)``."""
-    return w.reshape(-1, structure.num_parameters), flatten_batch(_orient(x, kind))
+    return w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))

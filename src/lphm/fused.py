@@ -2,7 +2,7 @@
 
 Autograd keeps a gradient of ``x`` for each place where ``x`` is used and adds them up: two more passes
 over memory than needed. Here the largest is completed in place by the others. Values, and second
-derivatives, are those of the plain composition of ``contraction.py``; the orders are its orders.
+derivatives, are those of the plain composition of ``compose``; the orders are its orders.
 
 In the alphabet of the core, with ``G`` the gradient of ``out = D xi``, ``D`` the rows of ``x``:
 
@@ -12,184 +12,202 @@ In the alphabet of the core, with ``G`` the gradient of ``out = D xi``, ``D`` th
                dQ = G xᵀ       dZ = dQ Wᵀ        dW = Zᵀ dQ    dx = Qᵀ G + (dZ + dZᵀ) x
 
 and ``dL``, ``dR`` go through the structure's own projection into ``dD``.
+
+Every sample and channel is one matrix of a batch of ``B = N C``: group ``c`` of the rows of a sample is mixed
+by its ``xi_c``. At small sizes the price is the number of operators, so there are few, on views made once.
 """
 
-from enum import Enum
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from lphm.arguments import autocasts
-from lphm.structures.base import Structure
-from lphm.structures.blocks import is_transpose
+from lphm.arguments import Kind, autocasts
+from lphm.orders import Order, compose, orient
+from lphm.structures.base import Structure, flatten_batch
+from lphm.structures.blocks import is_transpose, like
 
-__all__ = ["Order", "apply_to_itself", "can_apply_to_itself", "compose", "product"]
+__all__ = ["apply_to_itself", "can_apply_to_itself"]
 
-
-#: Below this size of ``x`` a pass over it costs less than a backward in Python (``benchmarks/speed.py``).
-FEWEST_NUMBERS = 2**18
-
-
-class Order(Enum):
-    """The three ways to contract ``data · xᵀ · W · x``."""
-
-    MATRIX = "xi = leftᵀ right, then data xi"
-    FACTORED = "(data leftᵀ) right"
-    DENSE = "((data xᵀ) W) x"
+#: A product that sums over this many times more rows than its result has is summed in ``PARTS``.
+TALL, PARTS = 32, 4
 
 
-def product(a: Tensor, b: Tensor, like: Tensor | None = None) -> Tensor:
-    """``(N, C or 1, i, j) @ (N, C or 1, j, l)`` to ``(N, C, i, l)``, by one ``bmm`` without copies.
-
-    A factor that all channels share is multiplied once, with the other channels' side by side. The
-    result lies in memory as ``like`` does: transposed if that is a transpose.
-    """
-    if like is not None and is_transpose(like):
-        return product(b.mT, a.mT).mT
-    (N, C, i, _), l = a.shape, b.shape[-1]
-    if C == 1 and b.shape[1] > 1:
-        wide = b.transpose(1, 2).flatten(2)  # (N, j, C l)
-        return a.squeeze(1).bmm(wide).view(N, i, b.shape[1], l).transpose(1, 2)
-    if b.shape[1] == 1 and C > 1:
-        return a.flatten(1, 2).bmm(b.squeeze(1)).view(N, C, i, l)
-    return a.flatten(0, 1).bmm(b.flatten(0, 1)).view(N, C, i, l)
-
-
-def apply_to_itself(structure: Structure, order: Order, groups: int, w: Tensor, x: Tensor) -> Tensor:
-    """``D @ xi`` with ``D`` the rows of ``x`` in ``groups`` groups, one for all channels or one for each.
+def apply_to_itself(structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor) -> Tensor:
+    """``x`` mixed by its own ``xi``; with channels, group ``c`` of its rows (or columns) by ``xi_c``.
 
     Shape:
-        ``w`` ``(C, l)``; ``x`` ``(N, n, k)``; the result ``(N, C, n / groups, k)``.
+        ``w`` ``(l,)`` or ``(C, l)``; ``x`` and the result ``(*batch, b, m)``.
     """
-    out: Tensor = _ApplyToItself.apply(structure, order, groups, w, x)  # type: ignore[no-untyped-call]
-    return out
+    if torch.is_grad_enabled() and (w.requires_grad or x.requires_grad):
+        out: Tensor = _ApplyToItself.apply(structure, order, kind, w, x)  # type: ignore[no-untyped-call]
+        return out
+    return _forward(structure, order, kind, w, x)[0]
 
 
 def can_apply_to_itself(structure: Structure, order: Order, x: Tensor) -> bool:
-    """Whether the gradient by hand applies: known, worth it, and nobody else at work on the operators.
+    """Whether the gradient by hand applies: known, and nobody else at work on the operators.
 
     Compilers, autocast, ``torch.func`` and forward-mode derivatives see the plain composition.
     """
     known = order is Order.DENSE or structure._project_backward is not None
-    large = not torch.compiler.is_compiling() and x.numel() >= FEWEST_NUMBERS
-    return known and large and x.shape[1] == structure.n and not _transformed(x.device.type)
+    return known and x.numel() > 0 and not _transformed(x.device.type)
 
 
 def _transformed(device_type: str) -> bool:
     return (
-        autocasts(device_type)
+        torch.compiler.is_compiling()
+        or autocasts(device_type)
         or torch._C._are_functorch_transforms_active()  # what autograd.Function.apply itself asks
         or torch.autograd.forward_ad._current_level >= 0
     )
 
 
-def compose(structure: Structure, order: Order, w: Tensor, x: Tensor, data: Tensor) -> Tensor:
-    """``data @ xi`` in plain operators, for autograd to differentiate as often as it likes.
-
-    Shape:
-        ``w`` ``(C, l)``; ``x`` ``(N, rows, k)``, ``rows <= n``; ``data`` ``(N, C or 1, d, k)``; the result
-        ``(N, C, d, k)``.
-    """
-    if order is Order.DENSE:
-        N, rows, _ = x.shape
-        W = structure.to_dense(w)[:, :rows, :rows].expand(N, -1, -1, -1)  # (N, C, rows, rows)
-        return product(product(product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1), x)
-    left, right = structure._project(structure.unpack(w), x)  # (N, C or 1, K, k)
-    if order is Order.FACTORED:
-        return product(product(data, left.mT), right, x)
-    return product(data, product(left.mT, right), x)
-
-
-def _grouped(x: Tensor, groups: int) -> Tensor:
-    """The rows of ``x`` ``(N, n, k)`` in groups: ``(N, groups, n / groups, k)``."""
-    return torch.unflatten(x, 1, (groups, x.shape[1] // groups))
-
-
 class _ApplyToItself(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, structure: Structure, order: Order, groups: int, w: Tensor, x: Tensor) -> Tensor:
-        ctx.structure, ctx.order, ctx.groups = structure, order, groups
-        data = _grouped(x, groups)  # (N, groups, d, k)
-        if order is Order.DENSE:
-            W = structure.to_dense(w).expand(len(x), -1, -1, -1)  # (N, C, n, n)
-            Z = product(data, x.mT.unsqueeze(1))  # (N, groups, d, n)
-            Q = product(Z, W)  # (N, C, d, n)
-            ctx.save_for_backward(w, x, W, Z, Q)
-            return product(Q, x.unsqueeze(1), x)
-        left, right, *kept = structure._project_keeping(structure.unpack(w), x)  # (N, C, K, k)
-        factored = order is Order.FACTORED
-        middle = product(data, left.mT) if factored else product(left.mT, right)  # (N, C, d, K) or (.., k, k)
-        ctx.save_for_backward(w, x, middle, left, right, *kept)
-        return product(middle, right, x) if factored else product(data, middle, x)
+    def forward(ctx: Any, structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor) -> Tensor:
+        ctx.choices = structure, order, kind
+        out, saved = _forward(structure, order, kind, w, x)
+        ctx.save_for_backward(w, x, *saved)
+        return out
 
     @staticmethod
     def backward(ctx: Any, G: Tensor) -> tuple[Tensor | None, ...]:
-        structure, order, groups, (w, x, *saved) = ctx.structure, ctx.order, ctx.groups, ctx.saved_tensors
+        (structure, order, kind), (w, x, *saved) = ctx.choices, ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted: differentiate the plain composition
-            out = compose(structure, order, w, x, _grouped(x, groups))
-            wanted = [t for t in (w, x) if t.requires_grad]
-            found = iter(torch.autograd.grad(out, wanted, G, create_graph=True))
-            return None, None, None, *(next(found) if t.requires_grad else None for t in (w, x))
+            return None, None, None, *_differentiable(structure, order, kind, w, x, G)
         backward = _backward_dense if order is Order.DENSE else _backward_thin
-        needs_dx = ctx.needs_input_grad[4]
-        return None, None, None, *backward(structure, order, groups, w, x, G, needs_dx, *saved)
+        rows = orient(flatten_batch(G), kind)  # (N, n, k)
+        dw, dx = backward(structure, order, w.view(-1, w.shape[-1]), rows, ctx.needs_input_grad[4], *saved)
+        return None, None, None, dw.view(w.shape), None if dx is None else orient(dx, kind).view(x.shape)
+
+
+def _differentiable(
+    structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor, G: Tensor
+) -> tuple[Tensor | None, Tensor | None]:
+    vectors, rows = w.reshape(-1, w.shape[-1]), orient(flatten_batch(x), kind)
+    groups = torch.unflatten(rows, 1, (len(vectors), -1))
+    out = orient(compose(structure, order, vectors, rows, groups).flatten(1, 2), kind).reshape(x.shape)
+    wanted = [leaf for leaf in (w, x) if leaf.requires_grad]
+    found = iter(torch.autograd.grad(out, wanted, G, create_graph=True))
+    dw, dx = (next(found) if leaf.requires_grad else None for leaf in (w, x))
+    return dw, dx
+
+
+def _forward(
+    structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The result, and what the backward wants to have kept."""
+    vectors = w.reshape(-1, w.shape[-1]).contiguous()  # (C, l)
+    rows = orient(flatten_batch(x).contiguous(), kind)  # (N, n, k)
+    forward = _forward_dense if order is Order.DENSE else _forward_thin
+    out, saved = forward(structure, order, vectors, rows)
+    return orient(out, kind).reshape(x.shape), saved
+
+
+def _grouped(rows: Tensor, channels: int) -> Tensor:
+    """Rows ``(N, n, k)`` as one matrix for each sample and channel, ``(B, d, k)``, ``d = n / C``."""
+    N, n, k = rows.shape
+    return rows if channels == 1 else rows.reshape(N * channels, n // channels, k)
+
+
+def _forward_thin(
+    structure: Structure, order: Order, w: Tensor, x: Tensor
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    D = _grouped(x, len(w))  # (B, d, k)
+    left, right, *kept = structure._project_keeping(w, x)  # (B, K, k)
+    if order is Order.FACTORED:
+        middle = D.bmm(left.mT)  # Z (B, d, K)
+        out = like(D, middle, right)
+    else:
+        middle = left.mT.bmm(right)  # xi (B, k, k)
+        out = like(D, D, middle)
+    return out.view(x.shape) if len(w) > 1 else out, (x, D, middle, left, right, *kept)
 
 
 def _backward_thin(
     structure: Structure,
     order: Order,
-    groups: int,
     w: Tensor,
-    x: Tensor,
     G: Tensor,
     needs_dx: bool,
+    x: Tensor,
+    D: Tensor,
     middle: Tensor,
     left: Tensor,
     right: Tensor,
     *kept: Tensor,
 ) -> tuple[Tensor, Tensor | None]:
-    data = _grouped(x, groups)  # (N, groups, d, k)
+    G = _grouped(G, len(w))  # (B, d, k)
+    dx = None
     if order is Order.FACTORED:
-        dmiddle = product(G, right.mT)  # (N, C, d, K)
-        dleft, dright = product(dmiddle.mT, data), product(middle.mT, G)  # (N, C, K, k)
-        dx = _gather(dmiddle, left, groups, x) if needs_dx else None
+        dZ = G.bmm(right.mT)  # (B, d, K)
+        dleft, dright = dZ.mT.bmm(D), middle.mT.bmm(G)  # (B, K, k)
+        if needs_dx:
+            dx = like(D, dZ, left)
     else:
-        dxi = product(data.mT, G)  # (N, C, k, k)
-        dleft, dright = product(right, dxi.mT), product(left, dxi)  # (N, C, K, k)
-        dx = _gather(G, middle.mT, groups, x) if needs_dx else None
+        dxi = _tall(D, G)  # (B, k, k)
+        dleft, dright = right.bmm(dxi.mT), left.bmm(dxi)  # (B, K, k)
+        if needs_dx:
+            dx = like(D, G, middle.mT)
+    if dx is not None and len(w) > 1:
+        dx = dx.view(x.shape)
     assert structure._project_backward is not None  # can_apply_to_itself has looked
-    dfactors = structure._project_backward(structure.unpack(w), x, dleft, dright, dx, *kept)
-    return structure.pack(*dfactors), dx
+    return structure._project_backward(w, x, dleft, dright, dx, *kept), dx
 
 
-def _gather(a: Tensor, b: Tensor, groups: int, like: Tensor) -> Tensor:
-    """``a b`` of every channel put together again (a group each), or summed (one group for all)."""
-    if groups == a.shape[1]:
-        return product(a, b, like).flatten(1, 2)
-    return product(a.transpose(1, 2).flatten(2).unsqueeze(1), b.flatten(1, 2).unsqueeze(1), like).squeeze(1)
+def _forward_dense(
+    structure: Structure, order: Order, w: Tensor, x: Tensor
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    W = structure.to_dense(w)  # (C, n, n)
+    Z = _by_channel(_tall(x.mT, x.mT), len(w))  # (C, N d, n)
+    Q = _by_sample(Z.bmm(W), x)  # (N, n, n)
+    return like(x, Q, x), (x, W, Z, Q)
 
 
 def _backward_dense(
     structure: Structure,
-    order: Order,  # noqa: ARG001  one signature for both
-    groups: int,
+    order: Order,
     w: Tensor,
-    x: Tensor,
     G: Tensor,
     needs_dx: bool,
+    x: Tensor,
     W: Tensor,
     Z: Tensor,
     Q: Tensor,
 ) -> tuple[Tensor, Tensor | None]:
-    dQ = product(G, x.mT.unsqueeze(1))  # (N, C, d, n)
-    dZ = _gather(dQ, W.mT, groups, dQ)  # (N, n, n)
-    dW = product(Z.mT, dQ).sum(0)  # (C, n, n)
-    (dw,) = torch.func.vjp(structure.to_dense, w)[1](dW)
+    dQ = _by_channel(_tall(G.mT, x.mT), len(w))  # (C, N d, n)
+    dw = structure._dense_backward(w, Z.mT.bmm(dQ))
     if not needs_dx:
         return dw, None
-    dx = product(Q.flatten(1, 2).mT.unsqueeze(1), G.flatten(1, 2).unsqueeze(1), x).squeeze(1)  # (N, n, k)
+    dZ = _by_sample(dQ.bmm(W.mT), x)  # (N, n, n)
+    dx = like(x, Q.mT, G)
     return dw, accumulate(dx, dZ + dZ.mT, x)
+
+
+def _by_channel(Z: Tensor, channels: int) -> Tensor:
+    """``(N, n, n)`` with its rows in groups to ``(C, N d, n)``: what meets the same ``W`` stands together."""
+    N, n, _ = Z.shape
+    if channels == 1:
+        return Z.view(1, N * n, n)
+    return Z.view(N, channels, n // channels, n).transpose(0, 1).reshape(channels, -1, n)
+
+
+def _by_sample(Q: Tensor, x: Tensor) -> Tensor:
+    """``_by_channel`` undone: ``(N, n, n)``."""
+    (C, _, n), N = Q.shape, x.shape[0]
+    return Q.view(N, n, n) if C == 1 else Q.view(C, N, n // C, n).transpose(0, 1).reshape(N, n, n)
+
+
+def _tall(a: Tensor, b: Tensor) -> Tensor:
+    """``aᵀ b`` for ``(B, rows, .)``; one that sums over very many rows in parts, which BLAS does faster."""
+    B, rows, i = a.shape
+    if B > 1 or rows % PARTS or rows < TALL * max(i, b.shape[2]):
+        return a.mT.bmm(b)
+    if not (a.is_contiguous() and b.is_contiguous()):
+        return a.mT.bmm(b)
+    parts = a.view(PARTS, rows // PARTS, i).mT.bmm(b.view(PARTS, rows // PARTS, -1))
+    return parts.sum(0, keepdim=True)
 
 
 def accumulate(total: Tensor, a: Tensor, b: Tensor) -> Tensor:

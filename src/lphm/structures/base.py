@@ -73,13 +73,23 @@ class Structure(ABC):
         """
 
     # What a structure may state as well, to be differentiated by hand where it is applied to its own data.
+    # Autograd, and whatever else transforms operators, never sees these: they may take strides for granted.
 
-    def _project_keeping(self, factors: Factors, x: Tensor) -> tuple[Tensor, ...]:
-        """``_project``, and after it whatever ``_project_backward`` wants to have kept."""
-        return self._project(factors, x)
+    def _project_keeping(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        """``left, right`` ``(N C, K, k)``, and after them whatever ``_project_backward`` wants to have kept.
 
-    _project_backward: ClassVar[Callable[..., Factors] | None] = None
-    """``(factors, x, dleft, dright, dx, *kept)`` to the factors' gradients; adds to ``dx`` in place."""
+        ``w`` ``(C, l)`` is contiguous, and ``x`` ``(N, n, k)`` is, or is the transpose of what is.
+        """
+        raise NotImplementedError
+
+    _project_backward: ClassVar[Callable[..., Tensor] | None] = None
+    """``(w, x, dleft, dright, dx, *kept)`` to the gradient of ``w``; adds to ``dx`` in place, if wanted."""
+
+    def _dense_backward(self, w: Tensor, dW: Tensor) -> Tensor:
+        """The gradient of ``w`` ``(C, l)`` from that of ``W`` ``(C, n, n)``."""
+        with torch.enable_grad():
+            leaf = w.detach().requires_grad_()
+            return torch.autograd.grad(self.to_dense(leaf), leaf, dW)[0]
 
     # What follows.
 

@@ -4,12 +4,13 @@ import torch
 from torch import Tensor
 
 __all__ = [
+    "blocks_backward",
+    "blocks_forward",
     "is_transpose",
+    "like",
     "mix_blocks",
     "project_blocks",
-    "project_blocks_backward",
     "project_pair",
-    "project_pair_backward",
 ]
 
 
@@ -49,33 +50,6 @@ def is_transpose(x: Tensor) -> bool:
     return x.stride(-2) == 1 and x.stride(-1) != 1
 
 
-def project_blocks_backward(S: Tensor, x: Tensor, dU: Tensor, dx: Tensor | None) -> Tensor:
-    """The gradient of ``project_blocks``: ``dS = Σ_p X_p dU_pᵀ``, and ``dX_p += S dU_p`` in place, if wanted.
-
-    Shape:
-        ``S`` and ``dS`` ``(C, s, r)``; ``x`` and ``dx`` ``(N, p s, k)``; ``dU`` ``(N, C, p, r, k)``.
-    """
-    (N, n, k), (C, s, r) = x.shape, S.shape
-    p = n // s
-    flat = S.transpose(0, 1).reshape(s, C * r)  # (s, C r)
-
-    def wide() -> Tensor:
-        return dU.permute(0, 4, 2, 1, 3).reshape(N * k * p, C * r)
-
-    def tall() -> Tensor:
-        return dU.transpose(1, 2).reshape(N * p, C * r, k)
-
-    if is_transpose(x):
-        dS = x.mT.reshape(N * k * p, s).mT @ wide()  # (s, C r)
-    else:
-        dS = x.reshape(N * p, s, k).bmm(tall().mT).sum(0)  # (s, C r)
-    if dx is not None and is_transpose(dx):
-        dx.mT.view(N * k * p, s).addmm_(wide(), flat.mT)
-    elif dx is not None:
-        dx.view(N * p, s, k).baddbmm_(flat.expand(N * p, -1, -1), tall())
-    return dS.view(s, C, r).transpose(0, 1)
-
-
 def project_pair(S: Tensor, T: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """``Sᵀ`` and ``Tᵀ`` on their blocks of ``x``; one pass over ``x`` where both blocks have one size."""
     if S.shape != T.shape:
@@ -84,18 +58,46 @@ def project_pair(S: Tensor, T: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     return U, V
 
 
-def project_pair_backward(
-    S: Tensor, T: Tensor, x: Tensor, dU: Tensor, dV: Tensor, dx: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """``dS, dT`` returned, ``dx`` added to in place: the gradient of ``project_pair``."""
-    if S.shape != T.shape:
-        return project_blocks_backward(S, x, dU, dx), project_blocks_backward(T, x, dV, dx)
-    dS, dT = project_blocks_backward(torch.cat([S, T]), x, torch.cat([dU, dV], dim=1), dx).chunk(2)
-    return dS, dT
-
-
 def mix_blocks(A: Tensor, V: Tensor) -> Tensor:
     """``A ⊗ I_r``: ``A`` ``(C, p, q)``, ``V`` ``(N, C, q, r, k)`` to ``(N, C, p, r, k)``."""
     (N, C, q, r, k), p = V.shape, A.shape[1]
     mixed = A.expand(N, -1, -1, -1).reshape(N * C, p, q).bmm(V.reshape(N * C, q, r * k))  # (N C, p, r k)
     return mixed.view(N, C, p, r, k)
+
+
+# The same for a gradient by hand: flat factors, one operator each, results where they belong.
+
+
+def like(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """``a @ b`` ``(B, i, j)``, in memory as ``x`` is: transposed if that is a transpose."""
+    return b.mT.bmm(a.mT).mT if is_transpose(x) else a.bmm(b)
+
+
+def blocks_forward(F: Tensor, x: Tensor) -> Tensor:
+    """``F`` ``(J, s)`` on every block of ``s`` rows of ``x`` ``(N, p s, k)``: ``(N, p, J, k)``."""
+    (N, n, k), (J, s) = x.shape, F.shape
+    if N > 1 and is_transpose(x):  # the blocks of all samples have no common stride
+        out = x.mT.reshape(-1, s) @ F.mT  # (N k p, J)
+        return out.view(N, k, n // s, J).permute(0, 2, 3, 1)
+    return F.expand(N * n // s, J, s).bmm(x.view(N * n // s, s, k)).view(N, n // s, J, k)
+
+
+def blocks_backward(F: Tensor, x: Tensor, dY: Tensor, dx: Tensor | None, dF: Tensor) -> None:
+    """The gradient of ``blocks_forward``: ``dF = Σ_p dY_p X_pᵀ``, and ``dX_p += Fᵀ dY_p`` if wanted.
+
+    Shape:
+        ``F`` ``(J, s)``; ``x`` and ``dx`` ``(N, p s, k)``; ``dY`` ``(N, p, J, k)`` contiguous; ``dF`` as
+        many numbers as ``F``, of any shape ``(..., s)`` and any strides.
+    """
+    (N, n, k), (J, s) = x.shape, F.shape
+    P = N * n // s
+    dY = dY.view(P, J, k)
+    if dx is not None and is_transpose(dx):
+        dx.mT.view(-1, s).addmm_(dY.view(N, n // s, J, k).permute(0, 3, 1, 2).reshape(-1, J), F)
+    elif dx is not None:
+        dx.view(P, s, k).baddbmm_(F.mT.expand(P, s, J), dY)
+    if N > 1 and is_transpose(x):
+        wide = dY.view(N, n // s, J, k).permute(2, 0, 3, 1).reshape(J, -1)  # (J, N k p)
+        dF.copy_((wide @ x.mT.reshape(-1, s)).view(dF.shape))
+    else:
+        torch.sum(dY.bmm(x.view(P, s, k).mT).view(P, *dF.shape), 0, out=dF)

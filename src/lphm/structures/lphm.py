@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import mix_blocks, project_pair, project_pair_backward
+from lphm.structures.blocks import blocks_backward, blocks_forward, mix_blocks, project_pair
 from lphm.structures.kronecker import Kronecker
 
 __all__ = ["LPHM"]
@@ -82,28 +82,63 @@ class LPHM(Kronecker):
         return A, S @ T.mT  # (C, p, q), (C, n/p, n/q)
 
     def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        left, right, _ = self._project_keeping(factors, x)
-        return left, right
-
-    def _project_keeping(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         A, S, T = factors  # (C, p, q), (C, n/p, r), (C, n/q, r)
         U, V = project_pair(S, T, x)  # (N, C, p, r, k), (N, C, q, r, k)
         A = A[:, : U.shape[2], : V.shape[2]]  # a partial x has fewer blocks
         if self.p <= self.q:
-            return U.flatten(2, 3), mix_blocks(A, V).flatten(2, 3), V  # (N, C, p r, k) twice
-        return mix_blocks(A.mT, U).flatten(2, 3), V.flatten(2, 3), U  # (N, C, q r, k) twice
+            return U.flatten(2, 3), mix_blocks(A, V).flatten(2, 3)  # (N, C, p r, k) twice
+        return mix_blocks(A.mT, U).flatten(2, 3), V.flatten(2, 3)  # (N, C, q r, k) twice
+
+    # By hand. Where p = q, [S|T]ᵀ is one flat factor: one pass over x, and one over dx, instead of two.
+
+    def _split(self, w: Tensor) -> list[Tensor]:
+        """``Sᵀ`` and ``Tᵀ`` in ``w`` ``(C, l)``, as views ``(C, 1, r, s)`` each, or one ``(C, 2, r, s)``."""
+        (C, l), r, start = w.shape, self.r, w.storage_offset() + self.p * self.q
+        s, t = self.n // self.p, self.n // self.q
+        if s == t:
+            return [w.as_strided((C, 2, r, s), (l, s * r, 1, r), start)]
+        S = w.as_strided((C, 1, r, s), (l, s * r, 1, r), start)
+        return [S, w.as_strided((C, 1, r, t), (l, t * r, 1, r), start + s * r)]
+
+    def _mixing(self, w: Tensor) -> Tensor:
+        """``A`` in ``w`` ``(C, l)``, a view ``(C, p, q)``."""
+        return w.as_strided((len(w), self.p, self.q), (w.shape[1], self.q, 1))
+
+    def _project_keeping(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        (N, _, k), C, r = x.shape, len(w), self.r
+        flat = [F.reshape(-1, F.shape[3]) for F in self._split(w)]
+        sides = []
+        for F in flat:
+            Y = blocks_forward(F, x)  # (N, p, C 2 r, k), or (N, p, C r, k) and (N, q, C r, k)
+            sides += Y.view(N, Y.shape[1], C, -1, r * k).transpose(1, 2).unbind(3)  # (N, C, ., r k)
+        U, V = (side.reshape(N * C, side.shape[2], r * k) for side in sides)
+        A = self._mixing(w)
+        if N > 1:
+            A = A.expand(N, C, self.p, self.q).reshape(N * C, self.p, self.q)
+        if self.p <= self.q:
+            return U.reshape(N * C, -1, k), A.bmm(V).view(N * C, -1, k), A, V, *flat
+        return A.mT.bmm(U).view(N * C, -1, k), V.reshape(N * C, -1, k), A, U, *flat
 
     def _project_backward(
-        self, factors: Factors, x: Tensor, dleft: Tensor, dright: Tensor, dx: Tensor | None, *kept: Tensor
-    ) -> Factors:
-        (A, S, T), (mixed,) = factors, kept
-        dleft, dright = (
-            torch.unflatten(side, 2, (-1, self.r)) for side in (dleft, dright)
-        )  # (N, C, ., r, k)
+        self,
+        w: Tensor,
+        x: Tensor,
+        dleft: Tensor,
+        dright: Tensor,
+        dx: Tensor | None,
+        A: Tensor,
+        mixed: Tensor,
+        *flat: Tensor,
+    ) -> Tensor:
+        (N, _, k), C, r, dw = x.shape, len(w), self.r, torch.empty_like(w)
+        dleft, dright = dleft.view(N * C, -1, r * k), dright.view(N * C, -1, r * k)
         if self.p <= self.q:  # left, right = U, A V
-            dA = torch.einsum("ncprk,ncqrk->cpq", dright, mixed)
-            dU, dV = dleft, mix_blocks(A.mT, dright)
+            dA, dU, dV = dright.bmm(mixed.mT), dleft, A.mT.bmm(dright)
         else:  # left, right = Aᵀ U, V
-            dA = torch.einsum("ncprk,ncqrk->cpq", mixed, dleft)
-            dU, dV = mix_blocks(A, dleft), dright
-        return dA, *project_pair_backward(S, T, x, dU, dV, dx)
+            dA, dU, dV = mixed.bmm(dleft.mT), A.bmm(dleft), dright
+        self._mixing(dw).copy_(dA if N == 1 else dA.view(N, C, self.p, self.q).sum(0))
+        sides = [side.view(N, C, -1, r * k).transpose(1, 2) for side in (dU, dV)]  # (N, ., C, r k)
+        sides = [torch.cat(sides, dim=3)] if len(flat) == 1 else [side.contiguous() for side in sides]
+        for F, dF, side in zip(flat, self._split(dw), sides, strict=True):
+            blocks_backward(F, x, side.view(N, side.shape[1], -1, k), dx, dF)
+        return dw
