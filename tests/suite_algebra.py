@@ -1,6 +1,7 @@
 """What every structure owes to the oracle: values, gradients, shapes. See ``test_structures.py``."""
 
 import math
+from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 import lphm
 import reference
-from lphm import BilinearInterdependence, Structure, contraction
+from lphm import BilinearInterdependence, Structure, contraction, orders
 from registry import Row, draw
 
 KINDS = ["attribute", "instance"]
@@ -53,12 +54,16 @@ class AlgebraSuite:
 
     row: ClassVar[Row]
 
-    @pytest.fixture(params=["as chosen", "thin pair"])
-    def path(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-        """As the package chooses (small cases form W), and without forming W wherever n > k."""
+    @pytest.fixture(params=["as chosen", "thin pair", "by hand"])
+    def path(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+        """As the package chooses (small cases form W), without forming W wherever n > k, and never by autograd."""
         if request.param == "thin pair":
-            monkeypatch.setattr(contraction, "TINY", 0)
-        return request.param
+            monkeypatch.setattr(orders, "TINY", 0)
+        if request.param == "by hand":
+            monkeypatch.setattr(contraction, "FEWEST_NUMBERS", 0)
+        contraction._plan.cache_clear()
+        yield request.param
+        contraction._plan.cache_clear()
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Every test that asks for a ``case`` gets all cases of the row."""

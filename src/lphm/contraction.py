@@ -5,13 +5,17 @@ The core knows one orientation. ``x`` is ``(N, n, k)`` and ``xi = xᵀ W x`` is 
 with ``Xᵀ``: ``xiᵀ D = (Dᵀ xi)ᵀ``. The functions at the end of the file turn one into the other.
 """
 
+from collections.abc import Callable
+from functools import lru_cache
+from typing import get_args
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lphm.arguments import Kind, Normalize, check_arguments
-from lphm.fused import apply_to_itself, can_apply_to_itself
-from lphm.orders import choose_order, compose, count_samples, orient, product, thin_pair
+from lphm.arguments import Kind, Normalize, autocasts, check_arguments
+from lphm.fused import apply_to_itself, has_gradient
+from lphm.orders import Order, choose_order, compose, compose_one, count_samples, orient, product, thin_pair
 from lphm.structures.base import Structure, flatten_batch
 
 __all__ = [
@@ -21,6 +25,11 @@ __all__ = [
     "interdependence_grouped",
     "interdependence_matrix",
 ]
+
+KINDS, PLAIN = get_args(Kind), (Tensor, nn.Parameter)
+#: Below this size of ``x`` a backward in Python costs more than autograd's passes over it (``benchmarks``).
+FEWEST_NUMBERS = 2**13
+
 
 def _matrix(structure: Structure, w: Tensor, x: Tensor, normalize: Normalize) -> Tensor:
     """``xi`` ``(N, C, k, k)`` from ``w`` ``(C, l)`` and ``x`` ``(N, n, k)``."""
@@ -46,20 +55,56 @@ def _apply(structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: 
 
 
 def _apply_to_itself(
-    structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize
+    structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize, grouped: bool
 ) -> Tensor | None:
-    """Every group of ``x`` mixed by its channel's ``xi``, with the gradient by hand; None where that has no place."""
-    (n, k), d = x.shape[-2:], x.shape[-2]
-    if kind == "instance":
-        n, k = k, n
-    if n != structure.n or normalize not in (None, "scale"):
+    """``x`` mixed by its own ``xi``, the short way; None where that has no place, or where something is wrong.
+
+    With channels (``grouped``) group ``c`` of its rows is mixed by ``xi_c``.
+    """
+    if (normalize is not None and normalize != "scale") or not _plain(w, x):
         return None
-    order = choose_order(structure, x.numel() // (n * k) if k else 0, k, n // (w.numel() // w.shape[-1]))
-    if not can_apply_to_itself(structure, order, x):
+    plan = _plan(structure, kind, w.shape, x.shape, grouped)
+    if plan is None:
         return None
+    apply, order = plan
     if normalize == "scale":
-        w = _scaled(structure, w, 1 / n)
-    return apply_to_itself(structure, order, kind, w, x)
+        w = _scaled(structure, w, 1 / structure.n)
+    return apply(structure, order, kind, w, x)
+
+
+def _plain(w: Tensor, x: Tensor) -> bool:
+    """Whether ``w`` and ``x`` go together, and nobody else is at work on the operators.
+
+    Compilers, autocast, ``torch.func``, forward-mode derivatives and tensor subclasses see ``compose``.
+    """
+    return (
+        type(x) in PLAIN
+        and type(w) in PLAIN
+        and w.dtype == x.dtype
+        and w.device == x.device
+        and not torch.compiler.is_compiling()
+        and not torch._C._are_functorch_transforms_active()  # what autograd.Function.apply itself asks
+        and torch.autograd.forward_ad._current_level < 0
+        and not autocasts(x.device.type)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _plan(
+    structure: Structure, kind: Kind, w_shape: torch.Size, x_shape: torch.Size, grouped: bool
+) -> tuple[Callable[..., Tensor], Order] | None:
+    """Who applies ``xi`` for these shapes, and in which order; None for ``compose``, or for whoever complains."""
+    if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 2:
+        return None
+    (n, k), channels = x_shape[-2:] if kind == "attribute" else x_shape[:-3:-1], w_shape[:-1].numel()
+    if kind not in KINDS or n != structure.n or x_shape.numel() * channels == 0:
+        return None
+    if n % channels or (channels > 1 and not grouped):
+        return None
+    order = choose_order(structure, x_shape[:-2].numel(), k, n // channels)
+    if len(w_shape) == 1 and len(x_shape) == 2 and n * k < FEWEST_NUMBERS:
+        return compose_one, order
+    return (apply_to_itself, order) if has_gradient(structure, order) else None
 
 
 def _scaled(structure: Structure, w: Tensor, factor: float) -> Tensor:
@@ -178,12 +223,12 @@ def interdependence_apply(
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
+    if data is None or data is x:
+        mixed = _apply_to_itself(structure, w, x, kind, normalize, grouped=False)
+        if mixed is not None:
+            return mixed if w.dim() == 1 else mixed.unsqueeze(-3)
     data = x if data is None else data
     check_arguments(structure, w, x, kind, normalize, data, partial)
-    if data is x and (w.dim() == 1 or w.shape[0] == 1):
-        out = _apply_to_itself(structure, w, x, kind, normalize)
-        if out is not None:
-            return out if w.dim() == 1 else out.unsqueeze(-3)
     parameters, rows = _flat(structure, w, x, kind)
     target = flatten_batch(orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
     out = orient(_apply(structure, parameters, rows, target, normalize), kind)
@@ -213,16 +258,16 @@ def interdependence_grouped(
         ValueError: as ``interdependence_apply``, and if ``channels`` does not divide that dimension.
         TypeError: as ``interdependence_apply``.
     """
+    if data is None or data is x:
+        mixed = _apply_to_itself(structure, w, x, kind, normalize, grouped=True)
+        if mixed is not None:
+            return mixed
     data = x if data is None else data
     check_arguments(structure, w, x, kind, normalize, data, partial)
     dim, what = (-2, "rows") if kind == "attribute" else (-1, "columns")
     channels, d = w.numel() // w.shape[-1], data.shape[dim]
     if d % channels:
         raise ValueError(f"channels must divide the {what} of data, got channels={channels}, {what}={d}")
-    if data is x:
-        mixed = _apply_to_itself(structure, w, x, kind, normalize)
-        if mixed is not None:
-            return mixed
     parameters, rows = _flat(structure, w, x, kind)
     target = flatten_batch(orient(data, kind))  # (N, d, k)
     groups = torch.unflatten(target, 1, (channels, d // channels))  # (N, C, d / C, k)

@@ -8,7 +8,7 @@ In the alphabet of the core, with ``G`` the gradient of ``out = D xi``, ``D`` th
 
     MATRIX     xi = Lᵀ R       dxi = Dᵀ G        dD = G xiᵀ    dL = R dxiᵀ    dR = L dxi
     FACTORED   Z = D Lᵀ        dZ = G Rᵀ         dD = dZ L     dL = dZᵀ D     dR = Zᵀ G
-    DENSE      Z = D xᵀ, Q = Z W,  out = Q x
+    DENSE_FACTORED  Z = D xᵀ, Q = Z W,  out = Q x
                dQ = G xᵀ       dZ = dQ Wᵀ        dW = Zᵀ dQ    dx = Qᵀ G + (dZ + dZᵀ) x
 
 and ``dL``, ``dR`` go through the structure's own projection into ``dD``.
@@ -22,12 +22,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lphm.arguments import Kind, autocasts
+from lphm.arguments import Kind
 from lphm.orders import Order, compose, orient
 from lphm.structures.base import Structure, flatten_batch
 from lphm.structures.blocks import is_transpose, like
 
-__all__ = ["apply_to_itself", "can_apply_to_itself"]
+__all__ = ["apply_to_itself", "has_gradient"]
 
 #: A product that sums over this many times more rows than its result has is summed in ``PARTS``.
 TALL, PARTS = 32, 4
@@ -45,22 +45,11 @@ def apply_to_itself(structure: Structure, order: Order, kind: Kind, w: Tensor, x
     return _forward(structure, order, kind, w, x)[0]
 
 
-def can_apply_to_itself(structure: Structure, order: Order, x: Tensor) -> bool:
-    """Whether the gradient by hand applies: known, and nobody else at work on the operators.
-
-    Compilers, autocast, ``torch.func`` and forward-mode derivatives see the plain composition.
-    """
-    known = order is Order.DENSE or structure._project_backward is not None
-    return known and x.numel() > 0 and not _transformed(x.device.type)
-
-
-def _transformed(device_type: str) -> bool:
-    return (
-        torch.compiler.is_compiling()
-        or autocasts(device_type)
-        or torch._C._are_functorch_transforms_active()  # what autograd.Function.apply itself asks
-        or torch.autograd.forward_ad._current_level >= 0
-    )
+def has_gradient(structure: Structure, order: Order) -> bool:
+    """Whether the gradient of this order is known by hand."""
+    if order in (Order.MATRIX, Order.FACTORED):
+        return structure._project_backward is not None
+    return order is Order.DENSE_FACTORED
 
 
 class _ApplyToItself(torch.autograd.Function):
@@ -76,9 +65,8 @@ class _ApplyToItself(torch.autograd.Function):
         (structure, order, kind), (w, x, *saved) = ctx.choices, ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted: differentiate the plain composition
             return None, None, None, *_differentiable(structure, order, kind, w, x, G)
-        backward = _backward_dense if order is Order.DENSE else _backward_thin
-        rows = orient(flatten_batch(G), kind)  # (N, n, k)
-        dw, dx = backward(structure, order, w.view(-1, w.shape[-1]), rows, ctx.needs_input_grad[4], *saved)
+        backward = _backward_dense if order is Order.DENSE_FACTORED else _backward_thin
+        dw, dx = backward(structure, order, orient(flatten_batch(G), kind), ctx.needs_input_grad[4], *saved)
         return None, None, None, dw.view(w.shape), None if dx is None else orient(dx, kind).view(x.shape)
 
 
@@ -98,39 +86,35 @@ def _forward(
     structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The result, and what the backward wants to have kept."""
-    vectors = w.reshape(-1, w.shape[-1]).contiguous()  # (C, l)
-    rows = orient(flatten_batch(x).contiguous(), kind)  # (N, n, k)
-    forward = _forward_dense if order is Order.DENSE else _forward_thin
-    out, saved = forward(structure, order, vectors, rows)
-    return orient(out, kind).reshape(x.shape), saved
+    forward = _forward_dense if order is Order.DENSE_FACTORED else _forward_thin
+    rows = orient(flatten_batch(x.contiguous()), kind)  # (N, n, k)
+    out, *saved = forward(structure, order, w.contiguous(), rows)
+    return orient(out, kind).reshape(x.shape), tuple(saved)
 
 
-def _grouped(rows: Tensor, channels: int) -> Tensor:
-    """Rows ``(N, n, k)`` as one matrix for each sample and channel, ``(B, d, k)``, ``d = n / C``."""
-    N, n, k = rows.shape
-    return rows if channels == 1 else rows.reshape(N * channels, n // channels, k)
-
-
-def _forward_thin(
-    structure: Structure, order: Order, w: Tensor, x: Tensor
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    D = _grouped(x, len(w))  # (B, d, k)
+def _forward_thin(structure: Structure, order: Order, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
     left, right, *kept = structure._project_keeping(w, x)  # (B, K, k)
+    D = _grouped(x, len(left))  # (B, d, k)
     if order is Order.FACTORED:
         middle = D.bmm(left.mT)  # Z (B, d, K)
         out = like(D, middle, right)
     else:
         middle = left.mT.bmm(right)  # xi (B, k, k)
         out = like(D, D, middle)
-    return out.view(x.shape) if len(w) > 1 else out, (x, D, middle, left, right, *kept)
+    return out if D is x else out.reshape(x.shape), w, x, D, middle, left, right, *kept
+
+
+def _grouped(rows: Tensor, B: int) -> Tensor:
+    """Rows ``(N, n, k)`` as one matrix for each sample and channel, ``(B, d, k)``, ``d = n / C``."""
+    return rows if len(rows) == B else rows.reshape(B, -1, rows.shape[2])
 
 
 def _backward_thin(
     structure: Structure,
     order: Order,
-    w: Tensor,
     G: Tensor,
     needs_dx: bool,
+    w: Tensor,
     x: Tensor,
     D: Tensor,
     middle: Tensor,
@@ -138,8 +122,7 @@ def _backward_thin(
     right: Tensor,
     *kept: Tensor,
 ) -> tuple[Tensor, Tensor | None]:
-    G = _grouped(G, len(w))  # (B, d, k)
-    dx = None
+    G, dx = _grouped(G, len(left)), None  # (B, d, k)
     if order is Order.FACTORED:
         dZ = G.bmm(right.mT)  # (B, d, K)
         dleft, dright = dZ.mT.bmm(D), middle.mT.bmm(G)  # (B, K, k)
@@ -150,53 +133,53 @@ def _backward_thin(
         dleft, dright = right.bmm(dxi.mT), left.bmm(dxi)  # (B, K, k)
         if needs_dx:
             dx = like(D, G, middle.mT)
-    if dx is not None and len(w) > 1:
-        dx = dx.view(x.shape)
-    assert structure._project_backward is not None  # can_apply_to_itself has looked
+    if dx is not None and D is not x:
+        dx = dx.reshape(x.shape)
+    assert structure._project_backward is not None  # has_gradient has looked
     return structure._project_backward(w, x, dleft, dright, dx, *kept), dx
 
 
-def _forward_dense(
-    structure: Structure, order: Order, w: Tensor, x: Tensor
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    W = structure.to_dense(w)  # (C, n, n)
-    Z = _by_channel(_tall(x.mT, x.mT), len(w))  # (C, N d, n)
+def _forward_dense(structure: Structure, order: Order, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+    W, *kept = structure._dense_keeping(w)  # (C, n, n)
+    Z = _by_channel(_tall(x.mT, x.mT), len(W))  # (C, N d, n)
     Q = _by_sample(Z.bmm(W), x)  # (N, n, n)
-    return like(x, Q, x), (x, W, Z, Q)
+    return like(x, Q, x), w, x, W, Z, Q, *kept
 
 
 def _backward_dense(
     structure: Structure,
     order: Order,
-    w: Tensor,
     G: Tensor,
     needs_dx: bool,
+    w: Tensor,
     x: Tensor,
     W: Tensor,
     Z: Tensor,
     Q: Tensor,
+    *kept: Tensor,
 ) -> tuple[Tensor, Tensor | None]:
-    dQ = _by_channel(_tall(G.mT, x.mT), len(w))  # (C, N d, n)
-    dw = structure._dense_backward(w, Z.mT.bmm(dQ))
+    dQ = _by_channel(_tall(G.mT, x.mT), len(W))  # (C, N d, n)
+    dw = structure._dense_backward(w, Z.mT.bmm(dQ), *kept)
     if not needs_dx:
         return dw, None
     dZ = _by_sample(dQ.bmm(W.mT), x)  # (N, n, n)
-    dx = like(x, Q.mT, G)
-    return dw, accumulate(dx, dZ + dZ.mT, x)
+    return dw, accumulate(like(x, Q.mT, G), dZ + dZ.mT, x)
 
 
-def _by_channel(Z: Tensor, channels: int) -> Tensor:
+def _by_channel(Z: Tensor, C: int) -> Tensor:
     """``(N, n, n)`` with its rows in groups to ``(C, N d, n)``: what meets the same ``W`` stands together."""
     N, n, _ = Z.shape
-    if channels == 1:
-        return Z.view(1, N * n, n)
-    return Z.view(N, channels, n // channels, n).transpose(0, 1).reshape(channels, -1, n)
+    if C == 1:
+        return Z if N == 1 else Z.view(1, N * n, n)
+    return Z.view(N, C, n // C, n).transpose(0, 1).reshape(C, -1, n)
 
 
 def _by_sample(Q: Tensor, x: Tensor) -> Tensor:
     """``_by_channel`` undone: ``(N, n, n)``."""
-    (C, _, n), N = Q.shape, x.shape[0]
-    return Q.view(N, n, n) if C == 1 else Q.view(C, N, n // C, n).transpose(0, 1).reshape(N, n, n)
+    (C, _, n), N = Q.shape, len(x)
+    if C == 1:
+        return Q if N == 1 else Q.view(N, n, n)
+    return Q.view(C, N, n // C, n).transpose(0, 1).reshape(N, n, n)
 
 
 def _tall(a: Tensor, b: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -72,28 +73,42 @@ class Structure(ABC):
         ``rows`` is ``n``, or fewer for a partial ``x``: the rest counts as zeros, and ``K`` may be less.
         """
 
+    # What a structure may state as well, for the price of a call: one sample and one channel.
+
+    def _dense_one(self, w: Tensor) -> Tensor:
+        """``W`` ``(n, n)`` of ``w`` ``(l,)``."""
+        return self.to_dense(w)
+
+    def _project_one(self, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``left, right`` ``(K, k)`` of ``w`` ``(l,)`` and ``x`` ``(n, k)``."""
+        left, right = self._project(self.unpack(w.unsqueeze(0)), x.unsqueeze(0))
+        return left.flatten(0, 2), right.flatten(0, 2)
+
     # What a structure may state as well, to be differentiated by hand where it is applied to its own data.
-    # Autograd, and whatever else transforms operators, never sees these: they may take strides for granted.
+    # Whatever differentiates or transforms operators never sees these: they take strides for granted.
+    # w, (C, l) or (l,), is contiguous; x (N, n, k) is, or is the transpose of what is.
 
     def _project_keeping(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-        """``left, right`` ``(N C, K, k)``, and after them whatever ``_project_backward`` wants to have kept.
-
-        ``w`` ``(C, l)`` is contiguous, and ``x`` ``(N, n, k)`` is, or is the transpose of what is.
-        """
+        """``left, right`` ``(N C, K, k)``, and after them whatever ``_project_backward`` wants to have kept."""
         raise NotImplementedError
 
     _project_backward: ClassVar[Callable[..., Tensor] | None] = None
     """``(w, x, dleft, dright, dx, *kept)`` to the gradient of ``w``; adds to ``dx`` in place, if wanted."""
 
-    def _dense_backward(self, w: Tensor, dW: Tensor) -> Tensor:
-        """The gradient of ``w`` ``(C, l)`` from that of ``W`` ``(C, n, n)``."""
+    def _dense_keeping(self, w: Tensor) -> tuple[Tensor, ...]:
+        """``W`` ``(C, n, n)``, and after it whatever ``_dense_backward`` wants to have kept."""
+        return (self.to_dense(w.view(-1, self.num_parameters)),)
+
+    def _dense_backward(self, w: Tensor, dW: Tensor, *kept: Tensor) -> Tensor:
+        """The gradient of ``w`` from that of ``W`` ``(C, n, n)``."""
         with torch.enable_grad():
             leaf = w.detach().requires_grad_()
-            return torch.autograd.grad(self.to_dense(leaf), leaf, dW)[0]
+            W = self.to_dense(leaf)
+            return torch.autograd.grad(W, leaf, dW.view(W.shape))[0]
 
     # What follows.
 
-    @property
+    @cached_property
     def num_parameters(self) -> int:
         """``l``, the length of the parameter vector."""
         return sum(math.prod(shape) for shape in self.factor_shapes.values())

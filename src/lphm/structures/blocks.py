@@ -86,18 +86,18 @@ def blocks_backward(F: Tensor, x: Tensor, dY: Tensor, dx: Tensor | None, dF: Ten
     """The gradient of ``blocks_forward``: ``dF = Σ_p dY_p X_pᵀ``, and ``dX_p += Fᵀ dY_p`` if wanted.
 
     Shape:
-        ``F`` ``(J, s)``; ``x`` and ``dx`` ``(N, p s, k)``; ``dY`` ``(N, p, J, k)`` contiguous; ``dF`` as
+        ``F`` ``(J, s)``; ``x`` and ``dx`` ``(N, p s, k)``; ``dY`` the numbers of ``(N, p, J, k)``; ``dF`` as
         many numbers as ``F``, of any shape ``(..., s)`` and any strides.
     """
     (N, n, k), (J, s) = x.shape, F.shape
     P = N * n // s
-    dY = dY.view(P, J, k)
+    dY = dY.reshape(P, J, k)
     if dx is not None and is_transpose(dx):
-        dx.mT.view(-1, s).addmm_(dY.view(N, n // s, J, k).permute(0, 3, 1, 2).reshape(-1, J), F)
+        dx.mT.view(-1, s).addmm_(dY.reshape(N, n // s, J, k).permute(0, 3, 1, 2).reshape(-1, J), F)
     elif dx is not None:
         dx.view(P, s, k).baddbmm_(F.mT.expand(P, s, J), dY)
     if N > 1 and is_transpose(x):
-        wide = dY.view(N, n // s, J, k).permute(2, 0, 3, 1).reshape(J, -1)  # (J, N k p)
+        wide = dY.reshape(N, n // s, J, k).permute(2, 0, 3, 1).reshape(J, -1)  # (J, N k p)
         dF.copy_((wide @ x.mT.reshape(-1, s)).view(dF.shape))
     else:
         torch.sum(dY.bmm(x.view(P, s, k).mT).view(P, *dF.shape), 0, out=dF)

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+import torch
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import project_pair
+from lphm.structures.blocks import blocks_backward, blocks_forward, project_pair
 from lphm.structures.sized import Sized
 
 if TYPE_CHECKING:
@@ -89,3 +90,21 @@ class LowRank(Sized):
         rows = x.shape[1]
         U, V = project_pair(P[:, :rows], Q[:, :rows], x)  # (N, C, 1, r, k) each: all of x is one block
         return U.squeeze(2), V.squeeze(2)
+
+    # By hand: [P|Q]ᵀ is one flat factor on one block of n rows.
+
+    def _thin_view(self, w: Tensor) -> Tensor:
+        l, n, r = self.num_parameters, self.n, self.r
+        return w.as_strided((w.numel() // l, 2, r, n), (l, n * r, 1, r), w.storage_offset())
+
+    def _project_keeping(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        F = self._thin_view(w).reshape(-1, self.n)  # (C 2 r, n)
+        left, right = blocks_forward(F, x).reshape(-1, 2, self.r, x.shape[2]).unbind(1)  # (N C, r, k)
+        return left, right, F
+
+    def _project_backward(
+        self, w: Tensor, x: Tensor, dleft: Tensor, dright: Tensor, dx: Tensor | None, F: Tensor
+    ) -> Tensor:
+        dw = torch.empty_like(w)
+        blocks_backward(F, x, torch.stack([dleft, dright], dim=1), dx, self._thin_view(dw))
+        return dw

@@ -89,30 +89,56 @@ class LPHM(Kronecker):
             return U.flatten(2, 3), mix_blocks(A, V).flatten(2, 3)  # (N, C, p r, k) twice
         return mix_blocks(A.mT, U).flatten(2, 3), V.flatten(2, 3)  # (N, C, q r, k) twice
 
+    # One sample and one channel: the same in as few operators as it takes.
+
+    def _split(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        p, q, r = self.p, self.q, self.r
+        s, t = self.n // p, self.n // q
+        A, S, T = w.split([p * q, s * r, t * r])
+        return A.view(p, q), S.view(s, r), T.view(t, r)
+
+    def _dense_one(self, w: Tensor) -> Tensor:
+        A, S, T = self._split(w)
+        (p, q), s, t = A.shape, len(S), len(T)
+        return (A.view(p, 1, q, 1) * S.mm(T.t()).view(1, s, 1, t)).view(self.n, self.n)
+
+    def _project_one(self, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        (A, S, T), (_, k) = self._split(w), x.shape
+        (p, q), (s, r), t = A.shape, S.shape, len(T)
+        U = S.t().expand(p, r, s).bmm(x.reshape(p, s, k))  # (p, r, k)
+        V = T.t().expand(q, r, t).bmm(x.reshape(q, t, k))  # (q, r, k)
+        if p <= q:
+            return U.view(p * r, k), A.mm(V.view(q, r * k)).view(p * r, k)
+        return A.t().mm(U.view(p, r * k)).view(q * r, k), V.view(q * r, k)
+
     # By hand. Where p = q, [S|T]ᵀ is one flat factor: one pass over x, and one over dx, instead of two.
 
-    def _split(self, w: Tensor) -> list[Tensor]:
-        """``Sᵀ`` and ``Tᵀ`` in ``w`` ``(C, l)``, as views ``(C, 1, r, s)`` each, or one ``(C, 2, r, s)``."""
-        (C, l), r, start = w.shape, self.r, w.storage_offset() + self.p * self.q
-        s, t = self.n // self.p, self.n // self.q
+    def _mixing(self, w: Tensor) -> Tensor:
+        """``A`` in ``w``, a view ``(C, p, q)``."""
+        l = self.num_parameters
+        return w.as_strided((w.numel() // l, self.p, self.q), (l, self.q, 1), w.storage_offset())
+
+    def _thin_views(self, w: Tensor) -> list[Tensor]:
+        """``Sᵀ`` and ``Tᵀ`` in ``w``, as views ``(C, 1, r, s)`` each, or as one ``(C, 2, r, s)``."""
+        l, r, s, t = self.num_parameters, self.r, self.n // self.p, self.n // self.q
+        C, start = w.numel() // l, w.storage_offset() + self.p * self.q
         if s == t:
             return [w.as_strided((C, 2, r, s), (l, s * r, 1, r), start)]
         S = w.as_strided((C, 1, r, s), (l, s * r, 1, r), start)
         return [S, w.as_strided((C, 1, r, t), (l, t * r, 1, r), start + s * r)]
 
-    def _mixing(self, w: Tensor) -> Tensor:
-        """``A`` in ``w`` ``(C, l)``, a view ``(C, p, q)``."""
-        return w.as_strided((len(w), self.p, self.q), (w.shape[1], self.q, 1))
-
     def _project_keeping(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-        (N, _, k), C, r = x.shape, len(w), self.r
-        flat = [F.reshape(-1, F.shape[3]) for F in self._split(w)]
-        sides = []
-        for F in flat:
-            Y = blocks_forward(F, x)  # (N, p, C 2 r, k), or (N, p, C r, k) and (N, q, C r, k)
-            sides += Y.view(N, Y.shape[1], C, -1, r * k).transpose(1, 2).unbind(3)  # (N, C, ., r k)
-        U, V = (side.reshape(N * C, side.shape[2], r * k) for side in sides)
-        A = self._mixing(w)
+        (N, n, k), r, A = x.shape, self.r, self._mixing(w)
+        C, sides, flat = len(A), [], []
+        for F in self._thin_views(w):
+            _, h, _, s = F.shape
+            F = F.reshape(C * h * r, s)
+            Y = blocks_forward(F, x)  # (N, ., C h r, k)
+            if C > 1:
+                Y = Y.unflatten(2, (C, h * r)).transpose(1, 2)  # (N, C, ., h r, k)
+            sides += Y.reshape(N * C, n // s, h, r * k).unbind(2)
+            flat.append(F)
+        U, V = sides  # (N C, p, r k), (N C, q, r k)
         if N > 1:
             A = A.expand(N, C, self.p, self.q).reshape(N * C, self.p, self.q)
         if self.p <= self.q:
@@ -130,15 +156,33 @@ class LPHM(Kronecker):
         mixed: Tensor,
         *flat: Tensor,
     ) -> Tensor:
-        (N, _, k), C, r, dw = x.shape, len(w), self.r, torch.empty_like(w)
-        dleft, dright = dleft.view(N * C, -1, r * k), dright.view(N * C, -1, r * k)
-        if self.p <= self.q:  # left, right = U, A V
+        (N, _, k), (B, p, q), r, dw = x.shape, A.shape, self.r, torch.empty_like(w)
+        C = B // N
+        dleft, dright = dleft.view(B, -1, r * k), dright.view(B, -1, r * k)
+        if p <= q:  # left, right = U, A V
             dA, dU, dV = dright.bmm(mixed.mT), dleft, A.mT.bmm(dright)
         else:  # left, right = Aᵀ U, V
             dA, dU, dV = mixed.bmm(dleft.mT), A.bmm(dleft), dright
-        self._mixing(dw).copy_(dA if N == 1 else dA.view(N, C, self.p, self.q).sum(0))
-        sides = [side.view(N, C, -1, r * k).transpose(1, 2) for side in (dU, dV)]  # (N, ., C, r k)
-        sides = [torch.cat(sides, dim=3)] if len(flat) == 1 else [side.contiguous() for side in sides]
-        for F, dF, side in zip(flat, self._split(dw), sides, strict=True):
-            blocks_backward(F, x, side.view(N, side.shape[1], -1, k), dx, dF)
+        self._mixing(dw).copy_(dA if N == 1 else dA.view(N, C, p, q).sum(0))
+        sides = [dU, dV] if C == 1 else [side.view(N, C, -1, r * k).transpose(1, 2) for side in (dU, dV)]
+        if p == q:
+            sides = [torch.cat(sides, dim=-1)]  # (N, p, (C) 2 r k)
+        for F, dF, side in zip(flat, self._thin_views(dw), sides, strict=True):
+            blocks_backward(F, x, side, dx, dF)
         return dw
+
+    def _dense_keeping(self, w: Tensor) -> tuple[Tensor, ...]:
+        l, p, q, r, start = self.num_parameters, self.p, self.q, self.r, w.storage_offset()
+        C, s, t = w.numel() // l, self.n // p, self.n // q
+        S = w.as_strided((C, s, r), (l, r, 1), start + p * q)
+        T = w.as_strided((C, t, r), (l, r, 1), start + p * q + s * r)
+        A, B = w.as_strided((C, p, 1, q, 1), (l, q, 1, 1, 1), start), S.bmm(T.mT)
+        return (A * B.view(C, 1, s, 1, t)).view(C, self.n, self.n), A, B, S, T
+
+    def _dense_backward(self, w: Tensor, dW: Tensor, *kept: Tensor) -> Tensor:
+        (A, B, S, T), p, q = kept, self.p, self.q
+        C, s, t = B.shape
+        blocks = dW.view(C, p, s, q, t).transpose(2, 3).reshape(C, p * q, s * t)
+        dA = blocks.bmm(B.view(C, s * t, 1))
+        dB = A.reshape(C, 1, p * q).bmm(blocks).view(C, s, t)
+        return torch.cat([dA.view(C, -1), dB.bmm(T).view(C, -1), dB.mT.bmm(S).view(C, -1)], dim=1).view(w.shape)
