@@ -57,7 +57,7 @@ def _apply(structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: 
 def _apply_to_itself(
     structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize, grouped: bool
 ) -> Tensor | None:
-    """``x`` mixed by its own ``xi``, the short way; None where that has no place, or where something is wrong.
+    """``x`` mixed by its own ``xi``, the short way; None where that has no place.
 
     With channels (``grouped``) group ``c`` of its rows is mixed by ``xi_c``.
     """
@@ -93,7 +93,7 @@ def _plain(w: Tensor, x: Tensor) -> bool:
 def _plan(
     structure: Structure, kind: Kind, w_shape: torch.Size, x_shape: torch.Size, grouped: bool
 ) -> tuple[Callable[..., Tensor], Order] | None:
-    """Who applies ``xi`` for these shapes, and in which order; None for ``compose``, or for whoever complains."""
+    """Who applies ``xi`` for these shapes, and in which order; None where that is ``compose``, or nobody."""
     if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 2:
         return None
     (n, k), channels = x_shape[-2:] if kind == "attribute" else x_shape[:-3:-1], w_shape[:-1].numel()

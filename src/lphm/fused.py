@@ -1,17 +1,17 @@
 """``xi`` applied to the data that it is made from, with a gradient derived by hand.
 
 Autograd keeps a gradient of ``x`` for each place where ``x`` is used and adds them up: two more passes
-over memory than needed. Here the largest is completed in place by the others. Values, and second
-derivatives, are those of the plain composition of ``compose``; the orders are its orders.
+over memory than needed. Here the thin ones come first, and the widest product, to which it makes no
+difference, is added to them in place. Values, and second derivatives, are those of ``compose``.
 
 In the alphabet of the core, with ``G`` the gradient of ``out = D xi``, ``D`` the rows of ``x``:
 
-    MATRIX     xi = Lᵀ R       dxi = Dᵀ G        dD = G xiᵀ    dL = R dxiᵀ    dR = L dxi
-    FACTORED   Z = D Lᵀ        dZ = G Rᵀ         dD = dZ L     dL = dZᵀ D     dR = Zᵀ G
-    DENSE_FACTORED  Z = D xᵀ, Q = Z W,  out = Q x
-               dQ = G xᵀ       dZ = dQ Wᵀ        dW = Zᵀ dQ    dx = Qᵀ G + (dZ + dZᵀ) x
+    MATRIX           xi = Lᵀ R       dxi = Dᵀ G        dL = R dxiᵀ     dR = L dxi       dD = G xiᵀ
+    FACTORED         Z = D Lᵀ        dZ = G Rᵀ         dL = dZᵀ D      dR = Zᵀ G        dD = dZ L
+    DENSE_FACTORED   Z = D xᵀ        Q = Z W           out = Q x
+                     dQ = G xᵀ       dZ = dQ Wᵀ        dW = Zᵀ dQ      dx = Qᵀ G + (dZ + dZᵀ) x
 
-and ``dL``, ``dR`` go through the structure's own projection into ``dD``.
+and ``dL``, ``dR`` go back through the structure's own projection.
 
 Every sample and channel is one matrix of a batch of ``B = N C``: group ``c`` of the rows of a sample is mixed
 by its ``xi_c``. At small sizes the price is the number of operators, so there are few, on views made once.
@@ -65,9 +65,12 @@ class _ApplyToItself(torch.autograd.Function):
         (structure, order, kind), (w, x, *saved) = ctx.choices, ctx.saved_tensors
         if torch.is_grad_enabled():  # a second derivative is wanted: differentiate the plain composition
             return None, None, None, *_differentiable(structure, order, kind, w, x, G)
-        backward = _backward_dense if order is Order.DENSE_FACTORED else _backward_thin
-        dw, dx = backward(structure, order, orient(flatten_batch(G), kind), ctx.needs_input_grad[4], *saved)
-        return None, None, None, dw.view(w.shape), None if dx is None else orient(dx, kind).view(x.shape)
+        G, needs_dx = orient(flatten_batch(G), kind), ctx.needs_input_grad[4]  # (N, n, k)
+        if order is Order.DENSE_FACTORED:
+            dw, dx = _backward_dense(structure, G, needs_dx, *saved)
+        else:
+            dw, dx = _backward_thin(structure, order, G, needs_dx, *saved)
+        return None, None, None, dw, None if dx is None else orient(dx, kind).view(x.shape)
 
 
 def _differentiable(
@@ -86,9 +89,11 @@ def _forward(
     structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The result, and what the backward wants to have kept."""
-    forward = _forward_dense if order is Order.DENSE_FACTORED else _forward_thin
-    rows = orient(flatten_batch(x.contiguous()), kind)  # (N, n, k)
-    out, *saved = forward(structure, order, w.contiguous(), rows)
+    w, rows = w.contiguous(), orient(flatten_batch(x.contiguous()), kind)  # (N, n, k)
+    if order is Order.DENSE_FACTORED:
+        out, *saved = _forward_dense(structure, w, rows)
+    else:
+        out, *saved = _forward_thin(structure, order, w, rows)
     return orient(out, kind).reshape(x.shape), tuple(saved)
 
 
@@ -122,24 +127,24 @@ def _backward_thin(
     right: Tensor,
     *kept: Tensor,
 ) -> tuple[Tensor, Tensor | None]:
-    G, dx = _grouped(G, len(left)), None  # (B, d, k)
+    G = _grouped(G, len(left))  # (B, d, k)
     if order is Order.FACTORED:
-        dZ = G.bmm(right.mT)  # (B, d, K)
-        dleft, dright = dZ.mT.bmm(D), middle.mT.bmm(G)  # (B, K, k)
-        if needs_dx:
-            dx = like(D, dZ, left)
+        a, b = G.bmm(right.mT), left  # dZ (B, d, K)
+        dleft, dright = a.mT.bmm(D), middle.mT.bmm(G)  # (B, K, k)
     else:
+        a, b = G, middle.mT
         dxi = _tall(D, G)  # (B, k, k)
         dleft, dright = right.bmm(dxi.mT), left.bmm(dxi)  # (B, K, k)
-        if needs_dx:
-            dx = like(D, G, middle.mT)
-    if dx is not None and D is not x:
-        dx = dx.reshape(x.shape)
     assert structure._project_backward is not None  # has_gradient has looked
-    return structure._project_backward(w, x, dleft, dright, dx, *kept), dx
+    dw, dx = structure._project_backward(w, x, dleft, dright, needs_dx, *kept)
+    if dx is None:
+        return dw, None
+    if D is x:
+        return dw, accumulate(dx, a, b)
+    return dw, dx.add_(a.bmm(b).view(x.shape))
 
 
-def _forward_dense(structure: Structure, order: Order, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+def _forward_dense(structure: Structure, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
     W, *kept = structure._dense_keeping(w)  # (C, n, n)
     Z = _by_channel(_tall(x.mT, x.mT), len(W))  # (C, N d, n)
     Q = _by_sample(Z.bmm(W), x)  # (N, n, n)
@@ -148,7 +153,6 @@ def _forward_dense(structure: Structure, order: Order, w: Tensor, x: Tensor) -> 
 
 def _backward_dense(
     structure: Structure,
-    order: Order,
     G: Tensor,
     needs_dx: bool,
     w: Tensor,

@@ -9,7 +9,16 @@ from lphm.arguments import Kind
 from lphm.structures.base import Structure, dense_pair
 from lphm.structures.blocks import is_transpose
 
-__all__ = ["Order", "choose_order", "compose", "compose_one", "count_samples", "orient", "product", "thin_pair"]
+__all__ = [
+    "Order",
+    "choose_order",
+    "compose",
+    "compose_one",
+    "count_samples",
+    "orient",
+    "product",
+    "thin_pair",
+]
 
 #: W may be formed for n > k up to this size: below it the cost of a call is the number of operators.
 TINY = 64
@@ -39,7 +48,7 @@ def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
     """
     n, K = structure.n, structure.middle
     project = THIN_CALLS + THIN_FLOP * samples * structure.projection_flops(k)
-    flops = {
+    flops: dict[Order, float] = {
         Order.MATRIX: project + samples * 2 * k * k * (K + d),
         Order.FACTORED: project + samples * 4 * d * k * K,
     }

@@ -89,18 +89,18 @@ class Structure(ABC):
     # w, (C, l) or (l,), is contiguous; x (N, n, k) is, or is the transpose of what is.
 
     def _project_keeping(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-        """``left, right`` ``(N C, K, k)``, and after them whatever ``_project_backward`` wants to have kept."""
+        """``left, right`` ``(N C, K, k)``, and after them whatever ``_project_backward`` wants to keep."""
         raise NotImplementedError
 
-    _project_backward: ClassVar[Callable[..., Tensor] | None] = None
-    """``(w, x, dleft, dright, dx, *kept)`` to the gradient of ``w``; adds to ``dx`` in place, if wanted."""
+    _project_backward: ClassVar[Callable[..., tuple[Tensor, Tensor | None]] | None] = None
+    """``(w, x, dleft, dright, needs_dx, *kept)`` to the gradients of ``w`` and, if wanted, of ``x``."""
 
     def _dense_keeping(self, w: Tensor) -> tuple[Tensor, ...]:
-        """``W`` ``(C, n, n)``, and after it whatever ``_dense_backward`` wants to have kept."""
+        """``W`` ``(C, n, n)``, and after it whatever ``_dense_backward`` wants to keep."""
         return (self.to_dense(w.view(-1, self.num_parameters)),)
 
-    def _dense_backward(self, w: Tensor, dW: Tensor, *kept: Tensor) -> Tensor:
-        """The gradient of ``w`` from that of ``W`` ``(C, n, n)``."""
+    def _dense_backward(self, w: Tensor, dW: Tensor, *_kept: Tensor) -> Tensor:
+        """The gradient of ``w``, in its shape, from that of ``W`` ``(C, n, n)``."""
         with torch.enable_grad():
             leaf = w.detach().requires_grad_()
             W = self.to_dense(leaf)

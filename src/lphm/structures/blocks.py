@@ -6,6 +6,7 @@ from torch import Tensor
 __all__ = [
     "blocks_backward",
     "blocks_forward",
+    "blocks_transposed",
     "is_transpose",
     "like",
     "mix_blocks",
@@ -65,7 +66,8 @@ def mix_blocks(A: Tensor, V: Tensor) -> Tensor:
     return mixed.view(N, C, p, r, k)
 
 
-# The same for a gradient by hand: flat factors, one operator each, results where they belong.
+# The same for a gradient by hand: one flat factor F (J, s), an operator each, results where they belong. Few
+# views, for at small sizes they are the price: Y is whatever has the numbers of (N, p, J, k) in that order.
 
 
 def like(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -73,31 +75,42 @@ def like(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return b.mT.bmm(a.mT).mT if is_transpose(x) else a.bmm(b)
 
 
+def _scattered(x: Tensor) -> bool:
+    """Whether the blocks of all samples have no common stride."""
+    return len(x) > 1 and is_transpose(x)
+
+
 def blocks_forward(F: Tensor, x: Tensor) -> Tensor:
-    """``F`` ``(J, s)`` on every block of ``s`` rows of ``x`` ``(N, p s, k)``: ``(N, p, J, k)``."""
+    """``F`` ``(J, s)`` on every block of ``s`` rows of ``x`` ``(N, p s, k)``: ``Y``."""
     (N, n, k), (J, s) = x.shape, F.shape
-    if N > 1 and is_transpose(x):  # the blocks of all samples have no common stride
-        out = x.mT.reshape(-1, s) @ F.mT  # (N k p, J)
-        return out.view(N, k, n // s, J).permute(0, 2, 3, 1)
-    return F.expand(N * n // s, J, s).bmm(x.view(N * n // s, s, k)).view(N, n // s, J, k)
-
-
-def blocks_backward(F: Tensor, x: Tensor, dY: Tensor, dx: Tensor | None, dF: Tensor) -> None:
-    """The gradient of ``blocks_forward``: ``dF = Σ_p dY_p X_pᵀ``, and ``dX_p += Fᵀ dY_p`` if wanted.
-
-    Shape:
-        ``F`` ``(J, s)``; ``x`` and ``dx`` ``(N, p s, k)``; ``dY`` the numbers of ``(N, p, J, k)``; ``dF`` as
-        many numbers as ``F``, of any shape ``(..., s)`` and any strides.
-    """
-    (N, n, k), (J, s) = x.shape, F.shape
+    if _scattered(x):
+        return (x.mT.reshape(-1, s) @ F.mT).view(N, k, n // s, J).permute(0, 2, 3, 1)
     P = N * n // s
-    dY = dY.reshape(P, J, k)
-    if dx is not None and is_transpose(dx):
-        dx.mT.view(-1, s).addmm_(dY.reshape(N, n // s, J, k).permute(0, 3, 1, 2).reshape(-1, J), F)
-    elif dx is not None:
-        dx.view(P, s, k).baddbmm_(F.mT.expand(P, s, J), dY)
-    if N > 1 and is_transpose(x):
+    return F.expand(P, J, s).bmm(x.view(P, s, k))
+
+
+def blocks_backward(F: Tensor, x: Tensor, dY: Tensor, dF: Tensor) -> None:
+    """The gradient of ``F``, ``dF = Σ_p dY_p X_pᵀ``; any shape ``(..., s)`` and any strides."""
+    (N, n, k), (J, s) = x.shape, F.shape
+    if _scattered(x):
         wide = dY.reshape(N, n // s, J, k).permute(2, 0, 3, 1).reshape(J, -1)  # (J, N k p)
         dF.copy_((wide @ x.mT.reshape(-1, s)).view(dF.shape))
     else:
-        torch.sum(dY.bmm(x.view(P, s, k).mT).view(P, *dF.shape), 0, out=dF)
+        parts = dY.reshape(-1, J, k).bmm(x.view(-1, s, k).mT)  # (N p, J, s)
+        torch.sum(parts.view(-1, *dF.shape), 0, out=dF)
+
+
+def blocks_transposed(F: Tensor, x: Tensor, dY: Tensor, dx: Tensor | None) -> Tensor:
+    """The gradient of ``x``, ``dX_p = Fᵀ dY_p``; added to ``dx`` if there is one."""
+    (N, n, k), (J, s) = x.shape, F.shape
+    if is_transpose(x):
+        tall = dY.reshape(N, n // s, J, k).permute(0, 3, 1, 2).reshape(-1, J)  # (N k p, J)
+        if dx is None:
+            return (tall @ F).view(N, k, n).mT
+        dx.mT.view(-1, s).addmm_(tall, F)
+        return dx
+    dY, flat = dY.reshape(-1, J, k), F.mT.expand(N * n // s, s, J)
+    if dx is None:
+        return flat.bmm(dY).view(N, n, k)
+    dx.view(-1, s, k).baddbmm_(flat, dY)
+    return dx

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import blocks_backward, blocks_forward, project_pair
+from lphm.structures.blocks import blocks_backward, blocks_forward, blocks_transposed, project_pair
 from lphm.structures.sized import Sized
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ class LowRank(Sized):
         return left, right, F
 
     def _project_backward(
-        self, w: Tensor, x: Tensor, dleft: Tensor, dright: Tensor, dx: Tensor | None, F: Tensor
-    ) -> Tensor:
-        dw = torch.empty_like(w)
-        blocks_backward(F, x, torch.stack([dleft, dright], dim=1), dx, self._thin_view(dw))
-        return dw
+        self, w: Tensor, x: Tensor, dleft: Tensor, dright: Tensor, needs_dx: bool, F: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        dw, dY = torch.empty_like(w), torch.stack([dleft, dright], dim=1)  # (N C, 2, r, k)
+        blocks_backward(F, x, dY, self._thin_view(dw))
+        return dw, blocks_transposed(F, x, dY, None) if needs_dx else None

@@ -7,7 +7,13 @@ import torch
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import blocks_backward, blocks_forward, mix_blocks, project_pair
+from lphm.structures.blocks import (
+    blocks_backward,
+    blocks_forward,
+    blocks_transposed,
+    mix_blocks,
+    project_pair,
+)
 from lphm.structures.kronecker import Kronecker
 
 __all__ = ["LPHM"]
@@ -94,7 +100,7 @@ class LPHM(Kronecker):
     def _split(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         p, q, r = self.p, self.q, self.r
         s, t = self.n // p, self.n // q
-        A, S, T = w.split([p * q, s * r, t * r])
+        A, S, T = torch.split(w, [p * q, s * r, t * r])
         return A.view(p, q), S.view(s, r), T.view(t, r)
 
     def _dense_one(self, w: Tensor) -> Tensor:
@@ -129,15 +135,16 @@ class LPHM(Kronecker):
 
     def _project_keeping(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         (N, n, k), r, A = x.shape, self.r, self._mixing(w)
-        C, sides, flat = len(A), [], []
-        for F in self._thin_views(w):
-            _, h, _, s = F.shape
-            F = F.reshape(C * h * r, s)
-            Y = blocks_forward(F, x)  # (N, ., C h r, k)
+        C, flat = len(A), []
+        sides: list[Tensor] = []
+        for view in self._thin_views(w):
+            _, h, _, s = view.shape
+            flat.append(view.reshape(C * h * r, s))
+            Y = blocks_forward(flat[-1], x)
             if C > 1:
-                Y = Y.unflatten(2, (C, h * r)).transpose(1, 2)  # (N, C, ., h r, k)
-            sides += Y.reshape(N * C, n // s, h, r * k).unbind(2)
-            flat.append(F)
+                Y = Y.reshape(N, n // s, C, h * r, k).transpose(1, 2)  # (N, C, ., h r, k)
+            Y = Y.reshape(N * C, n // s, h, r * k)
+            sides += [Y.select(2, side) for side in range(h)]
         U, V = sides  # (N C, p, r k), (N C, q, r k)
         if N > 1:
             A = A.expand(N, C, self.p, self.q).reshape(N * C, self.p, self.q)
@@ -151,13 +158,13 @@ class LPHM(Kronecker):
         x: Tensor,
         dleft: Tensor,
         dright: Tensor,
-        dx: Tensor | None,
+        needs_dx: bool,
         A: Tensor,
         mixed: Tensor,
         *flat: Tensor,
-    ) -> Tensor:
-        (N, _, k), (B, p, q), r, dw = x.shape, A.shape, self.r, torch.empty_like(w)
-        C = B // N
+    ) -> tuple[Tensor, Tensor | None]:
+        (N, _, k), (B, p, q), r = x.shape, A.shape, self.r
+        C, dw, dx = B // N, torch.empty_like(w), None
         dleft, dright = dleft.view(B, -1, r * k), dright.view(B, -1, r * k)
         if p <= q:  # left, right = U, A V
             dA, dU, dV = dright.bmm(mixed.mT), dleft, A.mT.bmm(dright)
@@ -168,8 +175,9 @@ class LPHM(Kronecker):
         if p == q:
             sides = [torch.cat(sides, dim=-1)]  # (N, p, (C) 2 r k)
         for F, dF, side in zip(flat, self._thin_views(dw), sides, strict=True):
-            blocks_backward(F, x, side, dx, dF)
-        return dw
+            blocks_backward(F, x, side, dF)
+            dx = blocks_transposed(F, x, side, dx) if needs_dx else None
+        return dw, dx
 
     def _dense_keeping(self, w: Tensor) -> tuple[Tensor, ...]:
         l, p, q, r, start = self.num_parameters, self.p, self.q, self.r, w.storage_offset()
@@ -185,4 +193,5 @@ class LPHM(Kronecker):
         blocks = dW.view(C, p, s, q, t).transpose(2, 3).reshape(C, p * q, s * t)
         dA = blocks.bmm(B.view(C, s * t, 1))
         dB = A.reshape(C, 1, p * q).bmm(blocks).view(C, s, t)
-        return torch.cat([dA.view(C, -1), dB.bmm(T).view(C, -1), dB.mT.bmm(S).view(C, -1)], dim=1).view(w.shape)
+        factors = dA, dB.bmm(T), dB.mT.bmm(S)
+        return torch.cat([factor.view(C, -1) for factor in factors], dim=1).view(w.shape)
