@@ -406,6 +406,24 @@ def test_mistakes(function: Callable[..., Tensor], choices: dict, error: type, t
         function(STRUCTURE, w, x, **choices)
 
 
+@both_kinds
+@pytest.mark.parametrize("batch", [(), (2,), (200,)])
+@pytest.mark.parametrize("normalize", [None, "scale"])
+def test_no_order_of_the_products_forgets_a_mask(
+    kind: str, batch: tuple[int, ...], normalize: str | None
+) -> None:
+    """Small and large, ``x`` applied to itself is computed in ways of its own, which know no masks."""
+    w, x, _ = draw(STRUCTURE, kind, batch, channels=1, k=K)
+    for vector in (w, w[0]):
+        for function in (lphm.interdependence_apply, interdependence_grouped):
+            for data in (None, x):
+                mask = torch.ones(*batch, K, dtype=torch.bool)
+                with pytest.raises(ValueError, match=r"^normalize must be 'softmax' where a mask"):
+                    function(STRUCTURE, vector, x, data, kind, normalize, mask=mask)
+                with pytest.raises(ValueError, match=r"^normalize must be 'softmax' where a mask"):
+                    function(STRUCTURE, vector, x, data, kind, normalize, causal=True)
+
+
 def test_mistakes_of_a_layer() -> None:
     with pytest.raises(ValueError, match=r"^normalize must be 'softmax' where a mask or causal=True"):
         BilinearInterdependence(STRUCTURE, "instance", causal=True)
