@@ -77,6 +77,26 @@ def dense(structure: Structure, w: Tensor) -> Tensor:
     return DENSE[type(structure).__name__](w.double(), **asdict(structure))
 
 
+def visible(mask: Tensor | None, causal: bool, xi: Tensor, channels: bool) -> Tensor:
+    """Which entries ``[j, i]`` of ``xi`` take part in its softmax: output ``i`` may look at ``j``."""
+    k, batch = xi.shape[-1], xi.dim() - 2 - channels
+    seen = torch.tensor([[j <= i or not causal for i in range(k)] for j in range(k)])
+    if mask is None:
+        return seen
+    pairs = mask.unsqueeze(-2) if mask.dim() == batch + 1 else mask  # (*batch, i, j)
+    pairs = pairs.transpose(-2, -1)
+    return seen & (pairs.unsqueeze(-3) if channels else pairs)
+
+
+def masked_softmax(xi: Tensor, seen: Tensor) -> Tensor:
+    """``exp(xi)`` where it is seen and 0 elsewhere, over sums of columns; 0 where nothing is seen."""
+    logits = torch.where(seen, xi, -torch.inf)
+    top = logits.detach().amax(dim=-2, keepdim=True)
+    positive = torch.exp(logits - torch.where(top.isfinite(), top, 0))
+    total = positive.sum(dim=-2, keepdim=True)
+    return positive / torch.where(total == 0, 1, total)
+
+
 def normalized(xi: Tensor, normalize: object, n: int) -> Tensor:
     """``xi`` after its post-processing."""
     if normalize is None:
@@ -90,13 +110,22 @@ def normalized(xi: Tensor, normalize: object, n: int) -> Tensor:
 
 
 def matrix(
-    structure: Structure, w: Tensor, x: Tensor, kind: str = "attribute", normalize: object = None
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    kind: str = "attribute",
+    normalize: object = None,
+    mask: Tensor | None = None,
+    causal: bool = False,
 ) -> Tensor:
     """``Xᵀ W X`` or ``X W Xᵀ``, for every channel; fewer rows meet the leading part of ``W``."""
     size = x.shape[-2] if kind == "attribute" else x.shape[-1]
     W = dense(structure, w)[..., :size, :size]
     X = x.double() if w.dim() == 1 else x.double().unsqueeze(-3)
     xi = X.mT @ W @ X if kind == "attribute" else X @ W @ X.mT
+    if mask is not None or causal:
+        assert normalize == "softmax"
+        return masked_softmax(xi, visible(mask, causal, xi, channels=w.dim() > 1))
     return normalized(xi, normalize, structure.n)
 
 
@@ -107,11 +136,13 @@ def apply(
     data: Tensor | None = None,
     kind: str = "attribute",
     normalize: object = None,
+    mask: Tensor | None = None,
+    causal: bool = False,
 ) -> Tensor:
     """``D xi`` or ``xiᵀ D``, for every channel."""
     D = (x if data is None else data).double()
     D = D if w.dim() == 1 else D.unsqueeze(-3)
-    xi = matrix(structure, w, x, kind, normalize)
+    xi = matrix(structure, w, x, kind, normalize, mask, causal)
     return D @ xi if kind == "attribute" else xi.mT @ D
 
 
@@ -122,6 +153,8 @@ def grouped(
     data: Tensor | None = None,
     kind: str = "attribute",
     normalize: object = None,
+    mask: Tensor | None = None,
+    causal: bool = False,
 ) -> Tensor:
     """Group ``c`` of the rows (attribute) or columns (instance) of ``D`` mixed by ``xi_c``."""
     vectors = w.reshape(-1, w.shape[-1])
@@ -129,7 +162,7 @@ def grouped(
     D = x if data is None else data
     size = D.shape[dim] // len(vectors)
     parts = [
-        apply(structure, vector, x, D.narrow(dim, c * size, size), kind, normalize)
+        apply(structure, vector, x, D.narrow(dim, c * size, size), kind, normalize, mask, causal)
         for c, vector in enumerate(vectors)
     ]
     return torch.cat(parts, dim=dim)

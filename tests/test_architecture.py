@@ -18,7 +18,7 @@ LAYERS = [
     ["lphm.structures.*"],
     ["lphm.structures"],
     ["lphm.arguments"],
-    ["lphm.fused"],
+    ["lphm.fused", "lphm.attention"],
     ["lphm.contraction", "lphm.initialization"],
     ["lphm.rpn.checks", "lphm.rpn.functions"],
     ["lphm.rpn.base", "lphm.rpn.migration"],

@@ -1,13 +1,9 @@
-"""The three orders, the choice among them, and the softmax as attention."""
-
-from collections.abc import Callable
+"""The three orders, and the choice among them."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import lphm
 import reference
@@ -102,63 +98,6 @@ def test_an_exported_choice_serves_any_number_of_samples(samples: int) -> None:
     x = torch.randn(samples, 36, 4, dtype=torch.float64)
     with torch.no_grad():
         assert reference.error(program(x), layer(x)) < 1e-12
-
-
-@every_structure
-@both_kinds
-@pytest.mark.parametrize("channels", [None, 1, 3])
-@pytest.mark.parametrize(("k", "d"), [(7, 4), (7, 7), (7, 9)])  # attention for k > d, else xi is formed
-@pytest.mark.parametrize("tiny", [0, TINY])
-def test_softmax_is_attention(
-    structure: Structure,
-    kind: str,
-    channels: int | None,
-    k: int,
-    d: int,
-    tiny: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(contraction, "TINY", tiny)
-    w, x, data = draw(structure, kind, batch=(2, 2), channels=channels, k=k, d=d)
-    got = lphm.interdependence_apply(structure, w, x, data, kind, "softmax")
-    check(got, reference.apply(structure, w, x, data, kind, "softmax"), (w, x, data))
-    xi = lphm.interdependence_matrix(structure, w, x, kind, "softmax")
-    torch.testing.assert_close(xi.sum(dim=-2), torch.ones_like(xi[..., 0, :]))  # convex combinations
-    assert xi.ge(0).all()
-
-
-def test_attention_is_used_where_xi_is_larger_than_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-    attend = contraction._attend
-    monkeypatch.setattr(contraction, "_attend", lambda *sides: calls.append(1) or attend(*sides))
-    structure = LPHM(n=12, p=2, q=3, r=2)
-    for k, d in [(9, 8), (8, 8), (8, 9)]:
-        w, x, data = draw(structure, k=k, d=d)
-        lphm.interdependence_apply(structure, w, x, data, normalize="softmax")
-    assert calls == [1]
-
-
-@both_kinds
-def test_large_xi_does_not_overflow_the_softmax(kind: str) -> None:
-    structure = LPHM(n=12, p=2, q=3, r=2)
-    w, x, data = draw(structure, kind, k=9, dtype=torch.float32)
-    got = lphm.interdependence_apply(structure, 1e4 * w, x, data, kind, "softmax")
-    assert reference.error(got, reference.apply(structure, 1e4 * w, x, data, kind, "softmax")) < 1e-3
-
-
-def test_second_derivatives_of_attention_need_the_math_backend() -> None:
-    structure = LPHM(n=12, p=2, q=3, r=2)
-    w, x, data = draw(structure, k=9, d=4)
-
-    def twice(apply: Callable[..., Tensor]) -> Tensor:
-        out = apply(structure, w, x, data, "attribute", "softmax")
-        (first,) = torch.autograd.grad(out.square().sum(), w, create_graph=True)
-        return torch.autograd.grad(first.square().sum(), w)[0]
-
-    with sdpa_kernel(SDPBackend.MATH):
-        assert reference.error(twice(lphm.interdependence_apply), twice(reference.apply)) < 1e-10
-    with pytest.raises(RuntimeError, match=r"derivative for .*flash_attention.* is not implemented"):
-        twice(lphm.interdependence_apply)
 
 
 def test_a_callable_sees_every_xi() -> None:

@@ -11,9 +11,9 @@ from typing import get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lphm.arguments import Kind, Normalize, autocasts, check_arguments
+from lphm.attention import attend, flatten_mask, masked_softmax
 from lphm.fused import apply_to_itself, has_gradient
 from lphm.orders import Order, choose_order, compose, compose_one, count_samples, orient, product, thin_pair
 from lphm.structures.base import Structure, flatten_batch
@@ -31,24 +31,39 @@ KINDS, PLAIN = get_args(Kind), (Tensor, nn.Parameter)
 FEWEST_NUMBERS = 2**13
 
 
-def _matrix(structure: Structure, w: Tensor, x: Tensor, normalize: Normalize) -> Tensor:
+def _matrix(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    normalize: Normalize,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
     """``xi`` ``(N, C, k, k)`` from ``w`` ``(C, l)`` and ``x`` ``(N, n, k)``."""
     left, right = thin_pair(structure, w, x)
     xi = product(left.mT, right)
     if normalize == "scale":
         return xi / structure.n
     if normalize == "softmax":
-        return xi.softmax(dim=-2)
+        return masked_softmax(xi, mask, causal)
     return normalize(xi) if callable(normalize) else xi
 
 
-def _apply(structure: Structure, w: Tensor, x: Tensor, data: Tensor, normalize: Normalize) -> Tensor:
+def _apply(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor,
+    normalize: Normalize,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
     """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``."""
     k, d = x.shape[-1], data.shape[-2]
     if normalize == "softmax" and k > d:
-        return _attend(*thin_pair(structure, w, x), data)
+        return attend(*thin_pair(structure, w, x), data, mask, causal)
     if normalize not in (None, "scale"):
-        return product(data, _matrix(structure, w, x, normalize))
+        return product(data, _matrix(structure, w, x, normalize, mask, causal))
     if normalize == "scale":
         w = _scaled(structure, w, 1 / structure.n)
     return compose(structure, choose_order(structure, count_samples(x), k, d), w, x, data)
@@ -113,25 +128,6 @@ def _scaled(structure: Structure, w: Tensor, factor: float) -> Tensor:
     return structure.pack(first * factor, *others)
 
 
-def _attend(left: Tensor, right: Tensor, data: Tensor) -> Tensor:
-    """``data @ softmax(leftᵀ right, dim=-2)`` as attention: query ``right``, key ``left``, value ``data``.
-
-    ``xi`` (``k x k``) is never formed. The fused CPU kernel runs only when query, key and value are
-    equally wide and contiguous in their rows; without it torch forms ``xi`` after all.
-    """
-    (N, _, K, _), d = right.shape, data.shape[-2]
-    C = max(left.shape[1], right.shape[1], data.shape[1])
-    query, key, value = (_rows(side, max(K, d)).expand(N, C, -1, -1) for side in (right, left, data))
-    out = F.scaled_dot_product_attention(query, key, value, scale=1.0)  # (N, C, k, width)
-    return out[..., :d].mT
-
-
-def _rows(side: Tensor, width: int) -> Tensor:
-    """``sideᵀ`` with zero columns up to ``width``, which change neither products nor sums."""
-    missing = width - side.shape[-2]
-    return (F.pad(side.mT, (0, missing)) if missing else side.mT).contiguous()
-
-
 # The public functions: shapes checked, oriented, and brought back.
 
 
@@ -143,6 +139,8 @@ def interdependence_matrix(
     normalize: Normalize = None,
     *,
     partial: bool = False,
+    mask: Tensor | None = None,
+    causal: bool = False,
 ) -> Tensor:
     r"""The interdependence matrix ``xi(X | w)``.
 
@@ -161,10 +159,18 @@ def interdependence_matrix(
             summed when ``xi`` is applied; or a callable on ``xi``.
         partial: let ``x`` have fewer than ``n`` rows (attribute) or columns (instance). The missing ones
             at its end count as zeros, so ``xi`` uses the leading part of ``W``; nothing is padded.
+        mask: with ``"softmax"``, what may be looked at, by ``True``. ``(*batch, k)``: which rows of ``x``
+            (columns for the attribute kind) take part in any output. ``(*batch, k, k)``: ``mask[i, j]``
+            says whether output ``i`` may look at ``j``, as in ``scaled_dot_product_attention``; that is
+            the entry ``xi[j, i]``, for ``j`` is the index that is summed. Leading dimensions may be 1.
+            What is hidden is zero in ``xi``; where an output may look at nothing, the whole column is.
+        causal: with ``"softmax"`` and the instance kind, output ``i`` looks at rows ``j <= i`` only.
 
     Raises:
-        ValueError: a shape does not fit, or ``kind`` or ``normalize`` is unknown.
-        TypeError: ``w`` or ``x`` is not floating point, or they differ in type or device.
+        ValueError: a shape does not fit, ``kind`` or ``normalize`` is unknown, or does not go with ``mask``
+            or ``causal``.
+        TypeError: ``w`` or ``x`` is not floating point, they differ in type or device, or ``mask`` is not
+            boolean.
 
     Example:
         >>> structure = LPHM(n=96, p=8, q=8, r=4)
@@ -174,8 +180,9 @@ def interdependence_matrix(
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
-    check_arguments(structure, w, x, kind, normalize, partial=partial)
-    xi = _matrix(structure, *_flat(structure, w, x, kind), normalize)
+    check_arguments(structure, w, x, kind, normalize, partial=partial, mask=mask, causal=causal)
+    mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
+    xi = _matrix(structure, *_flat(structure, w, x, kind), normalize, mask, causal)
     return xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
 
 
@@ -188,6 +195,8 @@ def interdependence_apply(
     normalize: Normalize = None,
     *,
     partial: bool = False,
+    mask: Tensor | None = None,
+    causal: bool = False,
 ) -> Tensor:
     r"""``xi(X | w)`` applied to ``D``: ``D @ xi`` (attribute) or ``xiᵀ @ D`` (instance).
 
@@ -210,10 +219,13 @@ def interdependence_apply(
         normalize: as for ``interdependence_matrix``. With ``"softmax"`` every output is a convex
             combination of columns (attribute) or rows (instance) of ``data``, computed as attention.
         partial: as for ``interdependence_matrix``.
+        mask: as for ``interdependence_matrix``. An output that may look at nothing is zero.
+        causal: as for ``interdependence_matrix``. Like a mask of ``(*batch, k)``, it costs no ``k x k``.
 
     Raises:
-        ValueError: a shape does not fit, or ``kind`` or ``normalize`` is unknown.
-        TypeError: a tensor is not floating point, or they differ in type or device.
+        ValueError: a shape does not fit, ``kind`` or ``normalize`` is unknown, or does not go with ``mask``
+            or ``causal``.
+        TypeError: a tensor is not floating point, they differ in type or device, or ``mask`` is not boolean.
 
     Example:
         >>> structure = LPHM(n=96, p=8, q=8, r=4)
@@ -223,15 +235,16 @@ def interdependence_apply(
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
-    if data is None or data is x:
+    if (data is None or data is x) and mask is None and not causal:
         mixed = _apply_to_itself(structure, w, x, kind, normalize, grouped=False)
         if mixed is not None:
             return mixed if w.dim() == 1 else mixed.unsqueeze(-3)
     data = x if data is None else data
-    check_arguments(structure, w, x, kind, normalize, data, partial)
+    check_arguments(structure, w, x, kind, normalize, data, partial, mask, causal)
+    mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
     parameters, rows = _flat(structure, w, x, kind)
     target = flatten_batch(orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
-    out = orient(_apply(structure, parameters, rows, target, normalize), kind)
+    out = orient(_apply(structure, parameters, rows, target, normalize, mask, causal), kind)
     return out.reshape(*x.shape[:-2], *w.shape[:-1], *data.shape[-2:])
 
 
@@ -244,11 +257,14 @@ def interdependence_grouped(
     normalize: Normalize = None,
     *,
     partial: bool = False,
+    mask: Tensor | None = None,
+    causal: bool = False,
 ) -> Tensor:
     """Channels as attention heads: group ``c`` of ``data`` is mixed by ``xi_c``, and all are put together.
 
     ``data`` is split into ``channels`` equal groups along the dimension that ``xi`` does not mix: rows
-    for the attribute kind, columns for the instance kind. Each ``xi_c`` is computed from all of ``x``.
+    for the attribute kind, columns for the instance kind. Each ``xi_c`` is computed from all of ``x``, and
+    ``mask`` and ``causal`` hold for every channel.
 
     Shape:
         ``w`` ``(channels, l)``; ``x`` and ``data`` as for ``interdependence_apply``; the result has the
@@ -258,20 +274,21 @@ def interdependence_grouped(
         ValueError: as ``interdependence_apply``, and if ``channels`` does not divide that dimension.
         TypeError: as ``interdependence_apply``.
     """
-    if data is None or data is x:
+    if (data is None or data is x) and mask is None and not causal:
         mixed = _apply_to_itself(structure, w, x, kind, normalize, grouped=True)
         if mixed is not None:
             return mixed
     data = x if data is None else data
-    check_arguments(structure, w, x, kind, normalize, data, partial)
+    check_arguments(structure, w, x, kind, normalize, data, partial, mask, causal)
     dim, what = (-2, "rows") if kind == "attribute" else (-1, "columns")
     channels, d = w.numel() // w.shape[-1], data.shape[dim]
     if d % channels:
         raise ValueError(f"channels must divide the {what} of data, got channels={channels}, {what}={d}")
+    mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
     parameters, rows = _flat(structure, w, x, kind)
     target = flatten_batch(orient(data, kind))  # (N, d, k)
     groups = torch.unflatten(target, 1, (channels, d // channels))  # (N, C, d / C, k)
-    out = _apply(structure, parameters, rows, groups, normalize).flatten(1, 2)  # (N, d, k)
+    out = _apply(structure, parameters, rows, groups, normalize, mask, causal).flatten(1, 2)  # (N, d, k)
     return orient(out, kind).reshape(data.shape)
 
 

@@ -28,9 +28,14 @@ class BilinearInterdependence(nn.Module):
     keeps a running average of ``xi``, after ``normalize``, and in eval mode ``xi`` is that average. Then
     ``x`` is only the default of ``data``, and the attribute kind takes any number of rows, one among them.
 
+    With ``normalize="softmax"`` a call takes a ``mask``, True where something may be looked at; it and
+    ``causal`` are those of ``interdependence_matrix``. What may look at nothing becomes zero. An average does
+    not go with masks, which differ from batch to batch, but with ``causal``, which does not.
+
     Shape:
         ``x`` ``(*batch, b, m)``; ``data`` ``(*batch, b', m)`` for the attribute kind, ``(*batch, b, m')``
-        for the instance kind; output: the shape of ``data``.
+        for the instance kind; ``mask`` ``(*batch, k)`` or ``(*batch, k, k)``, ``k = m`` (attribute) or ``b``
+        (instance); output: the shape of ``data``.
 
     Args:
         structure: what ``W`` is; its ``n`` is ``b`` (attribute) or ``m`` (instance).
@@ -46,6 +51,7 @@ class BilinearInterdependence(nn.Module):
             the running average. None: there is no average, and eval mode is no different.
         momentum: the share of a new batch in the running average; while ``1 / num_batches_tracked`` is
             larger, it is that, so that the average starts from data and not from zero. None: always that.
+        causal: output row ``i`` looks at rows ``j <= i`` only; for the instance kind with ``"softmax"``.
 
     Attributes:
         weight: the parameters, ``(channels, l)``, ``l = structure.num_parameters``.
@@ -53,9 +59,10 @@ class BilinearInterdependence(nn.Module):
         num_batches_tracked: how many batches it is of, a buffer; None without ``running_size``.
 
     Raises:
-        ValueError: ``channels`` below 1, an unknown ``kind`` or ``normalize``; a shape that does not fit;
-            eval mode with ``running_size`` before any batch in training mode.
-        TypeError: ``structure`` is not a ``Structure``.
+        ValueError: ``channels`` below 1, an unknown ``kind`` or ``normalize``, or one that does not go with
+            ``causal`` or ``mask``; a shape that does not fit; a ``mask`` with ``running_size``; eval mode
+            with ``running_size`` before any batch in training mode.
+        TypeError: ``structure`` is not a ``Structure``, ``mask`` not boolean.
 
     Example:
         >>> layer = BilinearInterdependence(LPHM(n=96, p=8, q=8, r=4), normalize="softmax")
@@ -82,11 +89,12 @@ class BilinearInterdependence(nn.Module):
         partial: bool = False,
         running_size: int | None = None,
         momentum: float | None = 0.1,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         if not isinstance(structure, Structure):
             raise TypeError(f"structure must be a lphm.Structure such as lphm.LPHM(...), got {structure!r}")
-        check_choices(kind, normalize)
+        check_choices(kind, normalize, causal)
         require_positive(channels=channels)
         self.structure = structure
         self.kind: Kind = kind
@@ -96,6 +104,7 @@ class BilinearInterdependence(nn.Module):
         self.partial = partial
         self.running_size = running_size
         self.momentum = momentum
+        self.causal = causal
         self.weight = nn.Parameter(
             torch.empty(channels, structure.num_parameters, device=device, dtype=dtype)
         )
@@ -122,29 +131,42 @@ class BilinearInterdependence(nn.Module):
             self.running_xi.zero_()
             self.num_batches_tracked.zero_()
 
-    def forward(self, x: Tensor, data: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, data: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
         """``data`` (``x`` if not given) mixed by ``xi(x)``, or by its running average in eval mode."""
+        structure, w, kind, normalize = self.structure, self.weight, self.kind, self.normalize
         if self.running_xi is None:
             return interdependence_grouped(
-                self.structure, self.weight, x, data, self.kind, self.normalize, partial=self.partial
+                structure, w, x, data, kind, normalize, partial=self.partial, mask=mask, causal=self.causal
             )
+        self._check_no_mask(mask)
         data = x if data is None else data
         if not self.training:
             return self._mixed(self._average("data", data), data)
-        check_arguments(self.structure, self.weight, x, self.kind, self.normalize, data, self.partial)
+        check_arguments(structure, w, x, kind, normalize, data, self.partial)
         self._check_size("x", x)
         xi = self.matrix(x)
         mixed = self._mixed(xi, data)
         self._track(xi)
         return mixed
 
-    def matrix(self, x: Tensor) -> Tensor:
+    def matrix(self, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """``xi(x)`` of every channel, ``(*batch, channels, k, k)``, or its running average in eval mode."""
-        if self.running_xi is not None and not self.training:
-            return self._average("x", x).expand(*x.shape[:-2], -1, -1, -1)
+        structure, w, kind, normalize = self.structure, self.weight, self.kind, self.normalize
+        if self.running_xi is not None:
+            self._check_no_mask(mask)
+            if not self.training:
+                return self._average("x", x).expand(*x.shape[:-2], -1, -1, -1)
         return interdependence_matrix(
-            self.structure, self.weight, x, self.kind, self.normalize, partial=self.partial
+            structure, w, x, kind, normalize, partial=self.partial, mask=mask, causal=self.causal
         )
+
+    def _check_no_mask(self, mask: Tensor | None) -> None:
+        """Raise ``ValueError`` for a mask where there is an average, which would mix what masks hide."""
+        if mask is not None:
+            raise ValueError(
+                "mask must be None for a layer with running_size, whose average is over batches that "
+                "would each hide something else, got a mask; build the layer without running_size"
+            )
 
     def _mixed(self, xi: Tensor, data: Tensor) -> Tensor:
         """Group ``c`` of ``data`` mixed by ``xi_c``, from ``xi`` ``(*batch, C, k, k)`` or ``(C, k, k)``."""
@@ -201,6 +223,7 @@ class BilinearInterdependence(nn.Module):
     def extra_repr(self) -> str:
         """The arguments that differ from one layer to the next."""
         partial = ", partial=True" if self.partial else ""
+        causal = ", causal=True" if self.causal else ""
         running = f", running_size={self.running_size}, momentum={self.momentum}" if self.running_size else ""
         choices = f"kind={self.kind!r}, channels={self.channels}, normalize={self.normalize!r}"
-        return f"{self.structure}, {choices}{partial}{running}"
+        return f"{self.structure}, {choices}{partial}{running}{causal}"
