@@ -56,7 +56,7 @@ class AlgebraSuite:
 
     @pytest.fixture(params=["as chosen", "thin pair", "by hand"])
     def path(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-        """As the package chooses (small cases form W), without forming W wherever n > k, and never by autograd."""
+        """As the package chooses (small cases form W), without W wherever n > k, and never by autograd."""
         if request.param == "thin pair":
             monkeypatch.setattr(orders, "TINY", 0)
         if request.param == "by hand":
