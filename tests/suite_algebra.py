@@ -1,7 +1,6 @@
 """What every structure owes to the oracle: values, gradients, shapes. See ``test_structures.py``."""
 
 import math
-from collections.abc import Iterator
 from typing import ClassVar
 
 import pytest
@@ -14,7 +13,7 @@ from torch.nn import functional as F
 
 import lphm
 import reference
-from lphm import BilinearInterdependence, Structure, contraction, orders
+from lphm import LPHM, BilinearInterdependence, Structure, dispatch, orders
 from registry import Row, draw
 
 KINDS = ["attribute", "instance"]
@@ -54,16 +53,19 @@ class AlgebraSuite:
 
     row: ClassVar[Row]
 
-    @pytest.fixture(params=["as chosen", "thin pair", "by hand"])
-    def path(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-        """As the package chooses (small cases form W), without W wherever n > k, and never by autograd."""
+    @pytest.fixture(params=["as chosen", "thin pair", "by hand", "in C++"])
+    def path(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+        """As the package chooses (small cases form W); never W where n > k; never by autograd; compiled."""
+        request.getfixturevalue("fresh_choices")
         if request.param == "thin pair":
             monkeypatch.setattr(orders, "TINY", 0)
         if request.param == "by hand":
-            monkeypatch.setattr(contraction, "FEWEST_NUMBERS", 0)
-        contraction._plan.cache_clear()
-        yield request.param
-        contraction._plan.cache_clear()
+            monkeypatch.setattr(dispatch, "FEWEST_NUMBERS", 0)
+        if request.param == "in C++":
+            if not isinstance(self.row.typical, LPHM):
+                pytest.skip("only LPHM is compiled")
+            request.getfixturevalue("native")
+        return request.param
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Every test that asks for a ``case`` gets all cases of the row."""

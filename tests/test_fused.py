@@ -1,7 +1,5 @@
 """The gradient by hand is that of the formula, computes no more than is asked for, and is used."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor
@@ -10,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import lphm
 import lphm.fused
 import reference
-from lphm import HM, LPHM, BilinearInterdependence, Full, LowRank, contraction, interdependence_apply
+from lphm import HM, LPHM, BilinearInterdependence, Full, LowRank, dispatch, interdependence_apply
 from lphm.contraction import interdependence_grouped
 from lphm.fused import apply_to_itself, has_gradient
 from lphm.orders import Order, compose_one
@@ -177,14 +175,12 @@ def test_nothing_is_kept_where_nothing_needs_a_gradient() -> None:
 
 
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple]]:
+def calls(monkeypatch: pytest.MonkeyPatch, fresh_choices: None) -> list[tuple]:
     """The arguments of every call of ``apply_to_itself`` by the public functions."""
     found: list[tuple] = []
     spy = lambda *args: found.append(args) or apply_to_itself(*args)  # noqa: E731
-    monkeypatch.setattr(contraction, "apply_to_itself", spy)
-    contraction._plan.cache_clear()
-    yield found
-    contraction._plan.cache_clear()
+    monkeypatch.setattr(dispatch, "apply_to_itself", spy)
+    return found
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own, at the first jvp

@@ -5,17 +5,13 @@ The core knows one orientation. ``x`` is ``(N, n, k)`` and ``xi = xᵀ W x`` is 
 with ``Xᵀ``: ``xiᵀ D = (Dᵀ xi)ᵀ``. The functions at the end of the file turn one into the other.
 """
 
-from collections.abc import Callable
-from functools import lru_cache
-from typing import get_args
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lphm.arguments import Kind, Normalize, autocasts, check_arguments
+from lphm.arguments import Kind, Normalize, check_arguments
 from lphm.attention import attend, flatten_mask, masked_softmax
-from lphm.fused import apply_to_itself, has_gradient
-from lphm.orders import Order, choose_order, compose, compose_one, count_samples, orient, product, thin_pair
+from lphm.dispatch import mix_itself, scaled
+from lphm.orders import choose_order, compose, count_samples, orient, product, thin_pair
 from lphm.structures.base import Structure, flatten_batch
 
 __all__ = [
@@ -25,10 +21,6 @@ __all__ = [
     "interdependence_grouped",
     "interdependence_matrix",
 ]
-
-KINDS, PLAIN = get_args(Kind), (Tensor, nn.Parameter)
-#: Below this size of ``x`` a backward in Python costs more than autograd's passes over it (``benchmarks``).
-FEWEST_NUMBERS = 2**13
 
 
 def _matrix(
@@ -65,67 +57,8 @@ def _apply(
     if normalize not in (None, "scale"):
         return product(data, _matrix(structure, w, x, normalize, mask, causal))
     if normalize == "scale":
-        w = _scaled(structure, w, 1 / structure.n)
+        w = scaled(structure, w, 1 / structure.n)
     return compose(structure, choose_order(structure, count_samples(x), k, d), w, x, data)
-
-
-def _apply_to_itself(
-    structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize, grouped: bool
-) -> Tensor | None:
-    """``x`` mixed by its own ``xi``, the short way; None where that has no place.
-
-    With channels (``grouped``) group ``c`` of its rows is mixed by ``xi_c``.
-    """
-    if (normalize is not None and normalize != "scale") or not _plain(w, x):
-        return None
-    plan = _plan(structure, kind, w.shape, x.shape, grouped)
-    if plan is None:
-        return None
-    apply, order = plan
-    if normalize == "scale":
-        w = _scaled(structure, w, 1 / structure.n)
-    return apply(structure, order, kind, w, x)
-
-
-def _plain(w: Tensor, x: Tensor) -> bool:
-    """Whether ``w`` and ``x`` go together, and nobody else is at work on the operators.
-
-    Compilers, autocast, ``torch.func``, forward-mode derivatives and tensor subclasses see ``compose``.
-    """
-    return (
-        type(x) in PLAIN
-        and type(w) in PLAIN
-        and w.dtype == x.dtype
-        and w.device == x.device
-        and not torch.compiler.is_compiling()
-        and not torch._C._are_functorch_transforms_active()  # what autograd.Function.apply itself asks
-        and torch.autograd.forward_ad._current_level < 0
-        and not autocasts(x.device.type)
-    )
-
-
-@lru_cache(maxsize=4096)
-def _plan(
-    structure: Structure, kind: Kind, w_shape: torch.Size, x_shape: torch.Size, grouped: bool
-) -> tuple[Callable[..., Tensor], Order] | None:
-    """Who applies ``xi`` for these shapes, and in which order; None where that is ``compose``, or nobody."""
-    if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 2:
-        return None
-    (n, k), channels = x_shape[-2:] if kind == "attribute" else x_shape[:-3:-1], w_shape[:-1].numel()
-    if kind not in KINDS or n != structure.n or x_shape.numel() * channels == 0:
-        return None
-    if n % channels or (channels > 1 and not grouped):
-        return None
-    order = choose_order(structure, x_shape[:-2].numel(), k, n // channels)
-    if len(w_shape) == 1 and len(x_shape) == 2 and n * k < FEWEST_NUMBERS:
-        return compose_one, order
-    return (apply_to_itself, order) if has_gradient(structure, order) else None
-
-
-def _scaled(structure: Structure, w: Tensor, factor: float) -> Tensor:
-    """``w`` of ``factor · W``: every structure is linear in each of its factors, so one is scaled."""
-    first, *others = structure.unpack(w)
-    return structure.pack(first * factor, *others)
 
 
 # The public functions: shapes checked, oriented, and brought back.
@@ -236,7 +169,7 @@ def interdependence_apply(
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
     if (data is None or data is x) and mask is None and not causal:
-        mixed = _apply_to_itself(structure, w, x, kind, normalize, grouped=False)
+        mixed = mix_itself(structure, w, x, kind, normalize, grouped=False)
         if mixed is not None:
             return mixed if w.dim() == 1 else mixed.unsqueeze(-3)
     data = x if data is None else data
@@ -275,7 +208,7 @@ def interdependence_grouped(
         TypeError: as ``interdependence_apply``.
     """
     if (data is None or data is x) and mask is None and not causal:
-        mixed = _apply_to_itself(structure, w, x, kind, normalize, grouped=True)
+        mixed = mix_itself(structure, w, x, kind, normalize, grouped=True)
         if mixed is not None:
             return mixed
     data = x if data is None else data
