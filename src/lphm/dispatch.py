@@ -12,7 +12,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from lphm.arguments import Kind, Normalize, autocasts
+from lphm.arguments import Kind, Normalize
 from lphm.fused import apply_to_itself, has_gradient
 from lphm.native import ORDERS, operator
 from lphm.orders import Order, choose_order, compose_one
@@ -50,8 +50,8 @@ def _plain(w: Tensor, x: Tensor) -> bool:
         and w.device == x.device
         and not torch.compiler.is_compiling()
         and not torch._C._are_functorch_transforms_active()  # what autograd.Function.apply itself asks
+        and not torch._C._is_any_autocast_enabled()
         and torch.autograd.forward_ad._current_level < 0
-        and not autocasts(x.device.type)
     )
 
 
