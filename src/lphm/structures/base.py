@@ -9,7 +9,6 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -108,7 +107,7 @@ class Structure(ABC):
 
     # What follows.
 
-    @cached_property
+    @property
     def num_parameters(self) -> int:
         """``l``, the length of the parameter vector."""
         return sum(math.prod(shape) for shape in self.factor_shapes.values())

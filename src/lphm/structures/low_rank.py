@@ -94,7 +94,7 @@ class LowRank(Sized):
     # By hand: [P|Q]ᵀ is one flat factor on one block of n rows.
 
     def _thin_view(self, w: Tensor) -> Tensor:
-        l, n, r = self.num_parameters, self.n, self.r
+        l, n, r = w.shape[-1], self.n, self.r
         return w.as_strided((w.numel() // l, 2, r, n), (l, n * r, 1, r), w.storage_offset())
 
     def _project_keeping(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:

@@ -121,12 +121,12 @@ class LPHM(Kronecker):
 
     def _mixing(self, w: Tensor) -> Tensor:
         """``A`` in ``w``, a view ``(C, p, q)``."""
-        l = self.num_parameters
+        l = w.shape[-1]
         return w.as_strided((w.numel() // l, self.p, self.q), (l, self.q, 1), w.storage_offset())
 
     def _thin_views(self, w: Tensor) -> list[Tensor]:
         """``Sᵀ`` and ``Tᵀ`` in ``w``, as views ``(C, 1, r, s)`` each, or as one ``(C, 2, r, s)``."""
-        l, r, s, t = self.num_parameters, self.r, self.n // self.p, self.n // self.q
+        l, r, s, t = w.shape[-1], self.r, self.n // self.p, self.n // self.q
         C, start = w.numel() // l, w.storage_offset() + self.p * self.q
         if s == t:
             return [w.as_strided((C, 2, r, s), (l, s * r, 1, r), start)]
@@ -180,7 +180,7 @@ class LPHM(Kronecker):
         return dw, dx
 
     def _dense_keeping(self, w: Tensor) -> tuple[Tensor, ...]:
-        l, p, q, r, start = self.num_parameters, self.p, self.q, self.r, w.storage_offset()
+        l, p, q, r, start = w.shape[-1], self.p, self.q, self.r, w.storage_offset()
         C, s, t = w.numel() // l, self.n // p, self.n // q
         S = w.as_strided((C, s, r), (l, r, 1), start + p * q)
         T = w.as_strided((C, t, r), (l, r, 1), start + p * q + s * r)
