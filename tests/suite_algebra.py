@@ -53,7 +53,7 @@ class AlgebraSuite:
 
     row: ClassVar[Row]
 
-    @pytest.fixture(params=["as chosen", "thin pair", "by hand", "in C++"])
+    @pytest.fixture
     def path(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
         """As the package chooses (small cases form W); never W where n > k; never by autograd; compiled."""
         request.getfixturevalue("fresh_choices")
@@ -62,16 +62,17 @@ class AlgebraSuite:
         if request.param == "by hand":
             monkeypatch.setattr(dispatch, "FEWEST_NUMBERS", 0)
         if request.param == "in C++":
-            if not isinstance(self.row.typical, LPHM):
-                pytest.skip("only LPHM is compiled")
             request.getfixturevalue("native")
         return request.param
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Every test that asks for a ``case`` gets all cases of the row."""
+        """A test that asks for a ``case`` gets all cases of the row, for a ``path`` all ways to the result."""
         if "case" in metafunc.fixturenames:
             cases = self.row.cases
             metafunc.parametrize("case", list(cases.values()), ids=list(cases))
+        if "path" in metafunc.fixturenames:
+            compiled = ["in C++"] if isinstance(self.row.typical, LPHM) else []
+            metafunc.parametrize("path", ["as chosen", "thin pair", "by hand", *compiled], indirect=True)
 
     def test_counts(self, case: Structure) -> None:
         assert case.num_parameters == self.row.num_parameters(case)
