@@ -97,11 +97,11 @@ def _why_not(case: Case) -> str | None:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Data, cotangent and factors of a case; contenders take copies of the factors as their leaves."""
+    """Data, cotangent and factors of a case. Nobody's leaves: every contender makes its own."""
 
     case: Case
     normalize: str | None
-    x: Tensor  # (b, m), a leaf
+    x: Tensor  # (b, m)
     G: Tensor  # (b, m), what the output's gradient is
     A: Tensor  # (p, q)
     S: Tensor  # (n/p, r)
@@ -109,10 +109,15 @@ class Inputs:
     M: Tensor  # (m, m), the linear layer's weight
 
     @property
-    def factors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Fresh leaves ``A, S, T``."""
+    def data(self) -> Tensor:
+        """A new leaf ``x`` on the same memory: nobody may have it warmer in the caches than others."""
+        return self.x.detach().requires_grad_()
+
+    @property
+    def leaves(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """New leaves ``x, A, S, T``."""
         A, S, T = (factor.clone().requires_grad_() for factor in (self.A, self.S, self.T))
-        return A, S, T
+        return self.data, A, S, T
 
 
 def draw(
@@ -129,7 +134,7 @@ def draw(
     return Inputs(
         case,
         normalize,
-        x=normal(b, m).requires_grad_(),
+        x=normal(b, m),
         G=normal(b, m),
         A=normal(p, q, 1 / (p * q)),
         S=normal(n // p, r, p / n),

@@ -60,36 +60,36 @@ class Contender:
     truth: TruthOf = lphm_truth
     module: str | None = None  # a package that has to be installed
 
-    def reason_against(self, inputs: Inputs, largest_dense: int) -> str | None:
+    def reason_against(self, case: Case, dtype: torch.dtype, largest_dense: int) -> str | None:
         """Why it is left out at this size, if it is."""
-        rows = self.square(inputs.case)
+        rows = self.square(case)
         if rows > largest_dense:
             return f"forms a {rows} x {rows} matrix (--largest-dense {rows} runs it)"
-        if inputs.x.dtype not in self.dtypes:
-            return f"has no {str(inputs.x.dtype).removeprefix('torch.')}"
+        if dtype not in self.dtypes:
+            return f"has no {str(dtype).removeprefix('torch.')}"
         return None
 
 
 def lphm_step(inputs: Inputs) -> Step:
     """The library's one call on its one vector ``w = [A, S, T]``."""
     w = torch.cat([factor.flatten() for factor in (inputs.A, inputs.S, inputs.T)]).requires_grad_()
-    structure, kind, normalize = inputs.case.structure, inputs.case.kind, inputs.normalize
+    x, structure, kind, normalize = inputs.data, inputs.case.structure, inputs.case.kind, inputs.normalize
 
     def forward() -> Tensor:
-        return lphm.interdependence_apply(structure, w, inputs.x, kind=kind, normalize=normalize)
+        return lphm.interdependence_apply(structure, w, x, kind=kind, normalize=normalize)
 
-    return Step(forward, (inputs.x, w), inputs.G)
+    return Step(forward, (x, w), inputs.G)
 
 
 def linear_step(inputs: Inputs) -> Step:
     """The yardstick: a linear layer without bias."""
-    x, M = inputs.x, inputs.M.clone().requires_grad_()
+    x, M = inputs.data, inputs.M.clone().requires_grad_()
     return Step(lambda: x @ M, (x, M), inputs.G)
 
 
 def dense_step(inputs: Inputs) -> Step:
     """``W`` by ``torch.kron``, and the product associated so that nothing larger is formed."""
-    x, (A, S, T) = inputs.x, inputs.factors
+    x, A, S, T = inputs.leaves
 
     def attribute() -> Tensor:
         W = torch.kron(A, S @ T.mT)
@@ -104,7 +104,7 @@ def dense_step(inputs: Inputs) -> Step:
 
 def dense_xi_step(inputs: Inputs) -> Step:
     """``W`` and ``xi`` formed and ``xi`` applied, as the formula is written; with or without softmax."""
-    x, (A, S, T) = inputs.x, inputs.factors
+    x, A, S, T = inputs.leaves
     after = partial(torch.softmax, dim=-2) if inputs.normalize == "softmax" else (lambda xi: xi)
 
     def attribute() -> Tensor:
@@ -118,7 +118,7 @@ def dense_xi_step(inputs: Inputs) -> Step:
 
 def sdpa_step(inputs: Inputs) -> Step:
     """Softmax as attention by hand: ``W`` formed, query ``X Wᵀ``, key and value ``X``, equally wide."""
-    x, (A, S, T) = inputs.x, inputs.factors
+    x, A, S, T = inputs.leaves
 
     def forward() -> Tensor:
         query = x @ torch.kron(A, S @ T.mT).mT

@@ -6,6 +6,7 @@ same size for every product of the forward, so forward+backward is three times t
 
 from benchmarks.cases import Case
 
+#: Flops of forward+backward over those of the forward.
 BACKWARD = 3
 
 

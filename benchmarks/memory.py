@@ -95,13 +95,12 @@ def run(cases: list[Case], everybody: list[Contender], settings: Settings) -> li
 
 def _run_case(case: Case, everybody: list[Contender], settings: Settings) -> dict[str, Any]:
     say(f"{case} ...")
-    inputs = draw(case, "cpu", settings.torch_dtype, settings.normalize)
     peaks: dict[str, Peak] = {}
     skipped: dict[str, str] = {}
     for contender in everybody:
         if case.kind not in contender.kinds:
             continue
-        reason = contender.reason_against(inputs, settings.largest_dense)
+        reason = contender.reason_against(case, settings.torch_dtype, settings.largest_dense)
         if reason is None:
             try:
                 peaks[contender.name] = in_fresh_process(contender, case, settings)

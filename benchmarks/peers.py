@@ -74,7 +74,7 @@ def load(module: str) -> Any:
 
 def associated(load_product: Callable[[], Product], inputs: Inputs) -> Step:
     """The whole from a peer's ``W @ Y``."""
-    product, x, (A, S, T) = load_product(), inputs.x, inputs.factors
+    product, (x, A, S, T) = load_product(), inputs.leaves
 
     def attribute() -> Tensor:
         return x @ (x.mT @ product(A, S, T, x))
@@ -137,7 +137,7 @@ def einsum_equation(inputs: Inputs) -> tuple[str, Callable[[Tensor], tuple[Tenso
 def einsum_step(inputs: Inputs) -> Step:
     """One ``torch.einsum``, which asks opt_einsum for the path at every call."""
     load("opt_einsum")
-    (equation, cut), x, (A, S, T) = einsum_equation(inputs), inputs.x, inputs.factors
+    (equation, cut), (x, A, S, T) = einsum_equation(inputs), inputs.leaves
 
     def forward() -> Tensor:
         Xp, Xq = cut(x)
@@ -148,7 +148,7 @@ def einsum_step(inputs: Inputs) -> Step:
 
 def opt_einsum_step(inputs: Inputs) -> Step:
     """opt_einsum's own contraction: the best path of all, found once."""
-    (equation, cut), x, (A, S, T) = einsum_equation(inputs), inputs.x, inputs.factors
+    (equation, cut), (x, A, S, T) = einsum_equation(inputs), inputs.leaves
     shapes = [tuple(tensor.shape) for tensor in (x, cut(x)[0], A, S, T, cut(x)[1])]
     contract = load("opt_einsum").contract_expression(equation, *shapes, optimize="optimal")
 
@@ -160,15 +160,15 @@ def opt_einsum_step(inputs: Inputs) -> Step:
 
 
 def tinybig_step(inputs: Inputs) -> Step:
-    """TinyBIG's own class. Its ``W`` is another matrix (see ``oracle.tinybig_truth``), at the same cost."""
-    case, device = inputs.case, inputs.x.device.type
+    """The class of tinyBIG itself; its ``W`` is another matrix (``oracle.tinybig_truth``), as large."""
+    case, x, device = inputs.case, inputs.data, inputs.x.device.type
     sizes = {"b": case.b, "m": case.m, "p": case.p, "q": case.q, "r": case.r}
     function = load("tinybig.interdependence").lphm_parameterized_bilinear_interdependence(
         **sizes, interdependence_type=case.kind, device=device
     )
     w = torch.cat([factor.flatten() for factor in (inputs.A, inputs.S, inputs.T.mT)])
     w = w.unsqueeze(0).requires_grad_()  # (1, l): it wants a matrix
-    return Step(lambda: function(x=inputs.x, w=w, device=device), (inputs.x, w), inputs.G)
+    return Step(lambda: function(x=x, w=w, device=device), (x, w), inputs.G)
 
 
 def _product_peer(name: str, package: str, load_product: Callable[[], Product], **more: Any) -> Contender:

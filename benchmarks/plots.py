@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import KINDS, Case
-from benchmarks.tables import ratios_to_linear, write
+from benchmarks.runner import ratios_to_linear
+from benchmarks.tables import write
 
 # Okabe and Ito's colours, which the colour-blind tell apart, and a marker each for print in grey.
 STYLES = {
@@ -51,6 +52,8 @@ def plot_times(results: list[dict[str, Any]], path: Path) -> None:
     for ax, kind in zip(axes, kinds, strict=True):
         _plot_kind(ax, [result for result in results if result["case"]["kind"] == kind])
         ax.set_title(f"{kind} kind")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_major_formatter("{x:g}")
         ax.axhline(1, color="#555555", linewidth=1, linestyle=":", label="linear layer")
     axes[0].set_ylabel("forward+backward over a linear layer")
     _legend(figure, axes)

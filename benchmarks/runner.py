@@ -8,7 +8,7 @@ import torch
 
 from benchmarks.cases import Case, Inputs, draw
 from benchmarks.contenders import LINEAR, LPHM, PLAIN, SOFTMAX, Contender, Step
-from benchmarks.counts import fewest_bytes, fewest_flops, flop_limit
+from benchmarks.counts import BACKWARD, fewest_bytes, fewest_flops, flop_limit
 from benchmarks.oracle import Truth, TruthOf, WrongResultError, check
 from benchmarks.peers import PEERS, AbsentError
 from benchmarks.settings import Settings
@@ -43,7 +43,7 @@ def admit(everybody: list[Contender], inputs: Inputs, largest_dense: int) -> Adm
         name = contender.name
         if inputs.case.kind not in contender.kinds:
             continue
-        reason = contender.reason_against(inputs, largest_dense)
+        reason = contender.reason_against(inputs.case, inputs.x.dtype, largest_dense)
         if reason is not None:
             found.skipped[name] = reason
             continue
@@ -57,6 +57,8 @@ def admit(everybody: list[Contender], inputs: Inputs, largest_dense: int) -> Adm
             found.skipped[name] = str(absence)
         except WrongResultError as error:
             found.wrong[name] = str(error)
+        except Exception as error:  # somebody else's package: it must not cost all others their turn
+            found.wrong[name] = f"{name} raised {type(error).__name__} at {inputs.case}: {error}"
     return found
 
 
@@ -70,6 +72,8 @@ def measure(case: Case, everybody: list[Contender], settings: Settings, clock: C
     """Forward under ``no_grad``, and forward+backward, of everybody in one process."""
     inputs = draw(case, settings.device, settings.torch_dtype, settings.normalize)
     admitted = admit(everybody, inputs, settings.largest_dense)
+    if LINEAR.name not in admitted.steps:
+        raise WrongResultError(f"no yardstick: {admitted.wrong[LINEAR.name]}")
     with torch.no_grad():
         forward = interleave({n: s.forward for n, s in admitted.steps.items()}, settings.rounds, clock)
     both = interleave({n: s.both for n, s in admitted.steps.items()}, settings.rounds, clock, seed=1)
@@ -100,7 +104,7 @@ def _counted(case: Case, settings: Settings, forward: Samples, both: Samples) ->
         return {}
     itemsize = settings.torch_dtype.itemsize
     counted: dict[str, Any] = {"flop_limit": flop_limit(case)}
-    for name, samples, factor in (("forward", forward, 1), ("both", both, 3)):
+    for name, samples, factor in (("forward", forward, 1), ("both", both, BACKWARD)):
         seconds = samples.summary("lphm")["median"]
         flops, moved = factor * fewest_flops(case), fewest_bytes(case, itemsize, backward=name == "both")
         counted[name] = {
@@ -117,6 +121,12 @@ def say(*words: object) -> None:
     print(*words, file=sys.stderr, flush=True)
 
 
+def ratios_to_linear(result: dict[str, Any], way: str = "both") -> dict[str, float]:
+    """Every contender's median over the linear layer's; ``way`` is ``forward`` or ``both``."""
+    seconds = result[way]["seconds"]
+    return {name: seconds[name]["median"] / seconds["linear"]["median"] for name in seconds}
+
+
 def run(
     cases: list[Case], everybody: list[Contender], settings: Settings, clock: Clock
 ) -> list[dict[str, Any]]:
@@ -126,6 +136,7 @@ def run(
         say(f"{case} ...")
         found = measure(case, everybody, settings, clock)
         results.append(found)
+        say("  " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios_to_linear(found).items()))
         for name, reason in {**found["skipped"], **found["wrong"]}.items():
             line = f"  {'WRONG, not timed' if name in found['wrong'] else 'skipped'}: {name}: {reason}"
             if line not in said:

@@ -24,9 +24,8 @@ QUANTITIES = ("seconds", "over_inputs")
 
 
 def nearest_divisor(b: int) -> int:
-    """The divisor of ``b`` whose ratio to the root of ``b`` is nearest to 1."""
-    divisors = [p for p in range(1, b + 1) if b % p == 0]
-    return min(divisors, key=lambda p: abs(math.log(p * p / b)))
+    """The largest divisor of ``b`` up to its root, whose ratio to the root is the nearest to 1."""
+    return next(p for p in range(math.isqrt(b), 0, -1) if b % p == 0)
 
 
 def case_of(b: int) -> Case:

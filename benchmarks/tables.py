@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import Case
+from benchmarks.runner import ratios_to_linear
 from benchmarks.settings import Settings
 
 #: Not compared: the yardstick, and one that computes something else.
 NO_PEERS = ("lphm", "linear", "tinybig")
 FOOTNOTES = {
-    "tinybig": "tinybig: its W is vec(A) vec(S Tᵀ)ᵀ cut into rows of n, which is A ⊗ (S Tᵀ) only for q = 1 or "
-    "p = q = n. It is checked against its own W, and does not count as the best peer.",
+    "tinybig": "tinybig: its W is vec(A) vec(S Tᵀ)ᵀ cut into rows of n, which is A ⊗ (S Tᵀ) only for q = 1 "
+    "or p = q = n. It is checked against its own W, and does not count as the best peer.",
     "dense": "dense: W formed by torch.kron, then X (Xᵀ (W X)) or X (Wᵀ (Xᵀ X)).",
     "dense-xi": "dense-xi: xi (b x b) formed as well, as tinyBIG does.",
     "softmax-xi": "softmax-xi: W, xi and its softmax formed.",
@@ -51,12 +52,6 @@ def _time_cells(result: dict[str, Any], names: list[str]) -> list[str]:
     margin = ratios["both"][best] / ratios["both"]["lphm"] if best and "lphm" in ratios["both"] else None
     limit = result["counted"].get("flop_limit")
     return [*cells, *("" if value is None else f"{value:.2f}" for value in (margin, limit))]
-
-
-def ratios_to_linear(result: dict[str, Any], way: str) -> dict[str, float]:
-    """Every contender's median over the linear layer's; ``way`` is ``forward`` or ``both``."""
-    seconds = result[way]["seconds"]
-    return {name: seconds[name]["median"] / seconds["linear"]["median"] for name in seconds}
 
 
 def best_peer(result: dict[str, Any]) -> str | None:
@@ -163,11 +158,10 @@ def _footnotes(names: list[str]) -> list[str]:
 
 def _left_out(results: list[dict[str, Any]]) -> list[str]:
     """One line for everybody who did not start, or whose result was wrong."""
-    skipped = [
-        f"- {name} was skipped: {why}" for result in results for name, why in result["skipped"].items()
-    ]
-    wrong = [f"- WRONG, not timed: {why}" for result in results for why in result.get("wrong", {}).values()]
-    lines = list(dict.fromkeys([*skipped, *wrong]))
+    lines: dict[str, None] = {}
+    for result in results:
+        lines |= {f"- {name} was skipped: {why}": None for name, why in result["skipped"].items()}
+        lines |= {f"- WRONG, not timed: {why}": None for why in result.get("wrong", {}).values()}
     return ["", *lines] if lines else []
 
 

@@ -98,6 +98,7 @@ def interleave(runs: dict[str, Run], rounds: int, clock: Clock, seed: int = 0) -
             names = [name for name in runs if number in due[name]]
             shuffle.shuffle(names)
             found.order.append(names)
+            gc.collect()  # cycles may hold a whole W
             for name in names:
                 found.seconds[name].append(clock.time(runs[name]))
     return found
@@ -113,12 +114,13 @@ def _rounds_of(run: Run, rounds: int, clock: Clock) -> range:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """No garbage collection in somebody's turn."""
+    """No garbage collection in somebody's turn; what is there already is none of a round's garbage."""
     was_enabled = gc.isenabled()
-    gc.collect()
+    gc.freeze()
     gc.disable()
     try:
         yield
     finally:
+        gc.unfreeze()
         if was_enabled:
             gc.enable()
