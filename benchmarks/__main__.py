@@ -9,7 +9,7 @@ Examples:
   python -m benchmarks --kind attribute --output out    results.json, results.md, results.png in out/
   python -m benchmarks --case 1024,64,32,32,4 --peer einsum --peer lokr --rounds 100
   python -m benchmarks --case 16384,64,128,128,8 --largest-dense 16384
-                                                        with W of 16384 x 16384 formed: minutes, 10 GB
+                                                        with W of 16384 x 16384 formed: minutes, gigabytes
   python -m benchmarks --normalize softmax              softmax of xi, against attention by hand
   python -m benchmarks --memory                         peak memory, a fresh process each
   python -m benchmarks --scaling                        exponents in b from a thousand to a million rows

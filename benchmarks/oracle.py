@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.cases import Inputs
 
 #: Relative error, in the Frobenius norm, that rounding explains.
-TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10, torch.bfloat16: 5e-2}
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10, torch.bfloat16: 3e-2}
 #: Columns of ``xi`` held at a time where softmax needs them: 16384 x 1024 in float64 is 128 MB.
 COLUMNS = 1024
 
