@@ -1,1 +1,7 @@
-"""Measurements: run from the root of the repository as ``python -m benchmarks.NAME``."""
+"""Measurements, run from the root of the repository.
+
+python -m benchmarks                time of every contender, as ratios to a linear layer
+python -m benchmarks --memory       peak memory, a fresh process each
+python -m benchmarks --scaling      exponents of time and memory in the rows
+python -m benchmarks.accuracy SET   test scores with and without interdependence
+"""

@@ -1,0 +1,103 @@
+"""Results as pictures, where matplotlib is installed."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import KINDS, Case
+from benchmarks.runner import ratios_to_linear
+from benchmarks.tables import write
+
+# Okabe and Ito's colours, which the colour-blind tell apart, and a marker each for print in grey.
+STYLES = {
+    "lphm": ("#000000", "o"),
+    "dense": ("#D55E00", "s"),
+    "dense-xi": ("#CC79A7", "D"),
+    "softmax-xi": ("#D55E00", "D"),
+    "softmax-sdpa": ("#0072B2", "s"),
+    "einsum": ("#0072B2", "^"),
+    "opt_einsum": ("#56B4E9", "v"),
+    "linear_operator": ("#009E73", "<"),
+    "cola-ml": ("#E69F00", ">"),
+    "lokr": ("#8B5FBF", "P"),
+    "fastkron": ("#7F7F7F", "X"),
+    "tinybig": ("#A05A2C", "*"),
+}
+
+
+def can_plot() -> bool:
+    """Whether matplotlib is there."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def _figure(panels: int, **options: Any) -> tuple[Any, list[Any]]:
+    """A figure without a window, and its axes, both logarithmic, against the rows."""
+    figure = importlib.import_module("matplotlib.figure").Figure(figsize=(1.5 + 4.5 * panels, 4.5), dpi=150)
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots(1, panels, squeeze=False, **options)[0]
+    for ax in axes:
+        ax.set(xscale="log", yscale="log", xlabel="rows b")
+        ax.grid(alpha=0.3)
+    return figure, list(axes)
+
+
+def plot_times(results: list[dict[str, Any]], path: Path) -> None:
+    """Forward+backward over the linear layer against the rows, a panel each kind.
+
+    Sizes with as many columns as rows stand apart from the lines, as hollow markers.
+    """
+    kinds = [kind for kind in KINDS if any(result["case"]["kind"] == kind for result in results)]
+    figure, axes = _figure(len(kinds), sharey=True)
+    for ax, kind in zip(axes, kinds, strict=True):
+        _plot_kind(ax, [result for result in results if result["case"]["kind"] == kind])
+        ax.set_title(f"{kind} kind")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.axhline(1, color="#555555", linewidth=1, linestyle=":", label="linear layer")
+    axes[0].set_ylabel("forward+backward over a linear layer")
+    _legend(figure, axes)
+    write(path, lambda temporary: figure.savefig(temporary, format="png"))
+
+
+def _plot_kind(ax: Any, results: list[dict[str, Any]]) -> None:
+    for name, (colour, marker) in STYLES.items():
+        tall, square = [], []
+        for result in results:
+            ratio = ratios_to_linear(result, "both").get(name)
+            if ratio is not None:
+                case = Case(**result["case"])
+                (square if case.m >= case.b else tall).append((case.b, ratio))
+        style = {"color": colour, "marker": marker, "linewidth": 2.5 if name == "lphm" else 1}
+        if tall:
+            ax.plot(*zip(*sorted(tall), strict=True), label=name, **style)
+        if square:
+            hollow = {**style, "linestyle": "", "fillstyle": "none"}
+            ax.plot(*zip(*square, strict=True), label=f"{name}, m = b", **hollow)
+
+
+def _legend(figure: Any, axes: list[Any]) -> None:
+    """One for all panels, without the hollow markers, which are explained by their neighbours."""
+    found: dict[str, Any] = {}
+    for ax in axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label.removesuffix(", m = b"), handle)
+    figure.legend(found.values(), found.keys(), loc="outside right center", frameon=False)
+
+
+def plot_scaling(found: dict[str, Any], path: Path) -> None:
+    """Time and memory over the inputs against the rows, with the linear layer's."""
+    figure, axes = _figure(2)
+    labels = {"seconds": "seconds, forward+backward", "over_inputs": "bytes over the inputs"}
+    for ax, (quantity, label) in zip(axes, labels.items(), strict=True):
+        for name, colour, marker in (("lphm", "#000000", "o"), ("linear", "#D55E00", "s")):
+            points = [
+                (point["case"]["b"], point["contenders"][name][quantity])
+                for point in found["points"]
+                if name in point["contenders"]
+            ]
+            if points:
+                ax.plot(*zip(*points, strict=True), color=colour, marker=marker, label=name)
+        ax.set_ylabel(label)
+        ax.legend(frameon=False)
+    write(path, lambda temporary: figure.savefig(temporary, format="png"))
