@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+import lphm.native
+
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PACKAGES = (
     "lphm",
@@ -43,7 +45,8 @@ class Settings:
     def __str__(self) -> str:
         where = torch.cuda.get_device_name() if self.device == "cuda" else f"CPU, {self.threads} thread(s)"
         softmax = f", {self.normalize}" if self.normalize else ""
-        return f"{self.dtype}, {where}{softmax}"
+        compiled = "" if lphm.native.operator() is None else ", lphm compiled (python -m lphm.native)"
+        return f"{self.dtype}, {where}{softmax}{compiled}"
 
 
 def header(settings: Settings) -> dict[str, Any]:
@@ -60,6 +63,7 @@ def header(settings: Settings) -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "versions": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
+        "compiled": lphm.native.operator() is not None,  # python -m lphm.native
     }
     if settings.device == "cuda":
         machine["gpu"] = torch.cuda.get_device_name()

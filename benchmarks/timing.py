@@ -1,7 +1,7 @@
 """Time, so that ratios hold on a noisy machine.
 
-Contenders of a case take turns in one process: every round calls each of them once, in a new random
-order, so that none has a fixed predecessor and all meet the same noise. What counts is the median.
+Contenders of a case take turns in one process: every round each of them has one, in a new random order, so
+that none has a fixed predecessor and all meet the same noise. What counts is the median.
 """
 
 import gc
@@ -19,6 +19,8 @@ Run = Callable[[], object]
 
 #: A call longer than this is made in a few of the rounds only, spread over all of them.
 SLOW_SECONDS, SLOW_ROUNDS = 1.0, 3
+#: A call shorter than this feels what others have driven out of the caches.
+SHORT_SECONDS = 0.01
 
 
 class Clock(Protocol):
@@ -86,30 +88,40 @@ class Samples:
 
 
 def interleave(runs: dict[str, Run], rounds: int, clock: Clock, seed: int = 0) -> Samples:
-    """Every run once a round, in a new order each; two rounds before the first warm up and do not count.
+    """Every run has its turn once a round, in a new order each; the first two calls do not count.
 
+    A turn of a short run is a call that does not count and one that does: what is timed is neither the code
+    nor the data that somebody else has driven out of the caches, however many others there are.
     A run that takes more than ``SLOW_SECONDS`` is warmed up once, and called in ``SLOW_ROUNDS`` rounds.
     """
     shuffle = random.Random(seed)
     found = Samples({name: [] for name in runs})
     with _no_collection():
-        due = {name: _rounds_of(run, rounds, clock) for name, run in runs.items()}
+        turns = {name: _turns(run, rounds, clock) for name, run in runs.items()}
         for number in range(rounds):
-            names = [name for name in runs if number in due[name]]
+            names = [name for name in runs if number in turns[name].rounds]
             shuffle.shuffle(names)
             found.order.append(names)
             gc.collect()  # cycles may hold a whole W
             for name in names:
-                found.seconds[name].append(clock.time(runs[name]))
+                seconds = [clock.time(runs[name]) for _ in range(turns[name].calls)]
+                found.seconds[name].append(seconds[-1])
     return found
 
 
-def _rounds_of(run: Run, rounds: int, clock: Clock) -> range:
-    """The rounds in which this one takes part, by how long its warm-up takes."""
-    if clock.time(run) <= SLOW_SECONDS:
-        clock.time(run)
-        return range(rounds)
-    return range(0, rounds, -(-rounds // SLOW_ROUNDS))
+@dataclass(frozen=True)
+class _Turns:
+    """The rounds in which a run has a turn, and its calls in each, of which the last counts."""
+
+    rounds: range
+    calls: int
+
+
+def _turns(run: Run, rounds: int, clock: Clock) -> _Turns:
+    """By how long its warm-up takes."""
+    if clock.time(run) > SLOW_SECONDS:
+        return _Turns(range(0, rounds, -(-rounds // SLOW_ROUNDS)), 1)
+    return _Turns(range(rounds), 2 if clock.time(run) < SHORT_SECONDS else 1)
 
 
 @contextmanager

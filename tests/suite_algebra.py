@@ -66,7 +66,7 @@ class AlgebraSuite:
         return request.param
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """A test that asks for a ``case`` gets all cases of the row, for a ``path`` all ways to the result."""
+        """A test that asks for a ``case`` gets all cases of the row, for a ``path`` all ways to a result."""
         if "case" in metafunc.fixturenames:
             cases = self.row.cases
             metafunc.parametrize("case", list(cases.values()), ids=list(cases))

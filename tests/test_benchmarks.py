@@ -106,7 +106,7 @@ def test_who_is_wrong_by_a_percent_is_not_timed(what):
     found = runner.measure(case, [LINEAR, wrong, LPHM], QUICK, Clock())
     assert f"wrong is off by 1.0e-02 in {what} at attribute 12, 5" in found["wrong"]["wrong"]
     assert found["both"]["contenders"] == found["forward"]["contenders"] == ["linear", "lphm"]
-    assert len(timed) == 2 * 2 * (2 + QUICK.rounds)
+    assert len(timed) == 2 * 2 * (2 + 2 * QUICK.rounds)  # two to warm up, two a turn
     assert "| wrong |" in tables.time_table([found], ["lphm", "wrong", "linear"], QUICK)
 
 
@@ -224,12 +224,19 @@ def test_wrong_arguments_are_one_line(words, message, capsys):
 
 def test_rounds_are_interleaved_in_random_order():
     made = []
-    runs = {name: (lambda name=name: made.append(name) or 0.001) for name in "abc"}
+    runs = {name: (lambda name=name: made.append(name) or 0.1) for name in "abc"}
     found = interleave(runs, rounds=20, clock=CountingClock())
     assert all(sorted(turn) == ["a", "b", "c"] for turn in found.order)
     assert len({tuple(turn) for turn in found.order}) > 3
     assert made[6:] == [name for turn in found.order for name in turn]  # after two calls each to warm up
     assert {name: len(seconds) for name, seconds in found.seconds.items()} == dict.fromkeys("abc", 20)
+
+
+def test_what_is_short_is_called_twice_in_a_turn_and_the_second_call_counts():
+    calls = []
+    runs = {"a": lambda: calls.append(0) or 1e-6 * len(calls)}
+    found = interleave(runs, rounds=5, clock=CountingClock())
+    assert found.seconds["a"] == [1e-6 * number for number in (4, 6, 8, 10, 12)]  # 1 and 2 were the warm-up
 
 
 def test_the_slow_are_called_a_few_times_over_the_whole_run():

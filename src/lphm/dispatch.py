@@ -33,17 +33,7 @@ def mix_itself(
 
     With channels (``grouped``) group ``c`` of its rows is mixed by ``xi_c``.
     """
-    if (normalize is not None and normalize != "scale") or not _plain(w, x):
-        return None
-    mix = _plan(structure, kind, w.shape, x.shape, grouped)
-    if mix is None:
-        return None
-    return mix(w if normalize is None else scaled(structure, w, 1 / structure.n), x)
-
-
-def _plain(w: Tensor, x: Tensor) -> bool:
-    """Whether ``w`` and ``x`` go together, and nobody else is at work on the operators."""
-    return (
+    plain = (
         type(x) in PLAIN
         and type(w) in PLAIN
         and w.dtype == x.dtype
@@ -53,6 +43,12 @@ def _plain(w: Tensor, x: Tensor) -> bool:
         and not torch._C._is_any_autocast_enabled()
         and torch.autograd.forward_ad._current_level < 0
     )
+    if not plain or (normalize is not None and normalize != "scale"):
+        return None
+    mix = _plan(structure, kind, w.shape, x.shape, grouped)
+    if mix is None:
+        return None
+    return mix(w if normalize is None else scaled(structure, w, 1 / structure.n), x)
 
 
 @lru_cache(maxsize=4096)

@@ -131,37 +131,44 @@ Tensor blocks_transposed(const Tensor& F, const Tensor& x, const Tensor& dY, con
 
 Tensors project(const Lphm& W, const Tensor& w, const Tensor& x) {
   const int64_t N = x.size(0), k = x.size(2), C = W.channels(w), r = W.r;
-  Tensors sides;
+  Tensors sides, flat;
   for (const Tensor& view : W.thin(w)) {
     const int64_t h = view.size(1), s = view.size(3), blocks = W.n / s;
-    Tensor Y = blocks_forward(view.reshape({C * h * r, s}), x);
+    flat.push_back(view.reshape({C * h * r, s}));
+    Tensor Y = blocks_forward(flat.back(), x);
     if (C > 1) Y = Y.reshape({N, blocks, C, h * r, k}).transpose(1, 2);
     Y = Y.reshape({N * C, blocks, h, r * k});
     for (int64_t side = 0; side < h; ++side) sides.push_back(Y.select(2, side));
   }
   const Tensor &U = sides[0], &V = sides[1], A = W.mixing(w, N);
-  if (W.p <= W.q) return {U.reshape({N * C, -1, k}), bmm(A, V).view({N * C, -1, k}), V};
-  return {bmm(A.mT(), U).view({N * C, -1, k}), V.reshape({N * C, -1, k}), U};
+  Tensors result;
+  if (W.p <= W.q) result = {U.reshape({N * C, -1, k}), bmm(A, V).view({N * C, -1, k}), V};
+  else result = {bmm(A.mT(), U).view({N * C, -1, k}), V.reshape({N * C, -1, k}), U};
+  result.insert(result.end(), flat.begin(), flat.end());
+  return result;  // left, right, what A mixes, the flat factors
 }
 
 Tensors project_backward(const Lphm& W, const Tensor& w, const Tensor& x, Tensor dleft, Tensor dright,
-                         bool needs_dx, const Tensor& mixed) {
+                         bool needs_dx, const Tensor& mixed, const Tensor* flat) {
   const int64_t N = x.size(0), k = x.size(2), C = W.channels(w), r = W.r;
   const Tensor A = W.mixing(w, N);
   dleft = dleft.view({N * C, -1, r * k}), dright = dright.view({N * C, -1, r * k});
-  Tensor dA, dU, dV, dw = at::empty_like(w), dx;
-  if (W.p <= W.q) dA = bmm(dright, mixed.mT()), dU = dleft, dV = bmm(A.mT(), dright);
-  else dA = bmm(mixed, dleft.mT()), dU = bmm(A, dleft), dV = dright;
-  W.mixing(dw).copy_(N == 1 ? dA : dA.view({N, C, W.p, W.q}).sum(at::IntArrayRef{0}));
+  Tensor dU, dV, dw = at::empty_like(w), dx;
+  Tensor dA = W.mixing(dw);
+  const bool narrow = W.p <= W.q;  // left, right = U, A V; otherwise Aᵀ U, V
+  const Tensor a = narrow ? dright : mixed, b = narrow ? mixed.mT() : dleft.mT();
+  if (N == 1) at::bmm_out(dA, a, b);
+  else dA.copy_(bmm(a, b).view({N, C, W.p, W.q}).sum(at::IntArrayRef{0}));
+  if (narrow) dU = dleft, dV = bmm(A.mT(), dright);
+  else dU = bmm(A, dleft), dV = dright;
   Tensors sides{dU, dV};
   if (C > 1)
     for (Tensor& side : sides) side = side.view({N, C, -1, r * k}).transpose(1, 2);
   if (W.p == W.q) sides = {at::cat(sides, -1)};
-  const Tensors flat = W.thin(w), dflat = W.thin(dw);
-  for (size_t i = 0; i < flat.size(); ++i) {
-    const Tensor F = flat[i].reshape({-1, flat[i].size(3)});
-    blocks_backward(F, x, sides[i], dflat[i]);
-    if (needs_dx) dx = blocks_transposed(F, x, sides[i], dx);
+  const Tensors dflat = W.thin(dw);
+  for (size_t i = 0; i < dflat.size(); ++i) {
+    blocks_backward(flat[i], x, sides[i], dflat[i]);
+    if (needs_dx) dx = blocks_transposed(flat[i], x, sides[i], dx);
   }
   return {dw, dx};
 }
@@ -171,7 +178,9 @@ Tensors forward_thin(const Lphm& W, bool factored, const Tensor& w, const Tensor
   const Tensor &left = pair[0], &right = pair[1], D = grouped(x, left.size(0));
   const Tensor middle = factored ? bmm(D, left.mT()) : bmm(left.mT(), right);
   const Tensor out = factored ? like(D, middle, right) : like(D, D, middle);
-  return {left.size(0) == x.size(0) ? out : out.reshape(x.sizes()), middle, left, right, pair[2]};
+  Tensors result{left.size(0) == x.size(0) ? out : out.reshape(x.sizes()), middle};
+  result.insert(result.end(), pair.begin(), pair.end());
+  return result;
 }
 
 Tensors backward_thin(const Lphm& W, bool factored, const Tensor& w, const Tensor& x, Tensor G, bool needs_dx,
@@ -188,7 +197,7 @@ Tensors backward_thin(const Lphm& W, bool factored, const Tensor& w, const Tenso
     const Tensor dxi = tall(D, G);
     dleft = bmm(right, dxi.mT()), dright = bmm(left, dxi);
   }
-  Tensors grads = project_backward(W, w, x, std::move(dleft), std::move(dright), needs_dx, kept[3]);
+  Tensors grads = project_backward(W, w, x, std::move(dleft), std::move(dright), needs_dx, kept[3], &kept[4]);
   if (!needs_dx) return grads;
   if (D.is_same(x)) return {grads[0], accumulate(grads[1], a, b)};
   return {grads[0], grads[1].add_(bmm(a, b).view(x.sizes()))};
