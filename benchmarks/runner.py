@@ -10,7 +10,7 @@ from benchmarks.cases import Case, Inputs, draw
 from benchmarks.contenders import LINEAR, LPHM, PLAIN, SOFTMAX, Contender, Step
 from benchmarks.counts import BACKWARD, fewest_bytes, fewest_flops, flop_limit
 from benchmarks.oracle import Truth, TruthOf, WrongResultError, check
-from benchmarks.peers import PEERS, AbsentError
+from benchmarks.peers import APART, PEERS, AbsentError
 from benchmarks.settings import Settings
 from benchmarks.timing import Clock, Samples, interleave
 
@@ -26,9 +26,10 @@ class Admitted:
 
 
 def contenders(normalize: str | None, peers: list[str] | None = None) -> list[Contender]:
-    """The library, the yardstick, and all others or those named."""
+    """The library, the yardstick, and those named, or all others that do not disturb the rest."""
     ours, *others = (LPHM, *PLAIN, *PEERS) if normalize is None else SOFTMAX
-    return [ours, LINEAR, *(other for other in others if peers is None or other.name in peers)]
+    wanted = [other.name for other in others if other.name not in APART] if peers is None else peers
+    return [ours, LINEAR, *(other for other in others if other.name in wanted)]
 
 
 def peer_names() -> list[str]:

@@ -190,6 +190,8 @@ def test_a_peer_without_a_type_says_so():
 def test_named_peers_only():
     names = [contender.name for contender in runner.contenders(None, ["lokr", "dense"])]
     assert names == ["lphm", "linear", "dense", "lokr"]
+    assert "fastkron" in runner.peer_names()
+    assert "fastkron" not in [contender.name for contender in runner.contenders(None)]
     assert [c.name for c in runner.contenders("softmax")] == ["lphm", "linear", "softmax-xi", "softmax-sdpa"]
 
 
