@@ -185,6 +185,6 @@ PEERS = (
     Contender("tinybig", tinybig_step, square=xi_formed, truth=tinybig_truth, module="tinybig"),
 )
 
-#: Measured only where they are asked for by name. FastKron brings an OpenMP of its own, whose threads wait for
-#: work at the cost of whoever's turn is next.
+#: Measured only where they are asked for by name. FastKron brings an OpenMP of its own, whose threads wait
+#: for work at the cost of whoever's turn is next.
 APART = ("fastkron",)

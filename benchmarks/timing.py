@@ -77,7 +77,7 @@ class Samples:
     def summary(self, name: str) -> dict[str, float | int]:
         """Median, fastest and quartiles in seconds, and the number of rounds."""
         seconds = self.seconds[name]
-        low, _, high = quantiles(seconds, n=4) if len(seconds) > 1 else seconds * 3
+        low, _, high = quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else seconds * 3
         return {
             "median": median(seconds),
             "fastest": min(seconds),
