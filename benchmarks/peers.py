@@ -25,8 +25,12 @@ from benchmarks.contenders import Contender, Step, xi_formed
 from benchmarks.oracle import tinybig_truth
 
 INSTALL = "pip install -c constraints.txt -e '.[bench]'"
-# Not in the extra: it pins torch 2.2.2 and a torchtext that is no longer made.
-INSTALL_TINYBIG = "pip install --no-deps tinybig==0.2.1"
+#: Not in the extra: tinyBIG pins torch 2.2.2 and a torchtext that is no longer made, and FastKron asks for a
+#: torchvision that it does not use.
+INSTALL_ALONE = {
+    "tinybig": "pip install --no-deps tinybig==0.2.1",
+    "pyfastkron": "pip install --no-deps pyfastkron",
+}
 
 Product = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """``(A, S, T, Y) -> (A ⊗ S Tᵀ) Y``."""
@@ -54,9 +58,9 @@ def load(module: str) -> Any:
     Raises:
         AbsentError: it is not here; the message says how to install it.
     """
-    package, install = module.partition(".")[0], INSTALL
+    package = module.partition(".")[0]
+    install = INSTALL_ALONE.get(package, INSTALL)
     if package == "tinybig":
-        install = INSTALL_TINYBIG
         # Its data loaders need Python 3.12 and retired packages; nothing measured here uses them.
         for name in ("tinybig.data", "tinybig.data.base_data", "requests"):
             sys.modules.setdefault(name, Stub(name))
