@@ -82,6 +82,13 @@ def test_w_is_formed_only_where_it_is_small(structure: Structure, samples: int, 
         assert order in (Order.MATRIX, Order.FACTORED)
 
 
+@pytest.mark.parametrize("structure", LARGE.values(), ids=LARGE)
+@pytest.mark.parametrize("k", [1, 8, 100, 511])
+@pytest.mark.parametrize("samples", [1, 64])
+def test_w_is_not_formed_where_it_is_large(structure: Structure, samples: int, k: int) -> None:
+    assert choose_order(structure, samples, k, structure.n) in (Order.MATRIX, Order.FACTORED)
+
+
 def test_forming_w_is_paid_once_for_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orders, "THIN_CALLS", 0)  # else one sample would do with fewer operators
     structure = LPHM(n=36, p=6, q=6, r=2)
