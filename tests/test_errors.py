@@ -159,6 +159,12 @@ def test_divisors(n: int) -> None:
             "got torch.float32 on meta and torch.float32 on cpu; use x.to(w)",
         ),
         ({"kind": "row"}, ValueError, "kind must be 'attribute' or 'instance', got 'row'"),
+        ({"kind": ["row"]}, ValueError, "kind must be 'attribute' or 'instance', got ['row']"),
+        (
+            {"w": torch.ones(26, dtype=torch.int64), "x": torch.ones(12, 5, dtype=torch.int64)},
+            TypeError,
+            "w must be floating point, got torch.int64; use w.to(torch.float32)",
+        ),
         (
             {"normalize": "mean"},
             ValueError,

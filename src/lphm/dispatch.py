@@ -36,6 +36,7 @@ def mix_itself(
     plain = (
         type(x) in PLAIN
         and type(w) in PLAIN
+        and x.is_floating_point()
         and w.dtype == x.dtype
         and w.device == x.device
         and not torch.compiler.is_compiling()
@@ -43,7 +44,7 @@ def mix_itself(
         and not torch._C._is_any_autocast_enabled()
         and torch.autograd.forward_ad._current_level < 0
     )
-    if not plain or (normalize is not None and normalize != "scale"):
+    if not plain or kind not in KINDS or (normalize is not None and normalize != "scale"):
         return None
     mix = _plan(structure, kind, w.shape, x.shape, grouped)
     if mix is None:
@@ -59,7 +60,7 @@ def _plan(
     if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 2:
         return None
     (n, k), channels = x_shape[-2:] if kind == "attribute" else x_shape[:-3:-1], w_shape[:-1].numel()
-    if kind not in KINDS or n != structure.n or x_shape.numel() * channels == 0:
+    if n != structure.n or x_shape.numel() * channels == 0:
         return None
     if n % channels or (channels > 1 and not grouped):
         return None

@@ -1,4 +1,4 @@
-"""The three ways to contract ``data · xᵀ · W · x``, what each costs, and the choice among them."""
+"""The ways to contract ``data · xᵀ · W · x``: what each costs, the choice, and each in plain operators."""
 
 from enum import Enum
 

@@ -87,9 +87,8 @@ class Structure(ABC):
     # Whatever differentiates or transforms operators never sees these: they take strides for granted.
     # w, (C, l) or (l,), is contiguous; x (N, n, k) is, or is the transpose of what is.
 
-    def _project_keeping(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-        """``left, right`` ``(N C, K, k)``, and after them whatever ``_project_backward`` wants to keep."""
-        raise NotImplementedError
+    _project_keeping: ClassVar[Callable[..., tuple[Tensor, ...]]]
+    """``(w, x)`` to ``left, right`` ``(N C, K, k)``, and after them what ``_project_backward`` wants."""
 
     _project_backward: ClassVar[Callable[..., tuple[Tensor, Tensor | None]] | None] = None
     """``(w, x, dleft, dright, needs_dx, *kept)`` to the gradients of ``w`` and, if wanted, of ``x``."""
