@@ -1,5 +1,7 @@
 """The gradient by hand is that of the formula, computes no more than is asked for, and is used."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from torch import Tensor
@@ -212,3 +214,28 @@ def test_one_large_sample_is_by_hand(calls: list[tuple]) -> None:
     structure = LPHM(n=1024, p=32, q=32, r=2)
     interdependence_apply(structure, torch.randn(structure.num_parameters), torch.randn(1024, 8))
     assert calls[0][:3] == (structure, Order.MATRIX, "attribute")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Symmetric(LPHM):
+    """``A ⊗ (S Sᵀ)``: says anew what ``W`` is, in the two words that a structure needs."""
+
+    def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
+        A, S, _ = factors
+        return super()._kronecker(A, S, S)
+
+    def _project(self, factors: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor, Tensor]:
+        A, S, _ = factors
+        return super()._project((A, S, S), x)
+
+
+@pytest.mark.parametrize("n", [12, 72])  # with W formed, and through the thin pair
+@pytest.mark.parametrize("batch", [(), (2,)])
+@both_kinds
+def test_a_subclass_does_not_inherit_the_short_ways(kind: str, batch: tuple[int, ...], n: int) -> None:
+    structure, parent = Symmetric(n=n, p=3, q=3, r=2), LPHM(n=n, p=3, q=3, r=2)
+    w, x = inputs(structure, kind, batch=batch)
+    A, S, _ = parent.unpack(w)
+    got = interdependence_apply(structure, w, x, kind=kind)
+    check(got, reference.apply(parent, parent.pack(A, S, S), x, kind=kind), (w, x))
+    assert not has_gradient(structure, Order.MATRIX)

@@ -189,9 +189,8 @@ def _by_sample(Q: Tensor, x: Tensor) -> Tensor:
 def _tall(a: Tensor, b: Tensor) -> Tensor:
     """``aᵀ b`` for ``(B, rows, .)``; one that sums over very many rows in parts, which BLAS does faster."""
     B, rows, i = a.shape
-    if B > 1 or rows % PARTS or rows < TALL * max(i, b.shape[2]):
-        return a.mT.bmm(b)
-    if not (a.is_contiguous() and b.is_contiguous()):
+    tall = B == 1 and rows % PARTS == 0 and rows >= TALL * max(i, b.shape[2])
+    if not (tall and a.is_contiguous() and b.is_contiguous()):
         return a.mT.bmm(b)
     parts = a.view(PARTS, rows // PARTS, i).mT.bmm(b.view(PARTS, rows // PARTS, -1))
     return parts.sum(0, keepdim=True)

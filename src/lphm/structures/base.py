@@ -20,6 +20,11 @@ __all__ = ["Structure"]
 
 Factors = tuple[Tensor, ...]
 
+_DENSE = ("_dense_one", "_dense_keeping", "_dense_backward")
+_THIN = ("_project_one", "_project_backward")
+#: What a structure states, and the short ways that hold only for it.
+SHORTCUTS = {"_project": _THIN, "_dense": _DENSE, "_kronecker": _DENSE, "factor_shapes": _THIN + _DENSE}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Structure(ABC):
@@ -36,6 +41,14 @@ class Structure(ABC):
 
     n: int
     name: ClassVar[str]
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """A class that says anew what ``W`` is does not inherit the short ways to what it was."""
+        super().__init_subclass__(**arguments)
+        for stated, shortcuts in SHORTCUTS.items():
+            for name in shortcuts if stated in cls.__dict__ else ():
+                if name not in cls.__dict__:
+                    setattr(cls, name, Structure.__dict__[name])
 
     def __post_init__(self) -> None:
         require_positive(**asdict(self))
