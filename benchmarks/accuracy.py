@@ -8,7 +8,7 @@ from statistics import fmean
 
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, load_wine
 
-from lphm.data import Table, bundled_digits
+from lphm.data import Dataset, bundled_digits
 from lphm.training import NetworkOptions, TrainingOptions, train
 
 LOADERS = {
@@ -19,12 +19,12 @@ LOADERS = {
 }
 
 
-def table(name: str) -> Table:
+def table(name: str) -> Dataset:
     """A bundled set by its name."""
     if name == "digits":
         return bundled_digits()
     bunch = LOADERS[name](as_frame=True)
-    return Table(name, bunch.data, bunch.target)
+    return Dataset(name, bunch.data, bunch.target)
 
 
 def main() -> None:

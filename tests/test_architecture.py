@@ -30,6 +30,7 @@ LAYERS = [
     ["lphm.network", "lphm.columns"],
     ["lphm.schema"],
     ["lphm.data", "lphm.runs"],
+    ["lphm.files"],
     ["lphm.loop"],
     ["lphm.training"],
     ["lphm.report", "lphm.estimators"],

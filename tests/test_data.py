@@ -7,19 +7,18 @@ import pandas as pd
 import pytest
 
 from lphm.data import (
-    Table,
+    Dataset,
     bundled_digits,
     check_target,
     infer_task,
-    labelled_table,
-    read_table,
     split_rows,
 )
 from lphm.errors import InputError
+from lphm.files import labelled_table, read_table
 
 
-def table(target: list, **features: list) -> Table:
-    return Table("t", pd.DataFrame(features or {"x": range(len(target))}), pd.Series(target, name="y"))
+def table(target: list, **features: list) -> Dataset:
+    return Dataset("t", pd.DataFrame(features or {"x": range(len(target))}), pd.Series(target, name="y"))
 
 
 def test_csv_and_parquet_read_alike(tmp_path: Path) -> None:
@@ -63,8 +62,8 @@ def test_a_folder_and_a_binary_file_are_no_tables(tmp_path: Path) -> None:
 def test_labelled_table_leaves_out_rows_without_target() -> None:
     frame = pd.DataFrame({"x": [1, 2, 3], "z": [1, 1, 1], "y": [1.0, None, 0.0]})
     made = labelled_table("t", frame, "y", drop=["z"])
-    assert list(made.features) == ["x"]
-    assert made.features["x"].tolist() == [1, 3]
+    assert list(made.inputs) == ["x"]
+    assert made.inputs["x"].tolist() == [1, 3]
     assert made.target.tolist() == [1, 0]
 
 
@@ -114,8 +113,8 @@ def test_split_is_a_partition_stratified_and_seeded() -> None:
     digits = bundled_digits()
     parts = split_rows(digits, "classification", seed=3)
     assert sum(len(part.target) for part in parts) == 1797
-    rows = pd.concat([part.features.assign(y=part.target) for part in parts])
-    whole = digits.features.assign(y=digits.target)
+    rows = pd.concat([part.inputs.assign(y=part.target) for part in parts])
+    whole = digits.inputs.assign(y=digits.target)
     key = list(whole.columns)
     pd.testing.assert_frame_equal(
         rows.sort_values(key, ignore_index=True), whole.sort_values(key, ignore_index=True)
@@ -124,8 +123,8 @@ def test_split_is_a_partition_stratified_and_seeded() -> None:
         assert (part.target.value_counts(normalize=True) - 0.1).abs().max() < 0.02
     again = split_rows(digits, "classification", seed=3)
     other = split_rows(digits, "classification", seed=4)
-    assert parts[2].features.equals(again[2].features)
-    assert not parts[2].features.equals(other[2].features)
+    assert parts[2].inputs.equals(again[2].inputs)
+    assert not parts[2].inputs.equals(other[2].inputs)
 
 
 def test_split_of_few_rows_in_many_classes() -> None:

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lphm.data import Table
+from lphm.data import Dataset
 from lphm.errors import InputError
 from lphm.training import NetworkOptions, TrainingOptions, train
 
 RNG = np.random.default_rng(0)
 NUMBERS = pd.DataFrame(RNG.standard_normal((120, 3)), columns=list("abc"))
-PRODUCT = Table(
+PRODUCT = Dataset(
     "product", NUMBERS, pd.Series((NUMBERS["a"] * NUMBERS["b"] > 0).map({True: "same", False: "not"}))
 )
 SMALL = NetworkOptions(width=8, blocks=1, channels=2)
@@ -39,14 +39,14 @@ def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_loss() ->
 
 @pytest.mark.slow
 def test_training_stops_early() -> None:
-    noise = Table("noise", NUMBERS, pd.Series(RNG.choice(["u", "v"], 120)))
+    noise = Dataset("noise", NUMBERS, pd.Series(RNG.choice(["u", "v"], 120)))
     outcome = train(noise, SMALL, TrainingOptions(epochs=200, learning_rate=0.02, patience=3))
     assert len(outcome.metrics["history"]) == outcome.metrics["best_epoch"] + 3 < 200
 
 
 @pytest.mark.slow
 def test_a_diverging_training_says_so() -> None:
-    huge = Table("huge", NUMBERS, pd.Series(np.linspace(0, 1, 120)))
+    huge = Dataset("huge", NUMBERS, pd.Series(np.linspace(0, 1, 120)))
     with pytest.raises(InputError, match="training must keep a finite loss, got none; try --learning-rate"):
         train(huge, SMALL, TrainingOptions(epochs=3, learning_rate=1e38))
 

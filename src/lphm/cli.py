@@ -8,8 +8,9 @@ import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
-from lphm.data import bundled_digits, labelled_table, read_table
+from lphm.data import bundled_digits
 from lphm.errors import InputError
+from lphm.files import labelled_table, read_table
 from lphm.report import plot_interdependence, plot_learning_curve
 from lphm.runs import load_run, save_run, write_atomically
 from lphm.training import NetworkOptions, Outcome, TrainingOptions, train

@@ -1,29 +1,25 @@
-"""Tables: read from files or bundled, checked, and split.
+"""Samples with a target: bundled, checked, and split.
 
 What cannot be learned from is refused here, with one line that says why.
 """
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from lphm.columns import column_numbers, is_text, missing_words_to_nan, plain_values
+from lphm.columns import column_numbers, is_text, plain_values
 from lphm.errors import InputError
 from lphm.schema import Task
 
 __all__ = [
-    "Table",
+    "Dataset",
     "bundled_digits",
     "check_target",
     "infer_task",
-    "labelled_table",
-    "read_table",
     "split_rows",
 ]
 
@@ -33,74 +29,46 @@ FEWEST_PER_CLASS = 3
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows with a target; ``grid`` is ``(rows, columns)`` where each row of the table is such a matrix."""
+class Dataset:
+    """Samples with a target, in memory.
+
+    Args:
+        name: what it is called in messages and in the run folder.
+        inputs: a table with a row per sample, or an array ``(N, steps, channels)`` of series.
+        target: one value per sample.
+        weight: what each sample counts in training, or None where they count alike.
+        grid: ``(rows, columns)`` where each row of a table is such a matrix, row by row.
+        channels: names of the last dimension of an array.
+    """
 
     name: str
-    features: pd.DataFrame
+    inputs: pd.DataFrame | np.ndarray
     target: pd.Series
+    weight: np.ndarray | None = None
     grid: tuple[int, int] | None = None
+    channels: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.target)
+
+    def take(self, rows: np.ndarray) -> "Dataset":
+        """The samples with these numbers, in this order."""
+        inputs = self.inputs
+        return replace(
+            self,
+            inputs=inputs[rows]
+            if isinstance(inputs, np.ndarray)
+            else inputs.iloc[rows].reset_index(drop=True),
+            target=self.target.iloc[rows].reset_index(drop=True),
+            weight=None if self.weight is None else self.weight[rows],
+        )
 
 
-def bundled_digits() -> Table:
+def bundled_digits() -> Dataset:
     """Scikit-learn's digits: 1797 images, each 8 rows of 8 columns, 10 classes."""
     features, target = load_digits(return_X_y=True, as_frame=True)
-    return Table("digits", features, target.rename("digit"), grid=(8, 8))
-
-
-# Reading.
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV or Parquet file as a data frame.
-
-    In CSV only an empty cell is missing: a category may be called ``NA``.
-
-    Raises:
-        InputError: there is no such file, it is of another kind, cannot be read, or is empty.
-    """
-    readers = {
-        ".csv": lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False),
-        ".parquet": lambda: pd.read_parquet(path),
-    }
-    if not path.is_file():
-        raise InputError(f"the table must be a file, got {path}, which {_what_is(path)}; check the path")
-    if path.suffix.lower() not in readers:
-        raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
-    try:
-        frame = readers[path.suffix.lower()]()
-    except Exception as error:  # each reader has its own family of exceptions; every one means this file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} must be a readable table, got: {reason}; check the file") from error
-    if frame.empty:
-        raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
-    frame.columns = [str(column) for column in frame.columns]
-    return frame.reset_index(drop=True)
-
-
-def _what_is(path: Path) -> str:
-    return "is a directory" if path.is_dir() else "does not exist"
-
-
-def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[str] = ()) -> Table:
-    """Split a data frame in features and target; rows without a target are left out.
-
-    Raises:
-        InputError: a named column is not there, the target is empty, or no feature is left.
-    """
-    for column in (target, *drop):
-        if column not in frame.columns:
-            known = ", ".join(map(str, frame.columns))
-            raise InputError(f"{name} must have the column {column!r}, got the columns {known}")
-    labels = missing_words_to_nan(frame[target])
-    present = labels.notna()
-    features = frame.drop(columns=[target, *drop])[present]
-    if features.empty:
-        raise InputError(
-            f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
-            f"{target!r} and {int(present.sum())} rows in which it is not missing"
-        )
-    return Table(name, features.reset_index(drop=True), labels[present].reset_index(drop=True))
+    return Dataset("digits", features, target.rename("digit"), grid=(8, 8))
 
 
 # What can be learned from a table.
@@ -143,14 +111,14 @@ def check_target(target: pd.Series, task: Task) -> None:
 
 
 def split_rows(
-    table: Table, task: Task, seed: int, test: float = 0.2, validation: float = 0.15
-) -> tuple[Table, Table, Table]:
+    data: Dataset, task: Task, seed: int, test: float = 0.2, validation: float = 0.15
+) -> tuple[Dataset, Dataset, Dataset]:
     """Training, validation and test part; stratified by class for classification.
 
     ``validation`` is a share of what is left after the test part is taken.
     """
-    classes = table.target.nunique() if task == "classification" else 1
-    labels = np.array([str(c) for c in plain_values(table.target)]) if task == "classification" else None
+    classes = data.target.nunique() if task == "classification" else 1
+    labels = np.array([str(c) for c in plain_values(data.target)]) if task == "classification" else None
 
     def split(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
         held_out = max(round(share * len(rows)), classes)
@@ -162,14 +130,6 @@ def split_rows(
             )
         return np.sort(kept), np.sort(out)
 
-    rest, test_rows = split(np.arange(len(table.target)), test)
+    rest, test_rows = split(np.arange(len(data.target)), test)
     train_rows, validation_rows = split(rest, validation)
-    train, val, held = (
-        replace(
-            table,
-            features=table.features.iloc[rows].reset_index(drop=True),
-            target=table.target.iloc[rows].reset_index(drop=True),
-        )
-        for rows in (train_rows, validation_rows, test_rows)
-    )
-    return train, val, held
+    return data.take(train_rows), data.take(validation_rows), data.take(test_rows)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lphm.contraction import Kind
-from lphm.data import Table
+from lphm.data import Dataset
 from lphm.runs import Run, write_atomically
 
 __all__ = ["plot_interdependence", "plot_learning_curve"]
@@ -33,7 +33,7 @@ def plot_learning_curve(metrics: dict[str, Any], path: Path) -> None:
     _save(figure, path)
 
 
-def plot_interdependence(run: Run, part: Table, path: Path) -> None:
+def plot_interdependence(run: Run, part: Dataset, path: Path) -> None:
     """The last block's ``xi`` of both kinds, mean over channels and over the rows of ``part``.
 
     Row ``i``, column ``j`` is the weight of ``i`` in the output ``j``.
@@ -42,7 +42,7 @@ def plot_interdependence(run: Run, part: Table, path: Path) -> None:
         "instance": f"rows of X: {run.config.source}",
         "attribute": "columns of X: the network's channels",
     }
-    encoded = run.config.input.encode(part.features)
+    encoded = run.config.input.encode(part.inputs)
     kinds = [kind for kind in shown if getattr(run.config.network, kind) is not None]
     figure = Figure(figsize=(6.2 * max(len(kinds), 1), 5.4), layout="constrained")
     if not kinds:

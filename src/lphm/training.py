@@ -13,7 +13,7 @@ import lightning as L
 import torch
 from rich.console import Console
 
-from lphm.data import Table, check_target, infer_task, split_rows
+from lphm.data import Dataset, check_target, infer_task, split_rows
 from lphm.loop import fit, loss_and_score
 from lphm.network import interdependence_parameters, structure_for
 from lphm.runs import NetworkConfig, Run, RunConfig, TrainingConfig, build_embedding, build_network
@@ -66,11 +66,11 @@ class Outcome:
 
     run: Run
     metrics: dict[str, Any]
-    test: Table
+    test: Dataset
 
 
 def train(
-    table: Table,
+    table: Dataset,
     network: NetworkOptions | None = None,
     training: TrainingOptions | None = None,
     task: Task | None = None,
@@ -97,7 +97,7 @@ def train(
     L.seed_everything(config.training.seed, verbose=False)
     torch.set_num_threads(training.threads)
     model = build_network(config)
-    encoded = [(config.input.encode(p.features), config.target.encode(p.target)) for p in parts]
+    encoded = [(config.input.encode(p.inputs), config.target.encode(p.target)) for p in parts]
     history, best_epoch = fit(model, config, encoded[0], encoded[1], console)
     run = Run(config, model.eval())
     scores = {
@@ -118,10 +118,10 @@ def train(
 
 
 def _configure(
-    table: Table, part: Table, network: NetworkOptions, training: TrainingOptions, task: Task
+    table: Dataset, part: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task
 ) -> RunConfig:
     """Fit the schemas on the training part and settle every size that was left open."""
-    schema: InputSchema = fit_grid(part.features, *table.grid) if table.grid else fit_features(part.features)
+    schema: InputSchema = fit_grid(part.inputs, *table.grid) if table.grid else fit_features(part.inputs)
     small = len(part.target) < SMALL
     width = network.width or (32 if small else 64)
     dropout = network.dropout if network.dropout is not None else (0.4 if small else 0.25)
@@ -175,8 +175,8 @@ def _with_full(config: RunConfig) -> RunConfig:
     return config.model_copy(update={"network": network.model_copy(update=full)})
 
 
-def _evaluate(run: Run, part: Table) -> dict[str, float]:
+def _evaluate(run: Run, part: Dataset) -> dict[str, float]:
     """Loss and score on a part of the table."""
-    outputs, target = run.outputs(part.features), run.config.target.encode(part.target)
+    outputs, target = run.outputs(part.inputs), run.config.target.encode(part.target)
     loss, score = loss_and_score(run.config.target, outputs, target)
     return {"loss": loss.item(), run.config.target.score: score.item()}
