@@ -27,7 +27,7 @@ LAYERS = [
     ["lphm.rpn.bilinear"],
     ["lphm.rpn.structured"],
     ["lphm.interdependence", "lphm.nearest", "lphm.rpn", "lphm.sharded"],
-    ["lphm.network", "lphm.columns"],
+    ["lphm.network", "lphm.columns", "lphm.batches"],
     ["lphm.schema"],
     ["lphm.data", "lphm.runs"],
     ["lphm.files"],
