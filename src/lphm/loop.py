@@ -1,78 +1,91 @@
-"""The training loop: Lightning's, with a progress bar, early stopping and the best weights kept."""
+"""The training loop: Lightning's, over batches from anywhere, with a progress bar and a checkpoint every epoch.
+
+An epoch depends on nothing but its number, the seed, and the state at its start, all of which the checkpoint
+holds. So a training that was killed goes on as if it had not been.
+"""
 
 import logging
 import math
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EarlyStopping
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Sampler, TensorDataset
 
+from lphm.batches import Batch, Batches, epoch_seed
 from lphm.errors import InputError
-from lphm.network import InterdependenceNetwork
-from lphm.runs import RunConfig
-from lphm.schema import ClassTarget, TargetSchema
+from lphm.network import Ensemble
+from lphm.objective import SMOOTHING, combine, loss, score, training_loss
+from lphm.runs import RunConfig, write_atomically
 
-__all__ = ["fit", "loss_and_score"]
+__all__ = ["CHECKPOINT", "History", "fit"]
 
-#: Label smoothing, in training and in choosing the epoch: without it a few confident errors on a small
-#: validation part decide the loss, and an early, unfinished epoch is chosen.
-SMOOTHING = 0.05
+CHECKPOINT = "checkpoint.ckpt"
 
 
-def loss_and_score(
-    schema: TargetSchema, outputs: Tensor, target: Tensor, smoothing: float = 0.0
-) -> tuple[Tensor, Tensor]:
-    """Cross entropy and accuracy, or mean squared error and R² (both on the standardised target)."""
-    if isinstance(schema, ClassTarget):
-        loss = F.cross_entropy(outputs, target, label_smoothing=smoothing)
-        return loss, (outputs.argmax(dim=-1) == target).float().mean()
-    loss = F.mse_loss(outputs[:, 0], target)
-    return loss, 1 - loss / target.var(correction=0).clamp_min(torch.finfo(target.dtype).tiny)
+@dataclass(frozen=True)
+class History:
+    """What a training was like.
+
+    Args:
+        lines: a dictionary per epoch: ``epoch``, ``train_loss`` and, with a validation part, ``val_loss``
+            and ``val_score``.
+        best_epoch: the epoch whose weights were kept; None without a validation part: the last.
+    """
+
+    lines: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int | None = None
 
 
-class _EpochSampler(Sampler[list[int]]):
-    """Batches of shuffled rows; the order of an epoch is known from the seed and its number alone."""
+class _Epochs:
+    """The batches of the epoch that the training is at."""
 
-    def __init__(self, rows: int, batch_size: int, seed: int) -> None:
-        self.rows, self.batch_size, self.seed, self.epoch = rows, batch_size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch  # Lightning calls this at the start of every epoch
+    def __init__(self, batches: Batches, learner: "_Learner") -> None:
+        self.batches, self.learner = batches, learner
 
     def __len__(self) -> int:
-        return math.ceil(self.rows / self.batch_size)
+        return len(self.batches)
 
-    def __iter__(self) -> Iterator[list[int]]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.rows, generator=generator)
-        return (batch.tolist() for batch in torch.split(order, self.batch_size))
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches.epoch(self.learner.current_epoch)
 
 
 class _Learner(L.LightningModule):
     """What Lightning needs to know: the losses and the optimiser."""
 
-    def __init__(self, network: InterdependenceNetwork, config: RunConfig, steps: int) -> None:
+    def __init__(self, network: Ensemble, config: RunConfig, steps: int) -> None:
         super().__init__()
         self.network, self.config, self.steps = network, config, steps
+        self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
-    def training_step(self, batch: list[Tensor], _batch_index: int) -> Tensor:
-        loss, _ = loss_and_score(self.config.target, self.network(batch[0]), batch[1], SMOOTHING)
-        self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(batch[1]))
-        return loss
+    def on_train_epoch_start(self) -> None:
+        """Dropout, too, is a function of the seed and the epoch."""
+        torch.manual_seed(epoch_seed(self.config.training.seed, self.current_epoch))
 
-    def validation_step(self, batch: list[Tensor], _batch_index: int) -> None:
-        loss, score = loss_and_score(self.config.target, self.network(batch[0]), batch[1], SMOOTHING)
-        self.log_dict({"val_loss": loss, "val_score": score}, batch_size=len(batch[1]))
+    def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
+        x, y, weight = batch
+        value = training_loss(self.config.target, self.network(x), y, weight)
+        self.log("train_loss", value, on_step=False, on_epoch=True, batch_size=len(y))
+        return value
+
+    def validation_step(self, batch: Batch, _batch_index: int) -> None:
+        x, y, weight = batch
+        self.seen.append((combine(self.config.target, self.network(x)), y, weight))
+
+    def on_validation_epoch_end(self) -> None:
+        outputs, y, weight = (torch.cat(part) for part in zip(*self.seen, strict=True))
+        self.seen.clear()
+        target = self.config.target
+        self.log("val_loss", loss(target, outputs, y, weight, SMOOTHING))
+        self.log("val_score", score(target, outputs, y, weight))
 
     def configure_optimizers(self) -> Any:
         options = self.config.training
@@ -85,74 +98,152 @@ class _Learner(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _History(Callback):
-    """One line per epoch, kept and shown."""
+class _Record(Callback):
+    """One line per epoch, and the weights of the best; both are part of a checkpoint."""
 
-    def __init__(self, progress: Progress | None, epochs: int, score: str) -> None:
+    def __init__(self, learner: _Learner) -> None:
+        self.learner = learner
         self.lines: list[dict[str, float]] = []
-        self.progress, self.score = progress, score
-        self.bar = progress.add_task("training", total=epochs, status="") if progress else None
+        self.best: dict[str, Any] = {"loss": math.inf, "epoch": None, "weights": None}
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        line = {key: float(trainer.callback_metrics[key]) for key in ("train_loss", "val_loss", "val_score")}
-        self.lines.append({"epoch": trainer.current_epoch + 1, **line})
-        if self.progress is not None and self.bar is not None:
-            status = f"loss {line['train_loss']:.4f}  validation {self.score} {line['val_score']:.4f}"
-            self.progress.update(self.bar, advance=1, status=status)
+        keys = [key for key in ("train_loss", "val_loss", "val_score") if key in trainer.callback_metrics]
+        line = {"epoch": trainer.current_epoch + 1, **{k: float(trainer.callback_metrics[k]) for k in keys}}
+        self.lines.append(line)
+        if line.get("val_loss", math.inf) < self.best["loss"]:
+            weights = {name: t.clone() for name, t in self.learner.network.state_dict().items()}
+            self.best = {"loss": line["val_loss"], "epoch": line["epoch"], "weights": weights}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"lines": self.lines, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.lines, self.best = list(state_dict["lines"]), state_dict["best"]
+
+
+class _Checkpoint(Callback):
+    """The whole state of the training after every epoch, in one file that is always whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        with write_atomically(self.folder / CHECKPOINT) as temporary:
+            trainer.save_checkpoint(temporary)
+
+
+class _Bar(Callback):
+    """The progress bar: a step per batch, the losses after each epoch."""
+
+    def __init__(self, progress: Progress, record: _Record, what: str, score_name: str, total: int) -> None:
+        self.progress, self.record, self.score_name = progress, record, score_name
+        self.bar = progress.add_task(what, total=total, status="")
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self.progress.update(self.bar, completed=trainer.global_step)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        line = self.record.lines[-1]
+        status = f"epoch {int(line['epoch'])} of {trainer.max_epochs}  loss {line['train_loss']:.4f}"
+        if "val_score" in line:
+            status += f"  validation {self.score_name} {line['val_score']:.4f}"
+        self.progress.update(self.bar, status=status)
 
 
 def fit(
-    network: InterdependenceNetwork,
+    network: Ensemble,
     config: RunConfig,
-    train_part: tuple[Tensor, Tensor],
-    validation_part: tuple[Tensor, Tensor],
-    console: Console | None,
-) -> tuple[list[dict[str, float]], int]:
-    """Train in place; leave the weights of the best epoch; return the history and that epoch."""
+    train: Batches,
+    validation: Batches | None = None,
+    *,
+    console: Console | None = None,
+    device: str = "cpu",
+    folder: Path | None = None,
+    resume: bool = False,
+    what: str = "training",
+) -> History:
+    """Train in place, and leave the weights of the best epoch, or of the last without a validation part.
+
+    Args:
+        network: is trained.
+        config: the target and the training options are taken from it.
+        train: what it is trained on.
+        validation: what the epoch is chosen by, and training stopped.
+        console: where the progress bar goes; none is shown if not given.
+        device: "auto", "cpu", "cuda" or "mps".
+        folder: where ``checkpoint.ckpt`` is written after every epoch; nowhere if not given.
+        resume: go on from the checkpoint in ``folder``, if there is one.
+        what: the words before the bar.
+
+    Raises:
+        InputError: the loss is not finite, or there is no such device.
+    """
     options = config.training
-    sampler = _EpochSampler(len(train_part[1]), options.batch_size, options.seed)
-    loader = DataLoader(TensorDataset(*train_part), batch_size=None, sampler=sampler)
-    everything = DataLoader(TensorDataset(*validation_part), batch_size=len(validation_part[1]))
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[status]}"),
-    )
+    steps = options.epochs * len(train)
+    learner = _Learner(network, config, steps)
+    record = _Record(learner)
+    callbacks: list[Callback] = [record]
+    if validation is not None:
+        callbacks.append(EarlyStopping("val_loss", patience=options.patience, check_finite=False))
+    start = None
+    if folder is not None:
+        callbacks.append(_Checkpoint(folder))
+        start = folder / CHECKPOINT if resume and (folder / CHECKPOINT).is_file() else None
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
     progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=console is None)
-    with progress, tempfile.TemporaryDirectory() as folder, _quiet_lightning():
-        history = _History(progress, options.epochs, config.target.score)
-        best = ModelCheckpoint(folder, "best", monitor="val_loss", save_weights_only=True)
-        stop = EarlyStopping("val_loss", patience=options.patience)
-        trainer = L.Trainer(
-            accelerator="cpu",
-            max_epochs=options.epochs,
-            callbacks=[history, stop, best],
+    with progress, _quiet_lightning(), _own_randomness():
+        if console is not None:
+            callbacks.append(_Bar(progress, record, what, config.target.score, steps))
+        trainer = _trainer(device, options.epochs, callbacks)
+        loaders = [_Epochs(part, learner) for part in (train, validation) if part is not None]
+        trainer.fit(learner, *loaders, ckpt_path=None if start is None else str(start))
+    return _finished(record, network, options.learning_rate)
+
+
+def _trainer(device: str, epochs: int, callbacks: list[Callback]) -> L.Trainer:
+    try:
+        return L.Trainer(
+            accelerator={"cuda": "gpu"}.get(device, device),
+            devices=1,
+            max_epochs=epochs,
+            callbacks=callbacks,
             gradient_clip_val=1.0,
             logger=False,
+            enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
-            default_root_dir=folder,
         )
-        learner = _Learner(network, config, options.epochs * len(sampler))
-        trainer.fit(learner, loader, everything)
-        finite = [line for line in history.lines if math.isfinite(line["val_loss"])]
-        if not finite:
-            raise InputError(
-                "training must keep a finite loss, got none; "
-                f"try --learning-rate {options.learning_rate / 10:g}"
-            )
-        state = torch.load(best.best_model_path, weights_only=True)
-        learner.load_state_dict(state["state_dict"])
-    best_line = min(finite, key=lambda line: line["val_loss"])
-    return history.lines, int(best_line["epoch"])
+    except Exception as error:  # Lightning has a type of its own for each accelerator that is not there
+        reason = str(error).strip().splitlines()[0]
+        raise InputError(f"device must be one that is here, got {device!r}: {reason}") from error
+
+
+def _finished(record: _Record, network: Ensemble, learning_rate: float) -> History:
+    """The history; the best weights are put back."""
+    key = "val_loss" if "val_loss" in record.lines[-1] else "train_loss"
+    finite = record.best["weights"] is not None if key == "val_loss" else math.isfinite(record.lines[-1][key])
+    if not finite:
+        raise InputError(
+            f"training must keep a finite loss, got none; try --learning-rate {learning_rate / 10:g}"
+        )
+    if record.best["weights"] is not None:
+        network.load_state_dict(record.best["weights"])
+    network.to("cpu").eval()
+    return History(record.lines, record.best["epoch"])
+
+
+@contextmanager
+def _own_randomness() -> Iterator[None]:
+    """Torch's generator afterwards is where it was before."""
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        yield
 
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's advice on hardware and loader workers: the data are in memory."""
+    """Without Lightning's advice on hardware and loader workers: the data need none."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,118 +1,36 @@
 """The network on top: blocks of attribute and instance mixing over an embedded input.
 
     input -> embedding (*, b, d) -> blocks -> mean over the rows -> head
-                       └──────────────────────────────────────────> + linear part
+        │              ├────────> linear part ────────────────────> +
+        └──────────────┴────────> readout of xi itself ───────────> +
 
-The linear part starts at zero and carries what a linear model of the input can say; the blocks add to
-it (wide and deep: Cheng et al., 2016, arXiv:1606.07792). Each block adds three branches to its input,
-each on the normalised input: columns mixed by an attribute interdependence, rows mixed by an instance
-interdependence, and a feed-forward network.
+The linear part starts at zero and carries what a linear model of the input can say; the rest adds to it (wide
+and deep: Cheng et al., 2016, arXiv:1606.07792). Each block adds three branches to its input, each on the
+normalised input: columns mixed by an attribute interdependence, rows mixed by an instance interdependence,
+and a feed-forward network. The readout gives the head an attribute interdependence itself, entry by entry, as
+second-order pooling does with a covariance (Carreira et al., 2012, ECCV): what tells samples apart may be how
+columns go together, where their means say nothing.
 """
 
-import math
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from lphm.contraction import Kind
-from lphm.errors import divisors, require_divisor, require_positive
+from lphm.embedding import FeatureEmbedding, RowEmbedding
+from lphm.errors import require_divisor, require_positive
 from lphm.interdependence import BilinearInterdependence
-from lphm.structures import LPHM, Full, Structure
+from lphm.structures import Structure
 
 __all__ = [
-    "FeatureEmbedding",
+    "Ensemble",
     "InterdependenceBlock",
     "InterdependenceNetwork",
-    "RowEmbedding",
+    "InterdependenceReadout",
     "interdependence_parameters",
-    "structure_for",
 ]
-
-
-def structure_for(name: str, n: int, rank: int) -> Structure:
-    """The structure called ``name`` for an ``n x n`` matrix, with ``p = q`` the divisor of ``n`` nearest √n.
-
-    Raises:
-        ValueError: there is no structure of that name.
-    """
-    p = min(divisors(n), key=lambda d: abs(d - math.sqrt(n)))
-    match name:
-        case "lphm":
-            return LPHM(n=n, p=p, r=rank)
-        case "full":
-            return Full(n=n)
-    raise ValueError(f"structure must be 'lphm' or 'full', got {name!r}")
-
-
-class RowEmbedding(nn.Module):
-    """A matrix with ordered rows: every row through one linear map, plus its learned position.
-
-    Shape:
-        ``(N, rows, columns)`` to ``(N, rows, width)``.
-
-    Args:
-        rows: rows of the input, ``b``.
-        columns: columns of the input.
-        width: columns of the output.
-    """
-
-    def __init__(self, rows: int, columns: int, width: int) -> None:
-        super().__init__()
-        self.rows = rows
-        self.linear = nn.Linear(columns, width)
-        self.position = nn.Parameter(torch.randn(rows, width) / math.sqrt(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Embed ``x``."""
-        embedded: Tensor = self.linear(x) + self.position
-        return embedded
-
-
-class FeatureEmbedding(nn.Module):
-    """One row of a table as a matrix with a row per feature, so that no prediction sees another row.
-
-    A number ``x_j`` becomes ``c(x_j) · weight_j + bias_j`` with ``c(x) = x / √(1 + (x/3)²)``, so that an
-    outlier counts at most as three standard deviations (the smooth clipping of RealMLP: Holzmüller et
-    al., 2024, arXiv:2407.04491); a category becomes its learned vector. A missing
-    number counts as the mean, plus a learned vector that starts at zero; a missing or unknown
-    category as a learned vector that starts at zero. Learned rows fill up to ``multiple``.
-
-    Shape:
-        ``(N, features)``, the numbers first, ``nan`` where missing, then one category code for each
-        of the other features; to ``(N, rows, width)``.
-
-    Args:
-        numeric: number of numeric features.
-        categorical: number of categorical features.
-        vocabulary: number of category codes of all features together.
-        width: columns of the output.
-        multiple: the rows are filled up to a multiple of this.
-    """
-
-    def __init__(
-        self, numeric: int, categorical: int, vocabulary: int, width: int, multiple: int = 8
-    ) -> None:
-        super().__init__()
-        self.numeric = numeric
-        self.rows = -(-(numeric + categorical) // multiple) * multiple
-        scale = 1 / math.sqrt(width)
-        self.weight = nn.Parameter(torch.randn(numeric, width) * scale)
-        self.bias = nn.Parameter(torch.randn(numeric, width) * scale)
-        self.missing = nn.Parameter(torch.zeros(numeric, width))
-        self.category = nn.Parameter(torch.randn(vocabulary, width) * scale)
-        self.filler = nn.Parameter(torch.randn(self.rows - numeric - categorical, width) * scale)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Embed ``x``."""
-        numbers, codes = x[:, : self.numeric], x[:, self.numeric :]
-        absent = numbers.isnan().unsqueeze(-1)  # (N, numeric, 1)
-        known = numbers.nan_to_num(nan=0.0)
-        clipped = known * torch.rsqrt(1 + (known / 3).square())
-        values = clipped.unsqueeze(-1) * self.weight + self.bias
-        numeric = values + absent * self.missing  # (N, numeric, width)
-        category = F.embedding(codes.long(), self.category)
-        return torch.cat([numeric, category, self.filler.expand(x.shape[0], -1, -1)], dim=1)
 
 
 class LayerScale(nn.Module):
@@ -183,14 +101,49 @@ class InterdependenceBlock(nn.Module):
         return x
 
 
+class InterdependenceReadout(nn.Module):
+    """An attribute interdependence as features: its entries, normalised, through a linear map that starts at zero.
+
+        out = vec(norm(xi_1(X P), ..., xi_C(X P))) Hᵀ,        xi_c(Z) = Zᵀ W_c Z
+
+    ``P`` takes at most ``most`` columns from those of ``X``; where these are no more, there is no ``P``.
+
+    Shape:
+        ``(N, rows, columns)`` to ``(N, outputs)``.
+
+    Args:
+        structure: what ``W`` is, ``n = rows``.
+        columns: columns of the input.
+        outputs: columns of the output.
+        channels: number of interdependences.
+        most: columns that are pooled.
+    """
+
+    def __init__(self, structure: Structure, columns: int, outputs: int, channels: int, most: int = 8) -> None:
+        super().__init__()
+        d = min(columns, most)
+        self.project = nn.Linear(columns, d, bias=False) if d < columns else nn.Identity()
+        self.pool = BilinearInterdependence(structure, "attribute", channels)
+        self.norm = nn.LayerNorm(channels * d * d)
+        self.head = nn.Linear(channels * d * d, outputs)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Read ``xi`` of ``x`` out."""
+        xi = self.pool.matrix(self.project(x))  # (N, channels, d, d)
+        out: Tensor = self.head(self.norm(xi.flatten(-3)))
+        return out
+
+
 class InterdependenceNetwork(nn.Module):
-    """Embedding, blocks, mean over the rows, head; beside them a linear map of the embedding.
+    """Embedding, blocks, mean over the rows, head; beside them a linear part and a readout of ``xi``.
 
     Shape:
         the input of ``embedding`` to ``(N, outputs)``.
 
     Args:
-        embedding: gives ``(N, rows, width)``; has an attribute ``rows``.
+        embedding: gives ``(N, rows, width)``.
         width: columns inside the network.
         outputs: classes, or 1 for regression.
         attribute: structure of the attribute interdependences, ``n = rows``; none if not given.
@@ -207,7 +160,7 @@ class InterdependenceNetwork(nn.Module):
         outputs: int,
         attribute: Structure | None = None,
         instance: Structure | None = None,
-        blocks: int = 2,
+        blocks: int = 1,
         channels: int = 4,
         dropout: float = 0.0,
     ) -> None:
@@ -219,25 +172,37 @@ class InterdependenceNetwork(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, outputs)
-        self.linear = nn.Linear(embedding.rows * width, outputs, bias=False)
+        self.linear = nn.Linear(embedding.linear_inputs, outputs, bias=False)
         nn.init.zeros_(self.linear.weight)
+        self.readout = (
+            None
+            if attribute is None
+            else InterdependenceReadout(attribute, embedding.columns, outputs, channels)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits, or the standardised target."""
         embedded = self.embedding(x)
-        x = embedded
+        mixed = embedded
         for block in self.blocks:
-            x = block(x)
-        out: Tensor = self.head(self.norm(x.mean(dim=-2))) + self.linear(embedded.flatten(-2))
-        return out
+            mixed = block(mixed)
+        out: Tensor = self.head(self.norm(mixed.mean(dim=-2))) + self.linear(self.embedding.flat(x, embedded))
+        return out if self.readout is None else out + self.readout(self.embedding.pooled(x, embedded))
 
     @torch.no_grad()
     def interdependence(self, x: Tensor, kind: Kind) -> Tensor:
-        """``xi`` of the last block's interdependence of that kind, ``(N, channels, k, k)``."""
+        """``xi`` of that kind, ``(N, channels, k, k)``.
+
+        attribute: by the readout's ``W``, of all the columns that it pools: those of the input where its rows
+        are embedded, those of the network where features are. instance: of the last block, between rows.
+        """
+        embedded = self.embedding(x)
+        if kind == "attribute" and self.readout is not None:
+            return self.readout.pool.matrix(self.embedding.pooled(x, embedded))
         found: list[Tensor] = []
         hooks = [
             layer.register_forward_pre_hook(lambda module, args: found.append(module.matrix(args[0])))
-            for layer in self.modules()
+            for layer in self.blocks.modules()
             if isinstance(layer, BilinearInterdependence) and layer.kind == kind
         ]
         try:
@@ -246,6 +211,38 @@ class InterdependenceNetwork(nn.Module):
             for hook in hooks:
                 hook.remove()
         return found[-1]
+
+
+class Ensemble(nn.Module):
+    """Networks of one shape that differ in their first weights and in what dropout takes from them.
+
+    They are trained side by side on the same batches, each by its own loss, and their answers averaged: on a
+    small table a single network's answer depends on its seed as much as on the data (deep ensembles:
+    Lakshminarayanan et al., 2017, arXiv:1612.01474).
+
+    Shape:
+        the input of a member to ``(N, members, outputs)``.
+
+    Args:
+        members: the networks.
+    """
+
+    def __init__(self, members: Iterable[InterdependenceNetwork]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    @property
+    def rows(self) -> int:
+        """Rows of the embedded input."""
+        return cast(InterdependenceNetwork, self.members[0]).embedding.rows
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What each member says."""
+        return torch.stack([member(x) for member in self.members], dim=1)
+
+    def interdependence(self, x: Tensor, kind: Kind) -> Tensor:
+        """``xi`` of the first member, ``(N, channels, k, k)``."""
+        return cast(InterdependenceNetwork, self.members[0]).interdependence(x, kind)
 
 
 def interdependence_parameters(network: nn.Module) -> int:
