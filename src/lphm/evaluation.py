@@ -4,6 +4,7 @@ predictions.csv         row, the truth, predicted, and for classification the pr
 interdependence.npz     loss and score; of each kind the mean of xi, xi of a few samples, and the labels
 """
 
+import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -91,7 +92,7 @@ class Evaluation:
         """
         path = folder / INTERDEPENDENCE
         try:
-            with np.load(_existing(path), allow_pickle=False) as file:
+            with np.load(io.BytesIO(_existing(path).read_bytes()), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             scores = float(arrays["loss"]), float(arrays["score"]), str(arrays["score_name"])
             found: dict[str, Interdependence] = {

@@ -21,8 +21,8 @@ def summarize(data: Dataset, task: Task | None = None) -> dict[str, Any]:
     The result has ``name``, ``samples``, ``series``, ``shape`` of a sample where it is a matrix, ``missing``
     (the share of missing values), ``features`` and ``target``. A number has ``mean``, ``std``, ``min``,
     ``max`` (None if nothing is there) and a ``histogram`` of ``edges`` and ``counts``; a category has
-    ``distinct`` and the most frequent ``categories``, each with its ``count``. Series are described by
-    channel.
+    ``distinct`` and the most frequent ``categories`` with their ``count``; a target's are in the order
+    of its classes. Series are described by channel.
 
     Args:
         data: the dataset.
@@ -107,6 +107,9 @@ def _target(target: pd.Series, task: Task) -> dict[str, Any]:
     name = str(target.name)
     if task == "regression":
         return _number(name, column_numbers(target, name))
-    words = pd.Series([str(c) for c in plain_values(target.dropna())], dtype=object)
-    described = _frequencies(words, MOST_CLASSES)
+    values = plain_values(target.dropna())
+    described = _frequencies(pd.Series([str(c) for c in values], dtype=object), MOST_CLASSES)
+    classes = sorted(set(values), key=lambda c: (isinstance(c, str), c))
+    place = {str(c): i for i, c in enumerate(classes)}
+    described["categories"].sort(key=lambda category: place[category["name"]])
     return {"name": name, "type": "category", "missing": float(target.isna().mean()), **described}

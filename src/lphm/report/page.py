@@ -113,11 +113,18 @@ def _training(sources: Sources) -> dict[str, Any] | None:
     losses = {"training": column("train_loss")}
     losses |= {"validation": column("val_loss")} if "val_loss" in known else {}
     name = {"r2": "R²"}.get(sources.run.config.target.score, sources.run.config.target.score)
-    charts = [("Loss of each epoch", curves("loss", "loss", epochs, losses, chosen))]
+    loss = curves("loss", "loss", epochs, losses, chosen)
+    charts = [("Loss of each epoch", loss, _ends(losses))]
     if "val_score" in known:
-        score = curves("score", name, epochs, {"validation": column("val_score")}, chosen)
-        charts.append((f"Validation {name} of each epoch", score))
+        lines = {"validation": column("val_score")}
+        score = curves("score", name, epochs, lines, chosen)
+        charts.append((f"Validation {name} of each epoch", score, _ends(lines)))
     return {"epochs": len(history), "chosen": chosen, "charts": charts, "validated": "val_loss" in known}
+
+
+def _ends(lines: dict[str, list[float]]) -> str:
+    """Curves in words, for who does not see them."""
+    return ", ".join(f"{line} from {plain(v[0])} to {plain(v[-1])}" for line, v in lines.items())
 
 
 def _quality(evaluation: Evaluation | None, classes: list[str] | None) -> dict[str, Any] | None:

@@ -64,7 +64,7 @@ def _check_fit(sources: Sources, evaluation: Evaluation, folder: Path) -> None:
     must = [] if classes is None else [f"probability_{c}" for c in classes]
     unknown = set() if classes is None else {*frame.iloc[:, 1], *frame.iloc[:, 2]} - set(classes)
     if got != must or unknown:
-        what = f"the class {min(unknown)!r}" if unknown else f"the columns {got}"
+        what = f"the columns {got}" if got != must else f"the class {min(unknown)!r}"
         raise InputError(
             f"{folder / 'predictions.csv'} must hold the classes of config.json, got {what}; "
             "evaluate the run again"

@@ -16,8 +16,8 @@ __all__ = ["Confusion", "Parameters", "configuration", "confusion_table", "param
 PARTS = ("train", "validation", "test")
 #: Classes that a confusion matrix shows: the most frequent ones.
 MOST_CLASSES = 30
-#: Share of the levels that a cell with text on it may have, so that the text stays readable.
-READABLE = 0.33
+#: Levels away from the middle that a cell with text on it may have, so that the text stays readable.
+READABLE = 7
 
 
 def plain(value: Any) -> str:
@@ -42,25 +42,25 @@ def scores(sources: Sources) -> list[tuple[str, Any, Any, Any]]:
     return [(part, rows.get(part), own.get("loss"), own.get(name)) for part, own in found]
 
 
-def configuration(run: Run) -> list[tuple[str, str]]:
-    """Every choice by its name; the samples' own description is told elsewhere."""
+def configuration(run: Run) -> dict[str, list[tuple[str, str]]]:
+    """Every choice by its name, in groups; what each feature is, is told elsewhere."""
     content = run.config.model_dump(mode="json", exclude={"input", "target"})
     target = run.config.target
-    told = {
-        "target": target.name,
-        "task": target.task,
-        "layout of the input": getattr(run.config.input, "layout", None),
-        **content,
+    told = {"target": target.name, "task": target.task, "layout": getattr(run.config.input, "layout", None)}
+    told |= {name: value for name, value in content.items() if not isinstance(value, dict)}
+    groups = {"run": told} | {name: value for name, value in content.items() if isinstance(value, dict)}
+    return {
+        name: [(choice.replace("_", " "), _told(value)) for choice, value in group.items()]
+        for name, group in groups.items()
     }
-    return [(name.replace("_", " "), plain(value)) for name, value in _flat("", told)]
 
 
-def _flat(prefix: str, content: dict[str, Any]) -> list[tuple[str, Any]]:
-    lines = []
-    for name, value in content.items():
-        path = f"{prefix}{name}"
-        lines += _flat(f"{path}: ", value) if isinstance(value, dict) and value else [(path, value)]
-    return lines
+def _told(value: Any) -> str:
+    """A choice; one that is made of several as ``lphm: n 64, p 8``."""
+    if not isinstance(value, dict):
+        return plain(value)
+    parts = ", ".join(f"{name} {_told(part)}" for name, part in value.items() if name != "name")
+    return f"{value['name']}: {parts}" if "name" in value else parts
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,9 @@ def confusion_table(counts: np.ndarray, classes: list[str]) -> Confusion:
     totals, guessed = counts.sum(axis=1), counts.sum(axis=0)
 
     def cell(i: int, j: int) -> tuple[int, float, str]:
-        share = counts[i, j] / totals[i] if totals[i] else 0.0
-        return int(counts[i, j]), float(share), f"q{round(share * READABLE * (LEVELS - 1))}"
+        share = float(counts[i, j] / totals[i]) if totals[i] else 0.0
+        steps = max(2, round(share * READABLE)) if counts[i, j] else 0  # a single mistake is seen, too
+        return int(counts[i, j]), share, f"d{LEVELS // 2 + (-steps if i == j else steps)}"
 
     def share(i: int, of: np.ndarray) -> float | None:
         return float(counts[i, i] / of[i]) if of[i] else None
