@@ -18,6 +18,7 @@ from lphm.errors import InputError
 from lphm.evaluation import Evaluation
 from lphm.interdependence import BilinearInterdependence
 from lphm.report import write_report
+from lphm.report.colors import level_rules
 from lphm.report.heatmaps import HeatMap, pooled
 from lphm.report.quality import confusion_counts, reliability, residuals
 from lphm.report.tables import confusion_table
@@ -392,6 +393,20 @@ def test_levels_of_colour() -> None:
     ]  # fmt: skip
     assert [cell[2] for cell in heat_map([[0, 0], [0, 0], [0, 0]]).cells] == ["d20"] * 6
     assert signed.strongest(2) == ["a → x: -2", "a → y: 2"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_is_far_from_zero_stands_out_from_the_page(theme: str) -> None:
+    colors = dict(re.findall(r"\.(\w+){--c:#(\w+)}", level_rules(theme)))
+    assert len(colors) == 2 * 41
+
+    def brightness(level: str) -> float:
+        parts = [int(colors[level][i : i + 2], 16) for i in (0, 2, 4)]
+        return float(np.dot(parts, [0.2126, 0.7152, 0.0722])) * (1 if theme == "dark" else -1)
+
+    assert (np.diff([brightness(f"q{i}") for i in range(41)]) > 0).all()
+    assert (np.diff([brightness(f"d{i}") for i in range(20, 41)]) > 0).all()
+    assert (np.diff([brightness(f"d{i}") for i in range(21)]) < 0).all()
 
 
 def test_pooling_averages_neighbours() -> None:
