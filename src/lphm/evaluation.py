@@ -6,6 +6,7 @@ interdependence.npz     loss and score; of each kind the mean of xi, xi of a few
 
 import io
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,13 +155,16 @@ def _examples(predictions: pd.DataFrame) -> np.ndarray:
 
 def _one_of_each(truth: np.ndarray, candidates: np.ndarray, chosen: list[int], most: int) -> list[int]:
     """``chosen`` and further candidates, each of the class that is chosen least so far."""
-    chosen, left = list(chosen), list(candidates)
-    left = [row for row in left if row not in set(chosen)]
+    chosen, counts = list(chosen), Counter(truth[chosen])
+    left: dict[str, list[int]] = {}
+    for row in candidates[~np.isin(candidates, chosen)].tolist():
+        left.setdefault(truth[row], []).append(row)
+    place = {row: i for i, row in enumerate(candidates.tolist())}
     while left and len(chosen) < most:
-        counts = pd.Series(truth[chosen]).value_counts()
-        row = min(left, key=lambda candidate: counts.get(truth[candidate], 0))
-        chosen.append(int(row))
-        left.remove(row)
+        label = min(left, key=lambda name: (counts[name], place[left[name][0]]))
+        chosen.append(left[label].pop(0))
+        counts[label] += 1
+        left = {name: rows for name, rows in left.items() if rows}
     return chosen
 
 
