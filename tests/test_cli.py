@@ -13,6 +13,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
 from lphm.__main__ import main
+from lphm.report import write_report
 from lphm.runs import load_run
 from test_runs import DAMAGE, make_run, save_run
 
@@ -37,10 +38,6 @@ def summary(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return {key.strip(): value.strip() for key, value in cells}
 
 
-def is_png(path: Path) -> bool:
-    return path.read_bytes().startswith(b"\x89PNG\r\n") and path.stat().st_size > 5000
-
-
 @pytest.mark.slow
 def test_digits_without_an_argument(tmp_path: Path) -> None:
     result = lphm("train", cwd=tmp_path)
@@ -59,11 +56,16 @@ def test_digits_without_an_argument(tmp_path: Path) -> None:
         "config.json",
         "weights.safetensors",
         "metrics.json",
-        "learning_curve.png",
-        "interdependence.png",
+        "summary.json",
+        "predictions.csv",
+        "interdependence.npz",
+        "report.html",
     }
-    assert is_png(folder / "learning_curve.png")
-    assert is_png(folder / "interdependence.png")
+    assert (folder / "report.html").stat().st_size < 2e6
+    assert write_report(folder, tmp_path / "again.html").read_text() == (folder / "report.html").read_text()
+    assert json.loads((folder / "summary.json").read_text())["samples"] == 1797
+    tested = pd.read_csv(folder / "predictions.csv")
+    assert (tested["digit"] == tested["predicted"]).mean() == pytest.approx(metrics["test"]["accuracy"])
     # What the table says of the test part is what the saved run does to rows in a file.
     digits = load_digits(as_frame=True)
     digits.data.to_csv(tmp_path / "pixels.csv", index=False)

@@ -10,9 +10,11 @@ from rich.table import Table as Grid
 
 from lphm.data import bundled_digits
 from lphm.errors import InputError
+from lphm.evaluation import evaluate
 from lphm.files import labelled_table, read_table
-from lphm.report import plot_interdependence, plot_learning_curve
-from lphm.runs import load_run, save_run, write_atomically
+from lphm.report import write_report
+from lphm.runs import load_run, save_run, write_atomically, write_json
+from lphm.summary import summarize
 from lphm.training import NetworkOptions, Outcome, TrainingOptions, train
 
 __all__ = ["app"]
@@ -102,9 +104,10 @@ def train_command(
         task.value if task else None,
         console,
     )
+    evaluate(outcome.run, outcome.test).save(folder)
+    write_json(folder / "summary.json", summarize(table, outcome.run.config.target.task))
     save_run(outcome.run, folder, outcome.metrics)
-    plot_learning_curve(outcome.metrics, folder / "learning_curve.png")
-    plot_interdependence(outcome.run, outcome.test, folder / "interdependence.png")
+    write_report(folder)
     Console().print(_summary(outcome, table.name, folder))
 
 

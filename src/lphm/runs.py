@@ -36,6 +36,7 @@ __all__ = [
     "load_run",
     "save_run",
     "write_atomically",
+    "write_json",
 ]
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
