@@ -10,9 +10,10 @@ import torch
 from lphm.data import Dataset
 from lphm.evaluation import evaluate
 from lphm.runs import NetworkConfig, Run, RunConfig, TrainingConfig, build_network, save_run, write_json
-from lphm.schema import fit_features, fit_target
+from lphm.schema import fit_features
 from lphm.structures import LPHM
 from lphm.summary import summarize
+from lphm.targets import fit_target
 
 #: Names as nobody should choose them: they must come out as text.
 NASTY, NASTY_CLASS = "<script>alert('f')</script>", '</script><img src=x onerror=alert(1)> & "co" $x$'

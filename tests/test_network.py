@@ -4,20 +4,18 @@ import pytest
 import torch
 
 from lphm import LPHM, BilinearInterdependence, DivisibilityError, Full
+from lphm.embedding import FeatureEmbedding, RowEmbedding
 from lphm.network import (
-    FeatureEmbedding,
     InterdependenceBlock,
     InterdependenceNetwork,
-    RowEmbedding,
     interdependence_parameters,
-    structure_for,
 )
 
 
 def table_network(width: int = 16) -> InterdependenceNetwork:
     embedding = FeatureEmbedding(numeric=3, categorical=2, vocabulary=7, width=width)
     return InterdependenceNetwork(
-        embedding, width, 4, structure_for("lphm", 8, 2), structure_for("lphm", width, 2)
+        embedding, width, 4, LPHM(n=8, p=2, r=2), LPHM(n=width, p=4, r=2)
     )
 
 

@@ -20,8 +20,9 @@ from lphm.runs import (
     save_run,
     write_atomically,
 )
-from lphm.schema import fit_features, fit_target
+from lphm.schema import fit_features
 from lphm.structures import LPHM
+from lphm.targets import fit_target
 
 FRAME = pd.DataFrame({"x": [0.0, 1.0, None, 3.0] * 3, "c": ["u", "v", "w", "u"] * 3})
 
@@ -36,6 +37,7 @@ def make_run() -> Run:
             blocks=1,
             channels=2,
             dropout=0.1,
+            members=1,
             attribute=LPHM(n=8, p=2, q=4, r=1).to_config(),
             instance=LPHM(n=8, p=2, r=2).to_config(),
         ),

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lphm.errors import InputError
-from lphm.schema import ClassTarget, FeatureSchema, fit_features, fit_grid, fit_target
+from lphm.schema import FeatureSchema, fit_features, fit_grid
+from lphm.targets import ClassTarget, fit_target
 
 
 def test_numbers_are_standardised_by_the_training_part() -> None:

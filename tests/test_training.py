@@ -6,14 +6,15 @@ import pytest
 
 from lphm.data import Dataset
 from lphm.errors import InputError
-from lphm.training import NetworkOptions, TrainingOptions, train
+from lphm.options import NetworkOptions, TrainingOptions
+from lphm.training import train
 
 RNG = np.random.default_rng(0)
 NUMBERS = pd.DataFrame(RNG.standard_normal((120, 3)), columns=list("abc"))
 PRODUCT = Dataset(
     "product", NUMBERS, pd.Series((NUMBERS["a"] * NUMBERS["b"] > 0).map({True: "same", False: "not"}))
 )
-SMALL = NetworkOptions(width=8, blocks=1, channels=2)
+SMALL = NetworkOptions(width=8, channels=2, members=2)
 
 
 @pytest.mark.slow

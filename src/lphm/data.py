@@ -9,18 +9,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from lphm.columns import column_numbers, is_text, plain_values
 from lphm.errors import InputError
-from lphm.schema import Task
+from lphm.schema import InputSchema, fit_features, fit_grid, fit_series
+from lphm.targets import Task
 
 __all__ = [
     "Dataset",
     "bundled_digits",
     "check_target",
+    "fit_inputs",
+    "folds",
     "infer_task",
     "split_rows",
+    "split_validation",
 ]
 
 #: A table with fewer rows than this cannot be split into three parts that say anything.
@@ -107,29 +111,54 @@ def check_target(target: pd.Series, task: Task) -> None:
         )
 
 
+def fit_inputs(data: Dataset) -> InputSchema:
+    """The schema of the samples, from the training part: series, matrices laid out in rows, or features."""
+    if isinstance(data.inputs, np.ndarray):
+        return fit_series(data.inputs, data.channels)
+    return fit_grid(data.inputs, *data.grid) if data.grid else fit_features(data.inputs)
+
+
 # The split.
 
 
-def split_rows(
-    data: Dataset, task: Task, seed: int, test: float = 0.2, validation: float = 0.15
-) -> tuple[Dataset, Dataset, Dataset]:
-    """Training, validation and test part; stratified by class for classification.
+def split_rows(data: Dataset, task: Task, seed: int, test: float = 0.2) -> tuple[Dataset, Dataset]:
+    """Training and test part; stratified by class for classification."""
+    classes = [str(c) for c in plain_values(data.target)] if task == "classification" else None
+    held_out = max(round(test * len(data)), len(set(classes or [0])))
+    with warnings.catch_warnings():
+        # Classes of a few rows in many: said by check_target, where it is an error.
+        warnings.filterwarnings("ignore", message=".*number of unique classes.*")
+        kept, out = train_test_split(
+            np.arange(len(data)), test_size=held_out, random_state=seed, stratify=classes
+        )
+    return data.take(np.sort(kept)), data.take(np.sort(out))
 
-    ``validation`` is a share of what is left after the test part is taken.
+
+def split_validation(data: Dataset, task: Task, seed: int, share: float) -> tuple[Dataset, Dataset]:
+    """Training and validation part; every class keeps a sample for training.
+
+    Raises:
+        InputError: there are too few samples.
     """
-    classes = data.target.nunique() if task == "classification" else 1
-    labels = np.array([str(c) for c in plain_values(data.target)]) if task == "classification" else None
+    try:
+        return split_rows(data, task, seed, share)
+    except ValueError as error:
+        raise InputError(
+            f"early stopping must hold {share:.0%} of the samples out, two of every class at the least, "
+            f"got {len(data)} samples: {error}; train without it"
+        ) from error
 
-    def split(rows: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-        held_out = max(round(share * len(rows)), classes)
-        with warnings.catch_warnings():
-            # Classes of a few rows in many: said by check_target, where it is an error.
-            warnings.filterwarnings("ignore", message=".*number of unique classes.*")
-            kept, out = train_test_split(
-                rows, test_size=held_out, random_state=seed, stratify=None if labels is None else labels[rows]
-            )
-        return np.sort(kept), np.sort(out)
 
-    rest, test_rows = split(np.arange(len(data.target)), test)
-    train_rows, validation_rows = split(rest, validation)
-    return data.take(train_rows), data.take(validation_rows), data.take(test_rows)
+def folds(data: Dataset, task: Task, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows of training and test part of every fold; stratified by class for classification.
+
+    Raises:
+        InputError: a class, or the data, has fewer samples than there are folds.
+    """
+    classes = np.array([str(c) for c in plain_values(data.target)]) if task == "classification" else None
+    fewest = len(data) if classes is None else int(pd.Series(classes).value_counts().min())
+    if not 2 <= k <= fewest:
+        what = "samples" if classes is None else "samples of the smallest class"
+        raise InputError(f"folds must be at least 2 and at most the {fewest} {what}, got {k}")
+    splitter = (KFold if classes is None else StratifiedKFold)(k, shuffle=True, random_state=seed)
+    return list(splitter.split(np.zeros(len(data)), classes))

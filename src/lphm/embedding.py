@@ -43,7 +43,7 @@ class RowEmbedding(nn.Module):
         self.position = nn.Parameter(torch.randn(self.rows, width) / math.sqrt(width))
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
-        """What the readout pools: the data's own columns, with zero rows at the end, ``(N, rows, columns)``."""
+        """What the readout pools: the data's own columns, ``(N, rows, columns)``; zero rows fill up."""
         return F.pad(x, (0, 0, 0, self.rows - x.shape[-2]))
 
     def flat(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002

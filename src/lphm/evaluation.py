@@ -21,9 +21,9 @@ from lphm.contraction import Kind
 from lphm.data import Dataset
 from lphm.errors import InputError
 from lphm.interdependence import BilinearInterdependence
-from lphm.loop import loss_and_score
+from lphm.objective import loss, score
 from lphm.runs import Run, write_atomically
-from lphm.schema import ClassTarget
+from lphm.targets import ClassTarget
 
 __all__ = ["Evaluation", "Interdependence", "evaluate"]
 
@@ -121,7 +121,8 @@ def evaluate(run: Run, data: Dataset) -> Evaluation:
     """
     target = run.config.target
     outputs = run.outputs(data.inputs)
-    loss, score = loss_and_score(target, outputs, target.encode(data.target))
+    encoded = target.encode(data.target)
+    error, reached = loss(target, outputs, encoded), score(target, outputs, encoded)
     decoded = target.decode(outputs)
     classes = isinstance(target, ClassTarget)
     truth = (
@@ -137,7 +138,7 @@ def evaluate(run: Run, data: Dataset) -> Evaluation:
     mixed: dict[str, Interdependence] = {
         kind: _average(run, data, kind, rows) for kind in KINDS if kind in kinds
     }
-    return Evaluation(loss.item(), score.item(), target.score, predictions, mixed)
+    return Evaluation(error.item(), reached.item(), target.score, predictions, mixed)
 
 
 # Which samples are shown.
@@ -200,7 +201,10 @@ def _batches(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Iterator[
 
 def _labels(run: Run, kind: Kind, k: int) -> tuple[str, ...]:
     """Names of the ``k`` rows (instance) or columns (attribute) of ``X`` that ``xi`` mixes."""
+    columns = run.config.input.column_labels
     if kind == "attribute":
+        if len(columns) == k:
+            return tuple(columns)
         return tuple(f"channel {i}" for i in range(1, k + 1))
     names = list(run.config.input.labels)
     if len(names) > k:

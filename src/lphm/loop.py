@@ -1,4 +1,4 @@
-"""The training loop: Lightning's, over batches from anywhere, with a progress bar and a checkpoint every epoch.
+"""The training loop: Lightning's, over batches from anywhere, with a checkpoint after every epoch.
 
 An epoch depends on nothing but its number, the seed, and the state at its start, all of which the checkpoint
 holds. So a training that was killed goes on as if it had not been.
@@ -195,8 +195,8 @@ def fit(
         if console is not None:
             callbacks.append(_Bar(progress, record, what, config.target.score, steps))
         trainer = _trainer(device, options.epochs, callbacks)
-        loaders = [_Epochs(part, learner) for part in (train, validation) if part is not None]
-        trainer.fit(learner, *loaders, ckpt_path=None if start is None else str(start))
+        held_out = None if validation is None else _Epochs(validation, learner)
+        trainer.fit(learner, _Epochs(train, learner), held_out, ckpt_path=None if start is None else str(start))
     return _finished(record, network, options.learning_rate)
 
 

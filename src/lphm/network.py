@@ -102,7 +102,7 @@ class InterdependenceBlock(nn.Module):
 
 
 class InterdependenceReadout(nn.Module):
-    """An attribute interdependence as features: its entries, normalised, through a linear map that starts at zero.
+    """The entries of an attribute interdependence, normalised, through a linear map that starts at zero.
 
         out = vec(norm(xi_1(X P), ..., xi_C(X P))) Hᵀ,        xi_c(Z) = Zᵀ W_c Z
 
@@ -119,7 +119,9 @@ class InterdependenceReadout(nn.Module):
         most: columns that are pooled.
     """
 
-    def __init__(self, structure: Structure, columns: int, outputs: int, channels: int, most: int = 8) -> None:
+    def __init__(
+        self, structure: Structure, columns: int, outputs: int, channels: int, most: int = 8
+    ) -> None:
         super().__init__()
         d = min(columns, most)
         self.project = nn.Linear(columns, d, bias=False) if d < columns else nn.Identity()

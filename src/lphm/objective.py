@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lphm.schema import ClassTarget, TargetSchema
+from lphm.targets import ClassTarget, TargetSchema
 
 __all__ = ["SMOOTHING", "combine", "loss", "score", "training_loss"]
 
@@ -15,7 +15,7 @@ SMOOTHING = 0.05
 
 
 def combine(target: TargetSchema, outputs: Tensor) -> Tensor:
-    """What the members say together: log of the mean probability, or the mean, ``(N, members, k)`` to ``(N, k)``."""
+    """``(N, members, k)`` to ``(N, k)``: the log of the mean probability, or the mean."""
     if isinstance(target, ClassTarget):
         return outputs.log_softmax(dim=-1).logsumexp(dim=1) - math.log(outputs.shape[1])
     return outputs.mean(dim=1)

@@ -31,11 +31,11 @@ class NetworkOptions:
         p: row blocks of ``W``; the divisor nearest to its square root if not given.
         q: column blocks of ``W``; ``p`` if not given.
         r: rank of the factors of LPHM, DualLPHM and LowRank; 2 if not given.
-        budget: parameters of one ``W``: a number of them, or a share of those of ``Full``; in place of the sizes.
-        width: columns inside the network; 32 for a small data set, else 64.
+        budget: parameters of one ``W``, in place of the sizes: a number, or a share of those of ``Full``.
+        width: columns inside the network; 32 if not given.
         blocks: number of blocks.
         channels: interdependences side by side.
-        dropout: share of every branch's output that is dropped; 0.4 for a small data set, else 0.25.
+        dropout: share of every branch's output that is dropped; 0.4 for fewer than 1000 samples, else 0.2.
         members: networks that are trained side by side and averaged.
     """
 
@@ -65,8 +65,8 @@ class TrainingOptions:
         batch_size: samples in a step; chosen from the rows if not given.
         learning_rate: the largest; it rises at first and falls to zero at the end.
         weight_decay: of AdamW.
-        early_stopping: hold a part of the training data out, keep the epoch with the lowest loss there, and stop
-            when that has not fallen for ``patience`` epochs.
+        early_stopping: hold a part of the training data out, keep the epoch with the lowest loss there, and
+            stop when that has not fallen for ``patience`` epochs.
         validation: the share that is held out.
         patience: half the epochs if not given: the learning rate falls to the end, and so does the loss.
         balanced: let every class count the same, however many samples it has.
@@ -91,8 +91,8 @@ def structure_for(options: NetworkOptions, n: int) -> Structure:
     """The ``n x n`` structure that the options ask for.
 
     Raises:
-        ValueError: there is no structure of that name, a size does not divide ``n``, it takes no such size, or
-            the budget is too small.
+        ValueError: there is no structure of that name, a size does not divide ``n``, it takes no such size,
+            or the budget is too small.
     """
     if options.structure not in STRUCTURES:
         raise ValueError(f"structure must be one of {', '.join(STRUCTURES)}, got {options.structure!r}")
@@ -100,7 +100,9 @@ def structure_for(options: NetworkOptions, n: int) -> Structure:
     given = {name: getattr(options, name) for name in ("p", "q", "r") if getattr(options, name) is not None}
     if options.budget is not None:
         if given or not hasattr(cls, "suggest"):
-            what = f"{', '.join(given)} as well" if given else f"structure {options.structure!r}, which has none"
+            what = (
+                f"{', '.join(given)} as well" if given else f"structure {options.structure!r}, which has none"
+            )
             raise ValueError(f"budget chooses the sizes of a structure, got {what}; leave one out")
         budget = options.budget
         suggested: Structure = cls.suggest(n, int(budget) if budget > 1 else budget)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field, ValidationError
@@ -21,10 +22,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
+from lphm.embedding import FeatureEmbedding, RowEmbedding
 from lphm.errors import InputError
-from lphm.network import FeatureEmbedding, InterdependenceNetwork, RowEmbedding
-from lphm.schema import FeatureSchema, GridSchema, InputSchema, Strict, TargetSchema
+from lphm.network import Ensemble, InterdependenceNetwork
+from lphm.objective import combine
+from lphm.schema import FeatureSchema, InputSchema
 from lphm.structures import from_config
+from lphm.targets import Strict, TargetSchema
 
 __all__ = [
     "NetworkConfig",
@@ -49,6 +53,7 @@ class NetworkConfig(Strict):
     blocks: int = Field(ge=1, le=1000)
     channels: int = Field(ge=1)
     dropout: float = Field(ge=0, lt=1)
+    members: int = Field(ge=1, le=1000)
     attribute: dict[str, Any] | None
     instance: dict[str, Any] | None
 
@@ -67,7 +72,7 @@ class TrainingConfig(Strict):
 class RunConfig(Strict):
     """Everything but the weights."""
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     source: str
     input: InputSchema
     target: TargetSchema
@@ -75,14 +80,14 @@ class RunConfig(Strict):
     training: TrainingConfig
 
 
-def build_embedding(schema: FeatureSchema | GridSchema, width: int) -> FeatureEmbedding | RowEmbedding:
+def build_embedding(schema: InputSchema, width: int) -> FeatureEmbedding | RowEmbedding:
     """The embedding of rows that the schema encodes."""
     if isinstance(schema, FeatureSchema):
         return FeatureEmbedding(len(schema.numeric), len(schema.categorical), schema.vocabulary, width)
     return RowEmbedding(schema.rows, schema.columns, width)
 
 
-def build_network(config: RunConfig) -> InterdependenceNetwork:
+def build_network(config: RunConfig) -> Ensemble:
     """The network that the configuration describes, with fresh weights.
 
     Raises:
@@ -92,22 +97,30 @@ def build_network(config: RunConfig) -> InterdependenceNetwork:
     try:
         attribute = from_config(options.attribute) if options.attribute is not None else None
         instance = from_config(options.instance) if options.instance is not None else None
-        embedding = build_embedding(config.input, options.width)
-        for name, structure, n in (("rows", attribute, embedding.rows), ("width", instance, options.width)):
-            if structure is not None and structure.n != n:
-                raise ValueError(
-                    f"the {name} of the network must be the structure's n, got {n} and {structure}"
+        members = []
+        for _ in range(options.members):
+            embedding = build_embedding(config.input, options.width)
+            for what, structure, n in (
+                ("rows", attribute, embedding.rows),
+                ("width", instance, options.width),
+            ):
+                if structure is not None and structure.n != n:
+                    raise ValueError(
+                        f"the {what} of the network must be the structure's n, got {n} and {structure}"
+                    )
+            members.append(
+                InterdependenceNetwork(
+                    embedding,
+                    options.width,
+                    config.target.outputs,
+                    attribute,
+                    instance,
+                    options.blocks,
+                    options.channels,
+                    options.dropout,
                 )
-        return InterdependenceNetwork(
-            embedding,
-            options.width,
-            config.target.outputs,
-            attribute,
-            instance,
-            options.blocks,
-            options.channels,
-            options.dropout,
-        )
+            )
+        return Ensemble(members)
     except (ValueError, TypeError) as error:
         raise InputError(f"the network cannot be built: {error}") from error
 
@@ -117,18 +130,19 @@ class Run:
     """A trained network and the configuration that made it."""
 
     config: RunConfig
-    network: InterdependenceNetwork
+    network: Ensemble
 
     @torch.inference_mode()
-    def outputs(self, frame: pd.DataFrame, batch_size: int = 1024) -> torch.Tensor:
-        """What the network says for every row, ``(N, outputs)``."""
+    def outputs(self, inputs: pd.DataFrame | np.ndarray, batch_size: int = 1024) -> torch.Tensor:
+        """What the members say together for every sample, ``(N, outputs)``."""
         self.network.eval()
-        encoded = self.config.input.encode(frame)
-        return torch.cat([self.network(part) for part in torch.split(encoded, batch_size)])
+        encoded = self.config.input.encode(inputs)
+        said = [self.network(part) for part in torch.split(encoded, batch_size)]
+        return combine(self.config.target, torch.cat(said))
 
-    def predict(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The target for every row; for classification also the probability of each class."""
-        return self.config.target.decode(self.outputs(frame))
+    def predict(self, inputs: pd.DataFrame | np.ndarray) -> pd.DataFrame:
+        """The target for every sample; for classification also the probability of each class."""
+        return self.config.target.decode(self.outputs(inputs))
 
 
 # Writing.

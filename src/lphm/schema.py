@@ -1,15 +1,16 @@
-"""How rows of a table become a tensor, and outputs become answers.
+"""How samples become a tensor: rows of a table, matrices laid out in a row, or series.
 
 A schema is fitted on the training part only, serialises to JSON, and refuses with one line what it
-cannot read.
+cannot read. The target's is in ``targets.py``.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from lphm.columns import (
@@ -17,113 +18,22 @@ from lphm.columns import (
     column_numbers,
     is_text,
     missing_words_to_nan,
-    plain_values,
     require_columns,
 )
 from lphm.errors import InputError
+from lphm.targets import Strict
 
 __all__ = [
-    "ClassTarget",
+    "CategoricalColumn",
     "FeatureSchema",
     "GridSchema",
     "InputSchema",
-    "NumberTarget",
-    "Strict",
-    "TargetSchema",
-    "Task",
+    "NumericColumn",
+    "SeriesSchema",
     "fit_features",
     "fit_grid",
-    "fit_target",
+    "fit_series",
 ]
-
-Task = Literal["classification", "regression"]
-
-# The target.
-
-
-class Strict(BaseModel):
-    """A frozen model that accepts no field it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClassTarget(Strict):
-    """Classes in the order of the network's outputs."""
-
-    task: Literal["classification"] = "classification"
-    name: str
-    classes: list[bool | int | float | str] = Field(min_length=2)
-
-    @property
-    def outputs(self) -> int:
-        """Outputs of the network."""
-        return len(self.classes)
-
-    @property
-    def score(self) -> str:
-        """What the network is scored by."""
-        return "accuracy"
-
-    def encode(self, target: pd.Series) -> Tensor:
-        """Class numbers, ``(N,)``."""
-        numbers = pd.Index(self.classes, dtype=object).get_indexer(
-            pd.Index(plain_values(target), dtype=object)
-        )
-        if (numbers < 0).any():
-            got = target[numbers < 0].iloc[0]
-            raise InputError(f"{self.name!r} must be one of the classes {self.classes}, got {got!r}")
-        return torch.as_tensor(numbers)
-
-    def decode(self, outputs: Tensor) -> pd.DataFrame:
-        """Logits ``(N, classes)`` as the most probable class and the probability of each."""
-        probabilities = outputs.softmax(dim=-1)
-        best = [self.classes[i] for i in probabilities.argmax(dim=-1).tolist()]
-        columns = {f"probability_{c}": probabilities[:, i].numpy() for i, c in enumerate(self.classes)}
-        return pd.DataFrame({self.name: best, **columns})
-
-
-class NumberTarget(Strict):
-    """A number, standardised by the training part's mean and standard deviation."""
-
-    task: Literal["regression"] = "regression"
-    name: str
-    mean: float = Field(allow_inf_nan=False)
-    std: float = Field(gt=0, allow_inf_nan=False)
-
-    @property
-    def outputs(self) -> int:
-        """Outputs of the network."""
-        return 1
-
-    @property
-    def score(self) -> str:
-        """What the network is scored by."""
-        return "r2"
-
-    def encode(self, target: pd.Series) -> Tensor:
-        """Standardised values, ``(N,)``."""
-        values = (column_numbers(target, self.name) - self.mean) / self.std
-        return torch.as_tensor(values, dtype=torch.float32)
-
-    def decode(self, outputs: Tensor) -> pd.DataFrame:
-        """Network outputs ``(N, 1)`` in the target's own unit."""
-        return pd.DataFrame({self.name: outputs[:, 0].double().numpy() * self.std + self.mean})
-
-
-TargetSchema = Annotated[ClassTarget | NumberTarget, Field(discriminator="task")]
-
-
-def fit_target(target: pd.Series, task: Task) -> ClassTarget | NumberTarget:
-    """The target's schema, from the training part."""
-    name = str(target.name)
-    if task == "regression":
-        values = column_numbers(target, name)
-        return NumberTarget(name=name, mean=float(values.mean()), std=float(values.std()) or 1.0)
-    classes = sorted(set(plain_values(target)), key=lambda c: (isinstance(c, str), c))
-    return ClassTarget(name=name, classes=classes)
-
-
-# The features.
 
 
 class NumericColumn(Strict):
@@ -158,11 +68,17 @@ class FeatureSchema(Strict):
         """Category codes of all columns together, each column's code for missing or unknown included."""
         return sum(len(c.categories) + 1 for c in self.categorical)
 
-    def encode(self, frame: pd.DataFrame) -> Tensor:
+    @property
+    def column_labels(self) -> list[str]:
+        """The columns of ``X`` are the network's own, without names."""
+        return []
+
+    def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised numbers (``nan`` where missing), then category codes: ``(N, features)``.
 
         Each categorical column has its own range of codes; the first is 'missing or unknown'.
         """
+        frame = _frame(inputs)
         require_columns(frame, self.labels)
         columns = [(column_numbers(frame[c.name], c.name) - c.mean) / c.std for c in self.numeric]
         offset = 1
@@ -188,15 +104,119 @@ class GridSchema(Strict):
         """Names of the rows that ``X`` has in the network."""
         return [f"row {i}" for i in range(self.rows)]
 
-    def encode(self, frame: pd.DataFrame) -> Tensor:
+    @property
+    def column_labels(self) -> list[str]:
+        """Names of the columns of ``X``."""
+        return [f"column {i}" for i in range(self.columns)]
+
+    def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised entries, 0 where missing: ``(N, rows, columns)``."""
+        frame = _frame(inputs)
         require_columns(frame, self.names)
         values = np.stack([column_numbers(frame[name], name) for name in self.names], axis=1)
         scaled = np.nan_to_num((values - self.mean) / self.std, nan=0.0)
         return torch.as_tensor(scaled, dtype=torch.float32).reshape(-1, self.rows, self.columns)
 
 
-InputSchema = Annotated[FeatureSchema | GridSchema, Field(discriminator="layout")]
+class SeriesSchema(Strict):
+    """Series of ``steps`` rows and a column per channel: ``(N, steps, channels)``.
+
+    ``series`` and ``step`` are the columns of the long table that they came from, None for an array.
+    """
+
+    layout: Literal["series"] = "series"
+    steps: int = Field(ge=1)
+    channels: list[NumericColumn] = Field(min_length=1)
+    series: str | None = None
+    step: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the input."""
+        return self.steps
+
+    @property
+    def columns(self) -> int:
+        """Columns of the input."""
+        return len(self.channels)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the rows that ``X`` has in the network."""
+        return [f"step {i}" for i in range(1, self.steps + 1)]
+
+    @property
+    def column_labels(self) -> list[str]:
+        """Names of the columns of ``X``."""
+        return [channel.name for channel in self.channels]
+
+    def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
+        """Standardised by channel, 0 where missing; zero rows at the end of shorter series.
+
+        Raises:
+            InputError: not an array ``(N, steps or fewer, channels)`` of finite numbers.
+        """
+        array = _series(inputs)
+        if array.shape[2] != self.columns or array.shape[1] > self.steps:
+            raise InputError(
+                f"series must be (N, {self.steps} steps or fewer, {self.columns} channels), "
+                f"got {array.shape}; cut or resample longer series as at training"
+            )
+        mean, std = ([getattr(channel, name) for channel in self.channels] for name in ("mean", "std"))
+        scaled = np.nan_to_num((array - np.array(mean)) / np.array(std), nan=0.0)
+        padded = np.pad(scaled, ((0, 0), (0, self.steps - array.shape[1]), (0, 0)))
+        return torch.as_tensor(padded, dtype=torch.float32)
+
+
+InputSchema = Annotated[FeatureSchema | GridSchema | SeriesSchema, Field(discriminator="layout")]
+
+
+def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
+    """An array ``(N, steps, channels)`` of float64, ``nan`` where missing."""
+    if not isinstance(inputs, np.ndarray) or inputs.ndim != 3 or 0 in inputs.shape[1:]:
+        raise InputError(
+            "series must be an array (N, steps, channels), "
+            f"got {type(inputs).__name__} of shape {np.shape(inputs)}"
+        )
+    try:
+        array = inputs.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"series must hold numbers, got {inputs.dtype}: {error}") from error
+    if np.isinf(array).any():
+        where = tuple(int(i) for i in np.argwhere(np.isinf(array))[0])
+        raise InputError(
+            f"series must hold finite numbers, got {array[where]} at (sample, step, channel) {where}"
+        )
+    return array
+
+
+def fit_series(
+    array: np.ndarray, names: Sequence[str] | None = None, series: str | None = None, step: str | None = None
+) -> SeriesSchema:
+    """The schema of series, from the training part; a channel that never varies is only centred.
+
+    Raises:
+        InputError: not an array ``(N, steps, channels)`` of finite numbers, or one name too many or few.
+    """
+    array = _series(array)
+    names = list(names) if names is not None else [f"channel {i}" for i in range(1, array.shape[2] + 1)]
+    if len(names) != array.shape[2]:
+        raise InputError(f"channels must have a name each, got {len(names)} names for {array.shape[2]}")
+    channels = []
+    for j, name in enumerate(names):
+        known = array[..., j][~np.isnan(array[..., j])]
+        mean, std = (float(known.mean()), float(known.std())) if known.size else (0.0, 1.0)
+        # What rounding leaves of a constant is no variation.
+        channels.append(NumericColumn(name=name, mean=mean, std=std if std > 1e-12 * abs(mean) else 1.0))
+    return SeriesSchema(steps=array.shape[1], channels=channels, series=series, step=step)
+
+
+def _frame(inputs: pd.DataFrame | np.ndarray) -> pd.DataFrame:
+    if not isinstance(inputs, pd.DataFrame):
+        raise InputError(
+            f"samples must be rows of a table, got {type(inputs).__name__} of {np.shape(inputs)}"
+        )
+    return inputs
 
 
 def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lphm.columns import category_words, column_numbers, is_text, missing_words_to_nan, plain_values
 from lphm.data import Dataset, infer_task
-from lphm.schema import Task
+from lphm.targets import Task
 
 __all__ = ["summarize"]
 

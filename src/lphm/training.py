@@ -1,182 +1,240 @@
-"""Training a network on a table: from a table and choices to a tested run.
+"""Training a network on data: from samples and choices to a trained run, and to a tested one.
 
-A network is trained on the training part, chosen by its loss on the validation part, and scored once
-on the test part. One seed decides the split, the first weights, the order of rows and the dropout.
+One seed decides the split, the first weights, the order of rows and the dropout.
 """
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any
 
-import lightning as L
+import numpy as np
 import torch
 from rich.console import Console
+from sklearn.utils.class_weight import compute_sample_weight
 
-from lphm.data import Dataset, check_target, infer_task, split_rows
-from lphm.loop import fit, loss_and_score
-from lphm.network import interdependence_parameters, structure_for
+from lphm.batches import MemoryBatches
+from lphm.data import Dataset, check_target, fit_inputs, infer_task, split_rows, split_validation
+from lphm.errors import InputError
+from lphm.loop import History, fit
+from lphm.network import interdependence_parameters
+from lphm.objective import loss, score
+from lphm.options import NetworkOptions, TrainingOptions, structure_for
 from lphm.runs import NetworkConfig, Run, RunConfig, TrainingConfig, build_embedding, build_network
-from lphm.schema import InputSchema, Task, fit_features, fit_grid, fit_target
+from lphm.schema import InputSchema
 from lphm.structures import Full
+from lphm.targets import TargetSchema, Task, fit_target
 
-__all__ = ["NetworkOptions", "Outcome", "TrainingOptions", "train"]
+__all__ = ["Outcome", "Trained", "full_parameters", "learn", "train"]
 
-#: Length of a training where the number of epochs is not given: as many steps as there are rows, but within
-#: these bounds, and no fewer than 20 epochs. A small table is learned by heart if it is given longer.
-FEWEST_STEPS, MOST_STEPS, FEWEST_EPOCHS = 500, 1500, 20
-#: Fewer training rows than this are learned by heart by a wide network with little dropout.
+#: Length of a training where the number of epochs is not given: half as many steps as there are rows, but
+#: within these bounds, and no fewer than 20 epochs. A small table is learned by heart if given longer.
+FEWEST_STEPS, MOST_STEPS, FEWEST_EPOCHS = 200, 1500, 20
+#: Fewer training rows than this are learned by heart by a network with little dropout.
 SMALL = 1000
 
 
 @dataclass(frozen=True)
-class NetworkOptions:
-    """What a user may choose about the network; None leaves a size to the number of rows."""
+class Trained:
+    """A trained run and what its training was like."""
 
-    structure: Literal["lphm", "full", "none"] = "lphm"
-    rank: int = 2
-    width: int | None = None
-    blocks: int = 2
-    channels: int = 4
-    dropout: float | None = None
-
-
-@dataclass(frozen=True)
-class TrainingOptions:
-    """What a user may choose about the training; None leaves a size to the number of rows.
-
-    ``patience`` is half the epochs if not given: the learning rate falls to the end, and so does the loss.
-
-    One thread is the default: the products of a small network are shorter than the hand-over to a
-    second thread, which on a busy machine takes many times as long as the product.
-    """
-
-    seed: int = 0
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.1
-    patience: int | None = None
-    threads: int = 1
+    run: Run
+    history: History
+    seconds: float
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained run, its metrics, and the part of the table it was tested on."""
+    """A trained run, its metrics, and the samples it was tested on."""
 
     run: Run
     metrics: dict[str, Any]
     test: Dataset
 
 
-def train(
-    table: Dataset,
+def learn(
+    data: Dataset,
     network: NetworkOptions | None = None,
     training: TrainingOptions | None = None,
     task: Task | None = None,
+    *,
     console: Console | None = None,
-) -> Outcome:
-    """Train a network on a table and test it on rows that it never saw.
+    folder: Path | None = None,
+    resume: bool = False,
+    start: Run | None = None,
+    what: str = "training",
+) -> Trained:
+    """Train a network on all of ``data``; with ``early_stopping``, on all but a validation part.
 
     Args:
-        table: features and target.
+        data: samples and target.
         network: choices about the network.
         training: choices about the training.
         task: decided from the target if not given.
         console: where the progress bar goes; none is shown if not given.
+        folder: where a checkpoint is written after every epoch; nowhere if not given.
+        resume: go on from the checkpoint there, if there is one.
+        start: go on from these weights, schemas and sizes instead of fresh ones.
+        what: the words before the progress bar.
 
     Raises:
-        InputError: the table cannot be learned from, or the sizes of the network do not fit.
+        InputError: the data cannot be learned from, or the sizes of the network do not fit.
     """
     started = time.perf_counter()
+    network, training = network or NetworkOptions(), training or TrainingOptions()
+    task = task or infer_task(data.target)
+    train_part, validation_part = data, None
+    if training.early_stopping:
+        train_part, validation_part = split_validation(data, task, training.seed, training.validation)
+    if start is None:
+        config = _configure(train_part, network, training, task)
+    else:
+        options = _training_config(training, len(train_part))
+        config = start.config.model_copy(update={"training": options})
+    with _threads(training.threads), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(training.seed)
+        model = build_network(config)
+        if start is not None:
+            model.load_state_dict(start.network.state_dict())
+        history = fit(
+            model,
+            config,
+            _batches(config, train_part, training),
+            None if validation_part is None else _batches(config, validation_part, training, whole=True),
+            console=console,
+            device=training.device,
+            folder=folder,
+            resume=resume,
+            what=what,
+        )
+    return Trained(Run(config, model), history, time.perf_counter() - started)
+
+
+def train(
+    data: Dataset,
+    network: NetworkOptions | None = None,
+    training: TrainingOptions | None = None,
+    task: Task | None = None,
+    *,
+    console: Console | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> Outcome:
+    """Train on four fifths of the samples and test, once, on the others; arguments as ``learn``."""
     training = training or TrainingOptions()
-    task = task or infer_task(table.target)
-    check_target(table.target, task)
-    parts = split_rows(table, task, training.seed)
-    config = _configure(table, parts[0], network or NetworkOptions(), training, task)
-    L.seed_everything(config.training.seed, verbose=False)
-    torch.set_num_threads(training.threads)
-    model = build_network(config)
-    encoded = [(config.input.encode(p.inputs), config.target.encode(p.target)) for p in parts]
-    history, best_epoch = fit(model, config, encoded[0], encoded[1], console)
-    run = Run(config, model.eval())
-    scores = {
-        name: _evaluate(run, part) for name, part in zip(("train", "validation", "test"), parts, strict=True)
-    }
+    task = task or infer_task(data.target)
+    check_target(data.target, task)
+    rest, test = split_rows(data, task, training.seed)
+    trained = learn(rest, network, training, task, console=console, folder=folder, resume=resume)
+    run = trained.run
     metrics = {
         "task": task,
-        **scores,
-        "rows": {name: len(part.target) for name, part in zip(scores, parts, strict=True)},
-        "best_epoch": best_epoch,
-        "seconds": round(time.perf_counter() - started, 2),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "interdependence_parameters": interdependence_parameters(model),
-        "interdependence_parameters_full": interdependence_parameters(build_network(_with_full(config))),
-        "history": history,
+        "train": _scores(run, rest),
+        "test": _scores(run, test),
+        "rows": {"train": len(rest), "test": len(test)},
+        "best_epoch": trained.history.best_epoch,
+        "seconds": round(trained.seconds, 2),
+        "parameters": sum(p.numel() for p in run.network.parameters()),
+        "interdependence_parameters": interdependence_parameters(run.network),
+        "interdependence_parameters_full": full_parameters(run.config),
+        "history": trained.history.lines,
     }
-    return Outcome(run, metrics, parts[2])
+    return Outcome(run, metrics, test)
 
 
-def _configure(
-    table: Dataset, part: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task
-) -> RunConfig:
-    """Fit the schemas on the training part and settle every size that was left open."""
-    schema: InputSchema = fit_grid(part.inputs, *table.grid) if table.grid else fit_features(part.inputs)
-    small = len(part.target) < SMALL
-    width = network.width or (32 if small else 64)
-    dropout = network.dropout if network.dropout is not None else (0.4 if small else 0.25)
-    with torch.device("meta"):
-        rows = build_embedding(schema, width).rows
-    batch_size = training.batch_size or min(256, max(16, 2 ** round(math.log2(len(part.target) / 20))))
-    epochs = training.epochs or _epochs(len(part.target), batch_size)
-
-    def structure(n: int) -> dict[str, Any] | None:
-        return (
-            None
-            if network.structure == "none"
-            else structure_for(network.structure, n, network.rank).to_config()
-        )
-
-    return RunConfig(
-        source=table.name,
-        input=schema,
-        target=fit_target(part.target, task),
-        network=NetworkConfig(
-            width=width,
-            blocks=network.blocks,
-            channels=network.channels,
-            dropout=dropout,
-            attribute=structure(rows),
-            instance=structure(width),
-        ),
-        training=TrainingConfig(
-            seed=training.seed,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=training.learning_rate,
-            weight_decay=training.weight_decay,
-            patience=training.patience or math.ceil(epochs / 2),
-        ),
-    )
-
-
-def _epochs(rows: int, batch_size: int) -> int:
-    steps = min(max(rows, FEWEST_STEPS), MOST_STEPS)
-    return max(FEWEST_EPOCHS, math.ceil(steps / math.ceil(rows / batch_size)))
-
-
-def _with_full(config: RunConfig) -> RunConfig:
-    """The same network with ``Full`` in place of every structure."""
+def full_parameters(config: RunConfig) -> int:
+    """Interdependence parameters of the same network with ``Full`` in place of every structure."""
     network = config.network
     full = {
         kind: None if own is None else Full(n=own["n"]).to_config()
         for kind, own in (("attribute", network.attribute), ("instance", network.instance))
     }
-    return config.model_copy(update={"network": network.model_copy(update=full)})
+    with torch.device("meta"):
+        return interdependence_parameters(
+            build_network(config.model_copy(update={"network": network.model_copy(update=full)}))
+        )
 
 
-def _evaluate(run: Run, part: Dataset) -> dict[str, float]:
-    """Loss and score on a part of the table."""
-    outputs, target = run.outputs(part.inputs), run.config.target.encode(part.target)
-    loss, score = loss_and_score(run.config.target, outputs, target)
-    return {"loss": loss.item(), run.config.target.score: score.item()}
+def _configure(data: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task) -> RunConfig:
+    """Fit the schemas on the training part and settle every size that was left open."""
+    schema: InputSchema = fit_inputs(data)
+    target: TargetSchema = fit_target(data.target, task)
+    return RunConfig(
+        source=data.name,
+        input=schema,
+        target=target,
+        network=_network_config(schema, network, len(data)),
+        training=_training_config(training, len(data)),
+    )
+
+
+def _network_config(schema: InputSchema, options: NetworkOptions, rows: int) -> NetworkConfig:
+    width = options.width or 32
+    with torch.device("meta"):
+        embedded_rows = build_embedding(schema, width).rows
+
+    def structure(kind: str, n: int) -> dict[str, Any] | None:
+        try:
+            return structure_for(options, n).to_config() if options.kind in (kind, "both") else None
+        except (ValueError, TypeError) as error:
+            raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
+
+    return NetworkConfig(
+        width=width,
+        blocks=options.blocks,
+        channels=options.channels,
+        dropout=options.dropout if options.dropout is not None else (0.4 if rows < SMALL else 0.2),
+        members=options.members,
+        attribute=structure("attribute", embedded_rows),
+        instance=structure("instance", width),
+    )
+
+
+def _training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
+    batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(rows, 20) / 20))))
+    steps = min(max(rows // 2, FEWEST_STEPS), MOST_STEPS)
+    epochs = options.epochs or max(FEWEST_EPOCHS, math.ceil(steps / math.ceil(rows / batch_size)))
+    return TrainingConfig(
+        seed=options.seed,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=options.learning_rate,
+        weight_decay=options.weight_decay,
+        patience=options.patience or math.ceil(epochs / 2),
+    )
+
+
+def _batches(
+    config: RunConfig, part: Dataset, options: TrainingOptions, whole: bool = False
+) -> MemoryBatches:
+    """The encoded samples; weights have mean 1, so that the learning rate means the same."""
+    weight = np.ones(len(part)) if part.weight is None else np.asarray(part.weight, dtype=np.float64)
+    y = config.target.encode(part.target)
+    if options.balanced and config.target.task == "classification":
+        weight = weight * compute_sample_weight("balanced", y.numpy())
+    if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.sum() > 0):
+        raise InputError("sample weights must be finite, not negative and not all zero")
+    scaled = torch.as_tensor(weight / weight.mean(), dtype=torch.float32)
+    size = 1024 if whole else config.training.batch_size
+    return MemoryBatches(config.input.encode(part.inputs), y, scaled, size, config.training.seed, not whole)
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    """So many threads of torch, and afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _scores(run: Run, part: Dataset) -> dict[str, float]:
+    """Loss and score on samples."""
+    target = run.config.target
+    outputs, y = run.outputs(part.inputs), target.encode(part.target)
+    return {"loss": loss(target, outputs, y).item(), target.score: score(target, outputs, y).item()}

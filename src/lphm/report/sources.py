@@ -8,7 +8,7 @@ from typing import Any
 from lphm.errors import InputError
 from lphm.evaluation import Evaluation
 from lphm.runs import Run, load_run
-from lphm.schema import ClassTarget
+from lphm.targets import ClassTarget
 
 __all__ = ["Sources", "read_sources"]
 
