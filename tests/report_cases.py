@@ -56,6 +56,7 @@ def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
         "blocks": 2,
         "channels": 2,
         "dropout": 0.0,
+        "members": 1,
         "attribute": LPHM(n=8, p=2, q=4, r=3).to_config(),
         "instance": LPHM(n=6, p=2, q=3, r=2).to_config(),
     }

@@ -37,9 +37,9 @@ LAYERS = [
     ["lphm.training"],
     ["lphm.report.colors", "lphm.report.quality", "lphm.report.sources"],
     ["lphm.report.charts", "lphm.report.heatmaps", "lphm.report.tables"],
-    ["lphm.report.pictures"],
+    ["lphm.report.pictures", "lphm.estimation"],
     ["lphm.report.page"],
-    ["lphm.report", "lphm.estimators"],
+    ["lphm.report", "lphm.estimators", "lphm.comparison"],
     ["lphm.cli"],
     ["lphm", "lphm.__main__", "lphm.native.__main__"],
 ]

@@ -10,13 +10,12 @@ from lphm.network import (
     InterdependenceNetwork,
     interdependence_parameters,
 )
+from lphm.options import NetworkOptions, structure_for
 
 
 def table_network(width: int = 16) -> InterdependenceNetwork:
     embedding = FeatureEmbedding(numeric=3, categorical=2, vocabulary=7, width=width)
-    return InterdependenceNetwork(
-        embedding, width, 4, LPHM(n=8, p=2, r=2), LPHM(n=width, p=4, r=2)
-    )
+    return InterdependenceNetwork(embedding, width, 4, LPHM(n=8, p=2, r=2), LPHM(n=width, p=4, r=2))
 
 
 def table_rows(rows: int) -> torch.Tensor:
@@ -88,13 +87,15 @@ def test_interdependence_parameters_count_w_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(("n", "p"), [(64, 8), (8, 2), (7, 1), (96, 8), (1, 1), (12, 3)])
 def test_structure_for_takes_the_divisor_nearest_the_root(n: int, p: int) -> None:
-    assert structure_for("lphm", n, 2) == LPHM(n=n, p=p, q=p, r=2)
-    assert structure_for("full", n, 2) == Full(n=n)
+    assert structure_for(NetworkOptions(), n) == LPHM(n=n, p=p, q=p, r=2)
+    assert structure_for(NetworkOptions(structure="full"), n) == Full(n=n)
 
 
 def test_unknown_structure() -> None:
-    with pytest.raises(ValueError, match="structure must be 'lphm' or 'full', got 'dense'"):
-        structure_for("dense", 8, 2)
+    with pytest.raises(
+        ValueError, match="structure must be one of lphm, full, low-rank, hm, dual-lphm, got 'dense'"
+    ):
+        structure_for(NetworkOptions(structure="dense"), 8)
 
 
 @pytest.mark.parametrize(("kind", "k"), [("attribute", 16), ("instance", 8)])

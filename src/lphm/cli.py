@@ -12,10 +12,11 @@ from lphm.data import bundled_digits
 from lphm.errors import InputError
 from lphm.evaluation import evaluate
 from lphm.files import labelled_table, read_table
+from lphm.options import NetworkOptions, TrainingOptions
 from lphm.report import write_report
 from lphm.runs import load_run, save_run, write_atomically, write_json
 from lphm.summary import summarize
-from lphm.training import NetworkOptions, Outcome, TrainingOptions, train
+from lphm.training import Outcome, train
 
 __all__ = ["app"]
 

@@ -124,7 +124,7 @@ def fit_inputs(data: Dataset) -> InputSchema:
 def split_rows(data: Dataset, task: Task, seed: int, test: float = 0.2) -> tuple[Dataset, Dataset]:
     """Training and test part; stratified by class for classification."""
     classes = [str(c) for c in plain_values(data.target)] if task == "classification" else None
-    held_out = max(round(test * len(data)), len(set(classes or [0])))
+    held_out = max(round(test * len(data)), len(set(classes)) if classes else 1)
     with warnings.catch_warnings():
         # Classes of a few rows in many: said by check_target, where it is an error.
         warnings.filterwarnings("ignore", message=".*number of unique classes.*")

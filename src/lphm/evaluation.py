@@ -109,12 +109,13 @@ class Evaluation:
         return Evaluation(*scores, _read_predictions(folder / PREDICTIONS), found)
 
 
-def evaluate(run: Run, data: Dataset) -> Evaluation:
+def evaluate(run: Run, data: Dataset, interdependence: bool = True) -> Evaluation:
     """Predict every sample, score the predictions, and average ``xi``; in batches of bounded memory.
 
     Args:
         run: the trained run.
         data: samples with their truth, as at training.
+        interdependence: average xi, too, which takes the most time.
 
     Raises:
         InputError: the samples are not what the run was trained on.
@@ -134,7 +135,9 @@ def evaluate(run: Run, data: Dataset) -> Evaluation:
     predictions = pd.concat([*columns, decoded.iloc[:, 1:]], axis=1)
     predictions.columns = ["row", target.name, "predicted", *decoded.columns[1:]]
     rows = _examples(predictions) if classes else _spread(truth.to_numpy())
-    kinds = {m.kind for m in run.network.modules() if isinstance(m, BilinearInterdependence)}
+    kinds = {
+        m.kind for m in run.network.modules() if interdependence and isinstance(m, BilinearInterdependence)
+    }
     mixed: dict[str, Interdependence] = {
         kind: _average(run, data, kind, rows) for kind in KINDS if kind in kinds
     }

@@ -108,7 +108,8 @@ class _Record(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         keys = [key for key in ("train_loss", "val_loss", "val_score") if key in trainer.callback_metrics]
-        line = {"epoch": trainer.current_epoch + 1, **{k: float(trainer.callback_metrics[k]) for k in keys}}
+        line: dict[str, float] = {"epoch": trainer.current_epoch + 1}
+        line |= {key: float(trainer.callback_metrics[key]) for key in keys}
         self.lines.append(line)
         if line.get("val_loss", math.inf) < self.best["loss"]:
             weights = {name: t.clone() for name, t in self.learner.network.state_dict().items()}
@@ -196,7 +197,9 @@ def fit(
             callbacks.append(_Bar(progress, record, what, config.target.score, steps))
         trainer = _trainer(device, options.epochs, callbacks)
         held_out = None if validation is None else _Epochs(validation, learner)
-        trainer.fit(learner, _Epochs(train, learner), held_out, ckpt_path=None if start is None else str(start))
+        trainer.fit(
+            learner, _Epochs(train, learner), held_out, ckpt_path=None if start is None else str(start)
+        )
     return _finished(record, network, options.learning_rate)
 
 
@@ -250,6 +253,8 @@ def _quiet_lightning() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            # Without early stopping there is no validation part.
+            warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
             # Lightning 2.6 asks torch's pytree in the way that torch 2.13 deprecates.
             warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
             yield

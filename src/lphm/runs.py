@@ -38,6 +38,7 @@ __all__ = [
     "build_embedding",
     "build_network",
     "load_run",
+    "read_metrics",
     "save_run",
     "write_atomically",
     "write_json",
@@ -221,6 +222,21 @@ def load_run(folder: Path) -> Run:
             )
     network.load_state_dict(weights, assign=True)
     return Run(config, network.eval())
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Scores and history of a run.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        content = json.loads(_read(folder / METRICS))
+    except ValueError as error:
+        raise InputError(f"{folder / METRICS} must be JSON, got: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{folder / METRICS} must hold an object, got {type(content).__name__}")
+    return content
 
 
 def _load_config(folder: Path) -> RunConfig:
