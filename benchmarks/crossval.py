@@ -37,7 +37,7 @@ OURS = {"lphm": {}, "full": {"structure": "full"}, "none": {"kind": "none"}}
 
 
 def scored(name: str, model: str, seed: int) -> dict[str, Any]:
-    """Mean score of one model on one set over five folds, and the interdependence parameters of one network."""
+    """Mean score of one model on one set over five folds, and the interdependence parameters."""
     X, y = SETS[name](return_X_y=True)
     regression = name == "diabetes"
     if model in OURS:

@@ -40,6 +40,7 @@ LAYERS = [
     ["lphm.report.pictures", "lphm.estimation"],
     ["lphm.report.page"],
     ["lphm.report", "lphm.estimators", "lphm.comparison"],
+    ["lphm.printing"],
     ["lphm.cli"],
     ["lphm", "lphm.__main__", "lphm.native.__main__"],
 ]

@@ -1,22 +1,26 @@
 """The command line: arguments in, tables and messages out. What it does is done elsewhere."""
 
+import json
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, cast
 
 import typer
 from rich.console import Console
-from rich.table import Table as Grid
 
-from lphm.data import bundled_digits
+from lphm.comparison import compare, cross_validate
 from lphm.errors import InputError
 from lphm.evaluation import evaluate
-from lphm.files import labelled_table, read_table
-from lphm.options import NetworkOptions, TrainingOptions
+from lphm.files import read_dataset, read_inputs
+from lphm.loop import CHECKPOINT
+from lphm.options import KindName, NetworkOptions, StructureName, TrainingOptions
+from lphm.printing import comparison_table, grid, say, summary
 from lphm.report import write_report
-from lphm.runs import load_run, save_run, write_atomically, write_json
+from lphm.runs import load_run, read_metrics, save_run, write_atomically, write_json
 from lphm.summary import summarize
-from lphm.training import Outcome, train
+from lphm.targets import Task
+from lphm.training import train
 
 __all__ = ["app"]
 
@@ -25,107 +29,168 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Train and use networks of low-rank hierarchical interdependence (LPHM), on your own table.",
+    help="Train and use networks of low-rank hierarchical interdependence (LPHM), on your own data.",
 )
 
-
-class TaskName(str, Enum):
-    """What ``--task`` takes."""
-
-    classification = "classification"
-    regression = "regression"
-
-
-class StructureName(str, Enum):
-    """What ``--structure`` takes."""
-
-    lphm = "lphm"
-    full = "full"
-    none = "none"
+OPTIONS = "options.json"
+Structures = Enum("Structures", {name: name for name in ("lphm", "full", "low-rank", "hm", "dual-lphm")})  # type: ignore[misc]
+Kinds = Enum("Kinds", {name: name for name in ("attribute", "instance", "both", "none")})  # type: ignore[misc]
+Tasks = Enum("Tasks", {name: name for name in ("classification", "regression")})  # type: ignore[misc]
+Devices = Enum("Devices", {name: name for name in ("auto", "cpu", "cuda", "mps")})  # type: ignore[misc]
 
 
-@app.callback()
-def _commands() -> None:
-    """Keep every command a subcommand."""
+def _use_config(context: typer.Context, file: Path | None) -> Path | None:
+    """Let the options of a file be the defaults of this command."""
+    if file is None:
+        return None
+    try:
+        options = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--config must be a JSON file of options, got {file}: {error}") from error
+    known = {p.name for p in context.command.params} - {"config", "resume", "quiet", "json_output"}
+    unknown = sorted(set(options) - known) if isinstance(options, dict) else ["no object"]
+    if unknown:
+        raise InputError(f"--config must hold options of 'lphm train', got {', '.join(unknown)} in {file}")
+    context.default_map = {**(context.default_map or {}), **options}
+    return file
+
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="A .csv, .parquet or .npz file, or digits, iris, wine, breast-cancer or diabetes.",
+        metavar="DATA",
+    ),
+]
+SeriesOption = Annotated[
+    str | None, typer.Option(help="Of a long table: the column that says which series a row belongs to.")
+]
+StepOption = Annotated[str | None, typer.Option(help="Of a long table: the column that orders a series.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run folder that 'lphm train' wrote.", metavar="RUN")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar, and nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
 
 
 @app.command("train")
 def train_command(
-    file: Annotated[
-        Path | None, typer.Argument(help="A .csv or .parquet table; scikit-learn's digits if not given.")
-    ] = None,
+    context: typer.Context,
+    source: Source = "digits",
     target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
-    task: Annotated[TaskName | None, typer.Option(help="Decided from the target if not given.")] = None,
+    task: Annotated[Tasks | None, typer.Option(help="Decided from the target if not given.")] = None,
     drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
+    series: SeriesOption = None,
+    step: StepOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The run folder; runs/NAME-1, -2, ... if not given.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of split, weights and order.")] = 0,
-    structure: Annotated[StructureName, typer.Option(help="Structure of W.")] = StructureName.lphm,
-    rank: Annotated[int, typer.Option(min=1, help="r of LPHM.")] = NetworkOptions.rank,
-    width: Annotated[
-        int | None, typer.Option(min=1, help="Columns inside the network; chosen from the rows.")
+    kind: Annotated[Kinds, typer.Option(help="Which interdependences there are.")] = Kinds["both"],
+    structure: Annotated[Structures, typer.Option(help="What W is.")] = Structures["lphm"],
+    p: Annotated[int | None, typer.Option("--p", min=1, help="Row blocks of W.")] = None,
+    q: Annotated[int | None, typer.Option("--q", min=1, help="Column blocks of W; p if not given.")] = None,
+    r: Annotated[int | None, typer.Option("--r", min=1, help="Rank of the factors; 2 if not given.")] = None,
+    budget: Annotated[
+        float | None, typer.Option(min=0, help="Parameters of one W, or a share of Full's, instead of sizes.")
     ] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="Columns inside the network; 32.")] = None,
     blocks: Annotated[int, typer.Option(min=1, help="Blocks of the network.")] = NetworkOptions.blocks,
     channels: Annotated[
         int, typer.Option(min=1, help="Interdependences side by side.")
     ] = NetworkOptions.channels,
     dropout: Annotated[float | None, typer.Option(min=0.0, max=0.99, help="Chosen from the rows.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="At most; chosen from the rows.")] = None,
+    members: Annotated[int, typer.Option(min=1, help="Networks that are averaged.")] = NetworkOptions.members,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Chosen from the rows.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Chosen from the rows.")] = None,
     learning_rate: Annotated[float, typer.Option(min=1e-12)] = TrainingOptions.learning_rate,
+    weight_decay: Annotated[float, typer.Option(min=0)] = TrainingOptions.weight_decay,
+    early_stopping: Annotated[
+        bool, typer.Option("--early-stopping", help="Choose the epoch by a validation part.")
+    ] = False,
     patience: Annotated[
         int | None, typer.Option(min=1, help="Epochs without gain before it stops; half of --epochs.")
     ] = None,
+    balanced: Annotated[bool, typer.Option("--balanced", help="Every class counts the same.")] = False,
+    folds: Annotated[
+        int | None, typer.Option(min=2, help="Cross-validate instead; no model is kept.")
+    ] = None,
+    comparison: Annotated[
+        bool, typer.Option("--compare", help="Cross-validate without W, with full, low-rank and lphm.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
+    device: Annotated[Devices, typer.Option(help="Where it trains.")] = Devices["cpu"],
     threads: Annotated[
         int, typer.Option(min=1, help="More pay for wide networks.")
     ] = TrainingOptions.threads,
+    config: Annotated[  # noqa: ARG001
+        Path | None,
+        typer.Option(callback=_use_config, is_eager=True, help="A run's options.json, to repeat it."),
+    ] = None,
+    quiet: Quiet = False,
+    json_output: Json = False,
 ) -> None:
-    """Train on a table (or on digits), test, and write a run folder.
+    """Train on data, test on a fifth of it, and write a run folder with a report.
 
-    Examples: **lphm train** · **lphm train houses.csv --target price** ·
-    **lphm train flows.parquet --target label --drop id --seed 1 -o runs/flows**
+    Examples: **lphm train** (on digits) · **lphm train houses.csv --target price** ·
+    **lphm train iris --compare** · **lphm train flows.parquet --target label --series id --step time** ·
+    **lphm train --config runs/digits-1/options.json -o again** · **lphm train -o runs/digits-1 --resume**
     """
-    if file is None and target is not None:
-        raise InputError(f"--target must come with a table, got --target {target} alone; name the FILE")
-    if file is not None and target is None:
-        raise InputError(
-            f"a table must come with --target COLUMN, got {file} alone; name the column to predict"
-        )
-    if file is None or target is None:
-        table = bundled_digits()
-    else:
-        table = labelled_table(file.name, read_table(file), target, drop or [])
-    folder = _new_folder(output, table.name)
-    console = Console(stderr=True)
-    outcome = train(
-        table,
-        NetworkOptions(structure.value, rank, width, blocks, channels, dropout),
-        TrainingOptions(seed, epochs, batch_size, learning_rate, patience=patience, threads=threads),
-        task.value if task else None,
-        console,
+    network = NetworkOptions(
+        cast(StructureName, structure.value),
+        cast(KindName, kind.value),
+        p,
+        q,
+        r,
+        budget,
+        width,
+        blocks,
+        channels,
+        dropout,
+        members,
     )
-    evaluate(outcome.run, outcome.test).save(folder)
-    write_json(folder / "summary.json", summarize(table, outcome.run.config.target.task))
-    save_run(outcome.run, folder, outcome.metrics)
+    training = replace(
+        TrainingOptions(seed, epochs, batch_size, learning_rate, weight_decay, early_stopping),
+        patience=patience,
+        balanced=balanced,
+        threads=threads,
+        device=device.value,
+    )
+    data = read_dataset(source, target, drop or [], series, step)
+    folder = _folder(output, data.name, context, resume)
+    console = None if quiet else Console(stderr=True)
+    of_task = cast(Task, task.value) if task else None
+    if comparison:
+        rows = compare(data, network, training, folds or 5, of_task, console=console, folder=folder)
+        return say(
+            comparison_table(data.name, rows), {"table": [vars(row) for row in rows]}, quiet, json_output
+        )
+    if folds:
+        row = cross_validate(data, network, training, folds, of_task, console=console, folder=folder)
+        return say(comparison_table(data.name, [row]), vars(row), quiet, json_output)
+    if not (folder / "config.json").exists():
+        outcome = train(data, network, training, of_task, console=console, folder=folder, resume=resume)
+        evaluate(outcome.run, outcome.test).save(folder)
+        write_json(folder / "summary.json", summarize(data, outcome.run.config.target.task))
+        save_run(outcome.run, folder, outcome.metrics)
     write_report(folder)
-    Console().print(_summary(outcome, table.name, folder))
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    metrics = read_metrics(folder)
+    return say(summary(metrics, data.name, folder), metrics, quiet, json_output)
 
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run folder that 'lphm train' wrote.")],
-    file: Annotated[Path, typer.Argument(help="A .csv or .parquet table with the columns of training.")],
+    run: RunFolder,
+    file: Annotated[Path, typer.Argument(help="Data as at training; no target is needed.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The .csv file to write.")],
 ) -> None:
-    """Predict the target of every row of a table, with class probabilities for classification.
+    """Predict the target of every sample, with class probabilities for classification.
 
     Example: **lphm predict runs/houses-1 new.csv -o predicted.csv**
     """
     if output.suffix.lower() != ".csv":
         raise InputError(f"the output must be a .csv file, got {output}")
     model = load_run(run)
-    predicted = model.predict(read_table(file))
+    predicted = model.predict(read_inputs(file, model.config.input))
     with write_atomically(output) as temporary:
         predicted.to_csv(temporary, index=False)
     Console().print(
@@ -133,34 +198,86 @@ def predict(
     )
 
 
-def _new_folder(wanted: Path | None, name: str) -> Path:
-    """An empty folder for a run."""
-    if wanted is None:
-        base = Path("runs") / Path(name).stem
-        number = next(i for i in range(1, 10**6) if not base.with_name(f"{base.name}-{i}").exists())
-        return base.with_name(f"{base.name}-{number}")
-    if wanted.exists() and (not wanted.is_dir() or any(wanted.iterdir())):
-        raise InputError(f"--output must be a new or empty folder, got {wanted}, which holds something")
-    return wanted
+@app.command("evaluate")
+def evaluate_command(run: RunFolder, source: Source, quiet: Quiet = False, json_output: Json = False) -> None:
+    """Score a run on data whose target is known.
+
+    Example: **lphm evaluate runs/houses-1 next_year.csv**
+    """
+    model = load_run(run)
+    schema = model.config.input
+    series, step = getattr(schema, "series", None), getattr(schema, "step", None)
+    data = read_dataset(source, model.config.target.name, [], series, step)
+    found = evaluate(model, data, interdependence=False)
+    values = {found.score_name: found.score, "loss": found.loss, "samples": len(data)}
+    table = grid(f"{run} on {data.name}", {name: f"{value:.6g}" for name, value in values.items()})
+    say(table, values, quiet, json_output)
 
 
-def _summary(outcome: Outcome, name: str, folder: Path) -> Grid:
-    """The table that closes a training."""
-    metrics: dict[str, Any] = outcome.metrics
-    score = outcome.run.config.target.score
-    own, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
-    fewer = f"  ({full / own:.1f} times fewer)" if 0 < own < full else ""
-    grid = Grid(title=f"{name}: {metrics['task']}", show_header=False, title_justify="left")
-    rows = {
-        f"test {'R²' if score == 'r2' else score}": f"{metrics['test'][score]:.4f}",
-        f"validation {'R²' if score == 'r2' else score}": f"{metrics['validation'][score]:.4f}",
-        "interdependence parameters": f"{own:,}{fewer}",
-        "the same network with Full": f"{full:,}",
-        "parameters in all": f"{metrics['parameters']:,}",
-        "epochs": f"{len(metrics['history'])}, best {metrics['best_epoch']}",
-        "seconds": f"{metrics['seconds']:.0f}",
-        "run folder": str(folder),
+@app.command()
+def report(
+    run: RunFolder,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="RUN/report.html if not given.")
+    ] = None,
+) -> None:
+    """Write a run's report again: one HTML page that needs no network.
+
+    Example: **lphm report runs/digits-1 -o digits.html**
+    """
+    Console().print(f"{write_report(run, output)}", soft_wrap=True)
+
+
+@app.command()
+def info(run: RunFolder, json_output: Json = False) -> None:
+    """Say what a run is: its data, network, structures and scores.
+
+    Example: **lphm info runs/digits-1**
+    """
+    model = load_run(run)
+    config = model.config.model_dump(mode="json")
+    shown = {
+        "source": config["source"],
+        "target": f"{config['target']['name']} ({config['target']['task']})",
+        "input": config["input"]["layout"],
+        **{key: str(value) for key, value in config["network"].items()},
+        **{key: str(value) for key, value in config["training"].items()},
+        "parameters": f"{sum(t.numel() for t in model.network.parameters()):,}",
     }
-    for label, value in rows.items():
-        grid.add_row(label, value, end_section=label == "epochs")
-    return grid
+    say(grid(str(run), shown), config, False, json_output)
+
+
+def _folder(wanted: Path | None, name: str, context: typer.Context, resume: bool) -> Path:
+    """The run folder, with the options that repeat the run in it."""
+    folder = wanted or _next_folder(name)
+    free = {"output", "resume", "quiet", "json_output", "config"}
+    options = {
+        key: value.value if isinstance(value, Enum) else value
+        for key, value in context.params.items()
+        if key not in free and value is not None
+    }
+    options = json.loads(json.dumps(options))  # as they come back from the file
+    if resume:
+        if wanted is None or not (folder / OPTIONS).is_file():
+            raise InputError(f"--resume must come with --output of a run that was begun, got {wanted}")
+        begun = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
+        other = sorted(key for key in begun | options if begun.get(key) != options.get(key))
+        if other:
+            raise InputError(
+                f"--resume must come with the options of the run, which differ in {', '.join(other)}; "
+                f"add --config {folder / OPTIONS}"
+            )
+        return folder
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            f"--output must be a new or empty folder, got {folder}, which holds something; "
+            "--resume goes on with a run"
+        )
+    write_json(folder / OPTIONS, options)
+    return folder
+
+
+def _next_folder(name: str) -> Path:
+    base = Path("runs") / Path(name).stem
+    number = next(i for i in range(1, 10**6) if not base.with_name(f"{base.name}-{i}").exists())
+    return base.with_name(f"{base.name}-{number}")

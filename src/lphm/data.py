@@ -4,11 +4,13 @@ What cannot be learned from is refused here, with one line that says why.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from lphm.columns import column_numbers, is_text, plain_values
@@ -17,8 +19,9 @@ from lphm.schema import InputSchema, fit_features, fit_grid, fit_series
 from lphm.targets import Task
 
 __all__ = [
+    "BUNDLED",
     "Dataset",
-    "bundled_digits",
+    "bundled",
     "check_target",
     "fit_inputs",
     "folds",
@@ -43,6 +46,7 @@ class Dataset:
         weight: what each sample counts in training, or None where they count alike.
         grid: ``(rows, columns)`` where each row of a table is such a matrix, row by row.
         channels: names of the last dimension of an array.
+        columns: series and step column of the long table that an array was made from.
     """
 
     name: str
@@ -51,6 +55,7 @@ class Dataset:
     weight: np.ndarray | None = None
     grid: tuple[int, int] | None = None
     channels: tuple[str, ...] | None = None
+    columns: tuple[str, str] | None = None
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -69,10 +74,30 @@ class Dataset:
         )
 
 
-def bundled_digits() -> Dataset:
-    """Scikit-learn's digits: 1797 images, each 8 rows of 8 columns, 10 classes."""
-    features, target = load_digits(return_X_y=True, as_frame=True)
-    return Dataset("digits", features, target.rename("digit"), grid=(8, 8))
+BUNDLED: dict[str, Callable[..., Any]] = {
+    "digits": load_digits,
+    "iris": load_iris,
+    "wine": load_wine,
+    "breast-cancer": load_breast_cancer,
+    "diabetes": load_diabetes,
+}
+
+
+def bundled(name: str) -> Dataset:
+    """A data set that comes with scikit-learn; digits are images of 8 rows and 8 columns.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in BUNDLED:
+        raise InputError(f"a bundled data set must be one of {', '.join(BUNDLED)}, got {name!r}")
+    bunch = BUNDLED[name](as_frame=True)
+    if name == "digits":
+        return Dataset(name, bunch.data, bunch.target.rename("digit"), grid=(8, 8))
+    if name == "diabetes":
+        return Dataset(name, bunch.data, bunch.target.rename("progression"))
+    classes = np.array([str(c) for c in bunch.target_names])[bunch.target.to_numpy()]
+    return Dataset(name, bunch.data, pd.Series(classes, name="class"))
 
 
 # What can be learned from a table.
@@ -114,7 +139,7 @@ def check_target(target: pd.Series, task: Task) -> None:
 def fit_inputs(data: Dataset) -> InputSchema:
     """The schema of the samples, from the training part: series, matrices laid out in rows, or features."""
     if isinstance(data.inputs, np.ndarray):
-        return fit_series(data.inputs, data.channels)
+        return fit_series(data.inputs, data.channels, *(data.columns or ()))
     return fit_grid(data.inputs, *data.grid) if data.grid else fit_features(data.inputs)
 
 

@@ -18,7 +18,7 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore
     """A classifier of tables and multichannel series.
 
     Each row of a 2-D ``X`` becomes a set of feature tokens, so a prediction never depends on other rows; a
-    3-D ``X`` is ``(series, steps, channels)``. Networks of interdependence are trained side by side and averaged.
+    3-D ``X`` is ``(series, steps, channels)``. The networks are trained side by side and averaged.
 
     Args:
         structure: "lphm", "full", "low-rank", "hm" or "dual-lphm": what ``W`` is.

@@ -73,7 +73,9 @@ class _Learner(L.LightningModule):
     def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
         x, y, weight = batch
         value = training_loss(self.config.target, self.network(x), y, weight)
-        self.log("train_loss", value, on_step=False, on_epoch=True, batch_size=len(y))
+        self.log(
+            "train_loss", value / len(self.network.members), on_step=False, on_epoch=True, batch_size=len(y)
+        )
         return value
 
     def validation_step(self, batch: Batch, _batch_index: int) -> None:
@@ -195,7 +197,7 @@ def fit(
     with progress, _quiet_lightning(), _own_randomness():
         if console is not None:
             callbacks.append(_Bar(progress, record, what, config.target.score, steps))
-        trainer = _trainer(device, options.epochs, callbacks)
+        trainer = _trainer(device, options.epochs, callbacks, math.sqrt(len(network.members)))
         held_out = None if validation is None else _Epochs(validation, learner)
         trainer.fit(
             learner, _Epochs(train, learner), held_out, ckpt_path=None if start is None else str(start)
@@ -203,14 +205,15 @@ def fit(
     return _finished(record, network, options.learning_rate)
 
 
-def _trainer(device: str, epochs: int, callbacks: list[Callback]) -> L.Trainer:
+def _trainer(device: str, epochs: int, callbacks: list[Callback], clip: float) -> L.Trainer:
+    """``clip`` bounds the norm of all gradients together: 1 for a member, so √members for all."""
     try:
         return L.Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
             devices=1,
             max_epochs=epochs,
             callbacks=callbacks,
-            gradient_clip_val=1.0,
+            gradient_clip_val=clip,
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,

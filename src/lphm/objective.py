@@ -22,10 +22,10 @@ def combine(target: TargetSchema, outputs: Tensor) -> Tensor:
 
 
 def training_loss(target: TargetSchema, outputs: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-    """Mean over the members of each one's own loss; ``outputs`` ``(N, members, k)``."""
+    """Sum over the members of each one's own loss, as if each were alone; ``outputs`` ``(N, members, k)``."""
     members = outputs.shape[1]
     each = _losses(target, outputs.flatten(0, 1), y.repeat_interleave(members), SMOOTHING)
-    return _mean(each, weight.repeat_interleave(members))
+    return members * _mean(each, weight.repeat_interleave(members))
 
 
 def loss(
