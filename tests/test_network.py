@@ -25,8 +25,10 @@ def table_rows(rows: int) -> torch.Tensor:
 
 def test_grid_shapes_and_gradients_reach_every_parameter() -> None:
     network = InterdependenceNetwork(
-        RowEmbedding(6, 5, 12), 12, 3, LPHM(n=6, p=2, r=1), LPHM(n=12, p=3, r=2), channels=3
+        RowEmbedding(6, 5, 12), 12, 3, LPHM(n=8, p=2, r=1), LPHM(n=12, p=3, r=2), channels=4
     )
+    for zero in (network.head, network.readout.head):  # what starts at zero hides the rest
+        torch.nn.init.normal_(zero.weight)
     out = network(torch.randn(7, 6, 5))
     assert out.shape == (7, 3)
     out.square().sum().backward()
@@ -46,6 +48,7 @@ def test_every_row_of_x_reaches_the_output_through_the_mixing_alone() -> None:
 
     def cross(network: InterdependenceNetwork) -> float:
         network.norm = torch.nn.Identity()
+        torch.nn.init.ones_(network.head.weight)
         at = torch.randn(2, dtype=torch.float64)
         hessian = torch.autograd.functional.hessian(lambda v: network(v.unsqueeze(0))[0, 0], at)
         return float(hessian[0, 1].abs())
@@ -81,8 +84,8 @@ def test_channels_must_divide_rows_and_width() -> None:
 
 
 def test_interdependence_parameters_count_w_and_nothing_else() -> None:
-    network = table_network(16)  # 2 blocks x 4 channels x (8: p=q=2, r=2; 16: p=q=4, r=2)
-    assert interdependence_parameters(network) == 2 * 4 * ((4 + 2 * 8) + (16 + 2 * 8))
+    network = table_network(16)  # 4 channels x (block and readout of 8: p=q=2, r=2; block of 16: p=q=4, r=2)
+    assert interdependence_parameters(network) == 4 * (2 * (4 + 2 * 8) + (16 + 2 * 8))
 
 
 @pytest.mark.parametrize(("n", "p"), [(64, 8), (8, 2), (7, 1), (96, 8), (1, 1), (12, 3)])
@@ -102,7 +105,13 @@ def test_unknown_structure() -> None:
 def test_interdependence_is_the_last_layers_matrix(kind: str, k: int) -> None:
     network, x = table_network(16).eval(), table_rows(5)
     seen = []
-    last = [m for m in network.modules() if isinstance(m, BilinearInterdependence) and m.kind == kind][-1]
+    layers = [m for m in network.modules() if isinstance(m, BilinearInterdependence) and m.kind == kind]
+    if kind == "attribute":  # of all columns, by the W of the readout, which itself pools fewer
+        xi = network.interdependence(x, kind)
+        assert xi.shape == (5, 4, k, k)
+        torch.testing.assert_close(xi, network.readout.pool.matrix(network.embedding(x)))
+        return
+    last = layers[-1]
     handle = last.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     xi = network.interdependence(x, kind)
     handle.remove()

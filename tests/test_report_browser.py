@@ -225,5 +225,5 @@ def test_without_script_the_mean_is_shown_and_no_choice_is_offered(show: Open) -
 
 def test_with_script_the_choices_are_offered(show: Open) -> None:
     selects = show("classification").find_elements(By.TAG_NAME, "select")
-    assert len(selects) == 6
+    assert len(selects) == 7
     assert all(select.is_displayed() for select in selects)

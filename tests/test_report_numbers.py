@@ -132,7 +132,7 @@ def test_factors_are_those_of_the_layers(classified: Path) -> None:
     page = page_of(classified)
     network, from_page = load_run(classified).network, data_of(page)
     layers = [m for m in network.modules() if isinstance(m, BilinearInterdependence)]
-    assert len(section(page, "factors").all("details")) == len(layers) == 4
+    assert len(section(page, "factors").all("details")) == len(layers) == 5
     for i, layer in enumerate(layers):
         factors = layer.structure.unpack(layer.weight.detach())
         for letter, factor in zip(layer.structure.factor_shapes, factors, strict=True):
@@ -152,7 +152,7 @@ def test_factors_of_other_structures(tmp_path: Path, structure) -> None:
     write_report(tmp_path)
     page = page_of(tmp_path)
     shapes = structure.factor_shapes
-    assert len(section(page, "factors").all("figure")) == 2 * len(shapes)
+    assert len(section(page, "factors").all("figure")) == 3 * len(shapes)
     for letter, shape in shapes.items():
         matrix = picture(page, f"w0-{letter}")[1]
         assert matrix.size == np.prod(shape)
@@ -168,9 +168,9 @@ def test_parameters_are_counted(classified: Path) -> None:
         assert rows[name][:2] == [shape, f"{tensor.numel():,}"]
     own = [int(row[1].replace(",", "")) for row in rows.values() if row[2] == "interdependence"]
     attribute, instance = 8 + 3 * (4 + 2), 6 + 2 * (3 + 2)
-    assert sorted(own) == sorted(2 * [2 * attribute] + 2 * [2 * instance])
+    assert sorted(own) == sorted(3 * [2 * attribute] + 2 * [2 * instance])
     total = sum(p.numel() for p in model.network.parameters())
-    full = 2 * 2 * (8**2 + 6**2)
+    full = 2 * (3 * 8**2 + 2 * 6**2)
     words = told.all("p")[0].text
     assert f"{total:,} learned numbers, of which {sum(own)} ({100 * sum(own) / total:.1f} %)" in words
     assert f"these would be {full}, {full / sum(own):.1f} times as many" in words

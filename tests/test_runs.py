@@ -139,23 +139,26 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "must be a whole safetensors file",
     ),
     "truncated config": (truncate("config.json"), "must describe a run, got at the file: Invalid JSON"),
-    "missing tensor": (edit_weights(lambda w: w.pop("head.weight")), "got a file without 'head.weight'"),
+    "missing tensor": (
+        edit_weights(lambda w: w.pop("members.0.head.weight")),
+        "got a file without 'members.0.head.weight'",
+    ),
     "unknown tensor": (
         edit_weights(lambda w: w.update(extra=torch.zeros(1))),
         "got a file with the unknown 'extra'",
     ),
     "wrong shape": (
-        edit_weights(lambda w: w.update({"head.bias": torch.zeros(3)})),
-        r"'head.bias' must be \(2,\) torch.float32, got \(3,\) torch.float32",
+        edit_weights(lambda w: w.update({"members.0.head.bias": torch.zeros(3)})),
+        r"'members.0.head.bias' must be \(2,\) torch.float32, got \(3,\) torch.float32",
     ),
     "wrong type": (
-        edit_weights(lambda w: w.update({"head.bias": torch.zeros(2, dtype=torch.float64)})),
-        r"'head.bias' must be \(2,\) torch.float32, got \(2,\) torch.float64",
+        edit_weights(lambda w: w.update({"members.0.head.bias": torch.zeros(2, dtype=torch.float64)})),
+        r"'members.0.head.bias' must be \(2,\) torch.float32, got \(2,\) torch.float64",
     ),
     "missing key": (edit_config(lambda c: c.pop("network")), "got at network: Field required"),
     "unknown key": (edit_config(lambda c: c.update(more=1)), "got at more: Extra inputs"),
     "wrong value": (edit_config(lambda c: c["network"].update(width="wide")), "got at network.width: Input"),
-    "other format": (edit_config(lambda c: c.update(format=2)), "got at format: Input should be 1"),
+    "other format": (edit_config(lambda c: c.update(format=1)), "got at format: Input should be 2"),
     "unknown structure": (
         edit_config(lambda c: c["network"]["attribute"].update(name="cubic")),
         "the network cannot be built: structure name must be one of",
@@ -172,7 +175,10 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         edit_config(lambda c: c["network"]["attribute"].update(p=3)),
         "p must divide n, got p=3, n=8",
     ),
-    "another width": (edit_config(lambda c: c["network"].update(blocks=2)), "got a file without 'blocks.1"),
+    "another width": (
+        edit_config(lambda c: c["network"].update(blocks=2)),
+        "got a file without 'members.0.blocks.1",
+    ),
     "a width of terabytes": (
         edit_config(lambda c: c["network"].update(width=2**20, attribute=None, instance=None)),
         r"must be \(.*1048576",

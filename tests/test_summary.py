@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lphm.data import Dataset, bundled_digits
+from lphm.data import Dataset, bundled
 from lphm.errors import InputError
 from lphm.summary import summarize
 from report_cases import NASTY, dataset
@@ -37,11 +37,11 @@ def test_the_target_in_the_order_of_its_classes() -> None:
     assert (target["name"], target["type"]) == ("answer <b>", "category")
     assert {c["name"]: c["count"] for c in target["categories"]} == dict(data.target.value_counts())
     assert [c["name"] for c in target["categories"]] == sorted(data.target.unique())
-    assert [c["name"] for c in summarize(bundled_digits())["target"]["categories"]] == list("0123456789")
+    assert [c["name"] for c in summarize(bundled("digits"))["target"]["categories"]] == list("0123456789")
 
 
 def test_the_task_decides_how_the_target_is_described() -> None:
-    data = bundled_digits()
+    data = bundled("digits")
     assert summarize(data)["target"]["type"] == "category"
     target = summarize(data, "regression")["target"]
     assert target["type"] == "number"
@@ -49,7 +49,7 @@ def test_the_task_decides_how_the_target_is_described() -> None:
 
 
 def test_a_matrix_in_each_row() -> None:
-    told = summarize(bundled_digits())
+    told = summarize(bundled("digits"))
     assert told["shape"] == [8, 8]
     assert len(told["features"]) == 64
     constant = told["features"][0]

@@ -1,18 +1,26 @@
 """What a training decides by itself, and that it keeps the best epoch."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from lphm.data import Dataset
+from lphm import loop
+from lphm.data import Dataset, split_validation
 from lphm.errors import InputError
+from lphm.evaluation import evaluate
 from lphm.options import NetworkOptions, TrainingOptions
-from lphm.training import train
+from lphm.training import learn, train
 
 RNG = np.random.default_rng(0)
 NUMBERS = pd.DataFrame(RNG.standard_normal((120, 3)), columns=list("abc"))
 PRODUCT = Dataset(
-    "product", NUMBERS, pd.Series((NUMBERS["a"] * NUMBERS["b"] > 0).map({True: "same", False: "not"}))
+    "product",
+    NUMBERS,
+    pd.Series((NUMBERS["a"] * NUMBERS["b"] > 0).map({True: "same", False: "not"}), name="product"),
 )
 SMALL = NetworkOptions(width=8, channels=2, members=2)
 
@@ -30,18 +38,66 @@ def test_sizes_follow_the_rows_unless_given() -> None:
 
 @pytest.mark.slow
 def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_loss() -> None:
-    outcome = train(PRODUCT, SMALL, TrainingOptions(epochs=12, learning_rate=0.05, batch_size=16))
-    history = outcome.metrics["history"]
-    best = min(history, key=lambda line: line["val_loss"])
-    assert outcome.metrics["best_epoch"] == best["epoch"] < len(history)  # so late that it over-fits
-    assert outcome.metrics["validation"]["accuracy"] == pytest.approx(best["val_score"])
-    assert [line["epoch"] for line in history] == list(range(1, len(history) + 1))
+    noise = Dataset("noise", NUMBERS, pd.Series(RNG.choice(["u", "v"], 120)))
+    options = TrainingOptions(epochs=20, learning_rate=0.02, patience=20, early_stopping=True)
+    trained = learn(noise, SMALL, options)
+    best = min(trained.history.lines, key=lambda line: line["val_loss"])
+    assert trained.history.best_epoch == best["epoch"] < len(trained.history.lines)  # what follows over-fits
+    _, held_out = split_validation(noise, "classification", options.seed, options.validation)
+    assert evaluate(trained.run, held_out).score == pytest.approx(best["val_score"])
+    assert [line["epoch"] for line in trained.history.lines] == list(range(1, 21))
+
+
+class Killed(Exception):
+    """Stands for kill -9: nothing is tidied up."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("early_stopping", [False, True])
+@pytest.mark.parametrize("at", [1, 4, 6])
+def test_a_training_that_goes_on_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, early_stopping: bool
+) -> None:
+    options = TrainingOptions(epochs=6, early_stopping=early_stopping)
+    whole = learn(PRODUCT, SMALL, options)
+    write = loop._Checkpoint.on_train_epoch_end
+
+    def killed(self, trainer, module) -> None:
+        write(self, trainer, module)
+        if trainer.current_epoch + 1 == at:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(loop._Checkpoint, "on_train_epoch_end", killed)
+        learn(PRODUCT, SMALL, options, folder=tmp_path)
+    again = learn(PRODUCT, SMALL, options, folder=tmp_path, resume=True)
+    assert again.history == whole.history
+    for name, tensor in whole.run.network.state_dict().items():
+        assert torch.equal(again.run.network.state_dict()[name], tensor), name
+
+
+@pytest.mark.slow
+def test_training_leaves_the_random_state_and_the_threads_as_they_were() -> None:
+    state, threads = torch.get_rng_state(), torch.get_num_threads()
+    learn(PRODUCT, SMALL, TrainingOptions(epochs=1, threads=2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.slow
+def test_weights_decide() -> None:
+    """Where the samples of one class weigh nothing, the network answers the other."""
+    weight = (PRODUCT.target == "same").to_numpy(dtype=float)
+    trained = learn(replace(PRODUCT, weight=weight), SMALL, TrainingOptions(epochs=10))
+    assert set(trained.run.predict(NUMBERS)["product"]) == {"same"}
 
 
 @pytest.mark.slow
 def test_training_stops_early() -> None:
     noise = Dataset("noise", NUMBERS, pd.Series(RNG.choice(["u", "v"], 120)))
-    outcome = train(noise, SMALL, TrainingOptions(epochs=200, learning_rate=0.02, patience=3))
+    outcome = train(
+        noise, SMALL, TrainingOptions(epochs=200, learning_rate=0.02, patience=3, early_stopping=True)
+    )
     assert len(outcome.metrics["history"]) == outcome.metrics["best_epoch"] + 3 < 200
 
 

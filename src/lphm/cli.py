@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from lphm.comparison import compare, cross_validate
+from lphm.data import check_target, infer_task
 from lphm.errors import InputError
 from lphm.evaluation import evaluate
 from lphm.files import read_dataset, read_inputs
@@ -20,7 +21,7 @@ from lphm.report import write_report
 from lphm.runs import load_run, read_metrics, save_run, write_atomically, write_json
 from lphm.summary import summarize
 from lphm.targets import Task
-from lphm.training import train
+from lphm.training import check_network, train
 
 __all__ = ["app"]
 
@@ -155,9 +156,11 @@ def train_command(
         device=device.value,
     )
     data = read_dataset(source, target, drop or [], series, step)
+    of_task = cast(Task, task.value) if task else infer_task(data.target)
+    check_target(data.target, of_task)
+    check_network(data, network, training, of_task)
     folder = _folder(output, data.name, context, resume)
     console = None if quiet else Console(stderr=True)
-    of_task = cast(Task, task.value) if task else None
     if comparison:
         rows = compare(data, network, training, folds or 5, of_task, console=console, folder=folder)
         return say(

@@ -39,9 +39,10 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore
         history_: a dictionary per epoch.
 
     Example:
+        >>> from lphm.estimators import LPHMClassifier
         >>> from sklearn.datasets import load_iris
         >>> X, y = load_iris(return_X_y=True)
-        >>> LPHMClassifier(random_state=0).fit(X, y).score(X, y) > 0.9
+        >>> LPHMClassifier(random_state=0, members=1).fit(X, y).score(X, y) > 0.9
         True
     """
 
@@ -144,6 +145,7 @@ class LPHMRegressor(RegressorMixin, InterdependenceEstimator):  # type: ignore[m
     """A regressor of tables and multichannel series; arguments as ``LPHMClassifier``, but ``class_weight``.
 
     Example:
+        >>> from lphm.estimators import LPHMRegressor
         >>> from sklearn.datasets import load_diabetes
         >>> X, y = load_diabetes(return_X_y=True)
         >>> LPHMRegressor(random_state=0, members=1, epochs=5).fit(X, y).predict(X[:2]).shape

@@ -55,7 +55,12 @@ class _Epochs:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        return self.batches.epoch(self.learner.current_epoch)
+        """The epoch begins with the first batch that is asked for; before, a resumed trainer is at epoch 0.
+
+        Dropout, too, is a function of the seed and the epoch.
+        """
+        torch.manual_seed(epoch_seed(self.learner.config.training.seed, self.learner.current_epoch))
+        yield from self.batches.epoch(self.learner.current_epoch)
 
 
 class _Learner(L.LightningModule):
@@ -65,10 +70,6 @@ class _Learner(L.LightningModule):
         super().__init__()
         self.network, self.config, self.steps = network, config, steps
         self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def on_train_epoch_start(self) -> None:
-        """Dropout, too, is a function of the seed and the epoch."""
-        torch.manual_seed(epoch_seed(self.config.training.seed, self.current_epoch))
 
     def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
         x, y, weight = batch

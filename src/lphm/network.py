@@ -4,12 +4,13 @@
         │              ├────────> linear part ────────────────────> +
         └──────────────┴────────> readout of xi itself ───────────> +
 
-The linear part starts at zero and carries what a linear model of the input can say; the rest adds to it (wide
-and deep: Cheng et al., 2016, arXiv:1606.07792). Each block adds three branches to its input, each on the
-normalised input: columns mixed by an attribute interdependence, rows mixed by an instance interdependence,
-and a feed-forward network. The readout gives the head an attribute interdependence itself, entry by entry, as
-second-order pooling does with a covariance (Carreira et al., 2012, ECCV): what tells samples apart may be how
-columns go together, where their means say nothing.
+The linear part carries what a linear model of the input can say; the rest adds to it (wide and deep: Cheng et
+al., 2016, arXiv:1606.07792). All three start at zero: what they say first is the same for every sample. Each
+block adds three branches to its input, each on the normalised input: columns mixed by an attribute
+interdependence, rows mixed by an instance interdependence, and a feed-forward network. The readout gives the
+head an attribute interdependence itself, entry by entry, as second-order pooling does with a covariance
+(Carreira et al., 2012, ECCV): what tells samples apart may be how columns go together, where their means say
+nothing.
 """
 
 from collections.abc import Iterable
@@ -174,6 +175,8 @@ class InterdependenceNetwork(nn.Module):
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, outputs)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
         self.linear = nn.Linear(embedding.linear_inputs, outputs, bias=False)
         nn.init.zeros_(self.linear.weight)
         self.readout = (

@@ -28,7 +28,7 @@ from lphm.schema import InputSchema
 from lphm.structures import Full
 from lphm.targets import TargetSchema, Task, fit_target
 
-__all__ = ["Outcome", "Trained", "full_parameters", "learn", "train"]
+__all__ = ["Outcome", "Trained", "check_network", "full_parameters", "learn", "train"]
 
 #: Length of a training where the number of epochs is not given: half as many steps as there are rows, but
 #: within these bounds, and no fewer than 20 epochs. A small table is learned by heart if given longer.
@@ -143,6 +143,12 @@ def train(
         "history": trained.history.lines,
     }
     return Outcome(run, metrics, test)
+
+
+def check_network(data: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task) -> None:
+    """Raise ``InputError`` unless the data can be encoded and a network of these sizes be built for them."""
+    with torch.device("meta"):
+        build_network(_configure(data, network, training, task))
 
 
 def full_parameters(config: RunConfig) -> int:
