@@ -20,7 +20,7 @@ from lphm.network import interdependence_parameters
 QUICK = {"members": 1, "epochs": 20, "width": 8, "channels": 2, "learning_rate": 0.02, "random_state": 0}
 #: What scikit-learn expects and a network trained in batches does not do.
 EXPECTED = {
-    "check_sample_weight_equivalence_on_dense_data": "a weight of 2 is not the same batches as a sample twice",
+    "check_sample_weight_equivalence_on_dense_data": "a weight of 2 is not a sample in two batches",
 }
 
 pytestmark = pytest.mark.slow

@@ -48,7 +48,7 @@ def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_loss() ->
     assert [line["epoch"] for line in trained.history.lines] == list(range(1, 21))
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for kill -9: nothing is tidied up."""
 
 
@@ -65,11 +65,12 @@ def test_a_training_that_goes_on_ends_with_the_same_weights(
     def killed(self, trainer, module) -> None:
         write(self, trainer, module)
         if trainer.current_epoch + 1 == at:
-            raise Killed
+            raise KilledError
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(loop._Checkpoint, "on_train_epoch_end", killed)
-        learn(PRODUCT, SMALL, options, folder=tmp_path)
+        with pytest.raises(KilledError):
+            learn(PRODUCT, SMALL, options, folder=tmp_path)
     again = learn(PRODUCT, SMALL, options, folder=tmp_path, resume=True)
     assert again.history == whole.history
     for name, tensor in whole.run.network.state_dict().items():

@@ -160,7 +160,8 @@ class InterdependenceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _outputs(self, X: Any) -> Tensor:
         check_is_fitted(self)
-        return self.run_.outputs(self._inputs(X, reset=False)).double()
+        # In float64, so that an answer is the same whatever samples it is asked for with.
+        return self.run_.outputs(self._inputs(X, reset=False), dtype=torch.float64)
 
     def _answers(self, X: Any) -> pd.DataFrame:
         outputs = self._outputs(X)

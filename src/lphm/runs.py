@@ -5,6 +5,7 @@ weights.safetensors     the network's parameters
 metrics.json            scores and the history of the training
 """
 
+import copy
 import json
 import os
 import tempfile
@@ -134,11 +135,15 @@ class Run:
     network: Ensemble
 
     @torch.inference_mode()
-    def outputs(self, inputs: pd.DataFrame | np.ndarray, batch_size: int = 1024) -> torch.Tensor:
-        """What the members say together for every sample, ``(N, outputs)``."""
-        self.network.eval()
-        encoded = self.config.input.encode(inputs)
-        said = [self.network(part) for part in torch.split(encoded, batch_size)]
+    def outputs(
+        self, inputs: pd.DataFrame | np.ndarray, batch_size: int = 1024, dtype: torch.dtype = torch.float32
+    ) -> torch.Tensor:
+        """What the members say together for every sample, ``(N, outputs)``, computed in ``dtype``."""
+        network = self.network.eval()
+        if dtype != torch.float32:
+            network = copy.deepcopy(network).to(dtype)
+        encoded = self.config.input.encode(inputs).to(dtype)
+        said = [network(part) for part in torch.split(encoded, batch_size)]
         return combine(self.config.target, torch.cat(said))
 
     def predict(self, inputs: pd.DataFrame | np.ndarray) -> pd.DataFrame:

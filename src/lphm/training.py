@@ -31,7 +31,8 @@ from lphm.targets import TargetSchema, Task, fit_target
 __all__ = ["Outcome", "Trained", "check_network", "full_parameters", "learn", "train"]
 
 #: Length of a training where the number of epochs is not given: half as many steps as there are rows, but
-#: within these bounds, and no fewer than 20 epochs. A small table is learned by heart if given longer.
+#: within these bounds, and no fewer than 20 epochs of 1000 rows or more. A small table is learned by heart if
+#: it is given longer.
 FEWEST_STEPS, MOST_STEPS, FEWEST_EPOCHS = 200, 1500, 20
 #: Fewer training rows than this are learned by heart by a network with little dropout.
 SMALL = 1000
@@ -202,7 +203,8 @@ def _network_config(schema: InputSchema, options: NetworkOptions, rows: int) -> 
 def _training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
     batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(rows, 20) / 20))))
     steps = min(max(rows // 2, FEWEST_STEPS), MOST_STEPS)
-    epochs = options.epochs or max(FEWEST_EPOCHS, math.ceil(steps / math.ceil(rows / batch_size)))
+    fewest = 1 if rows < SMALL else FEWEST_EPOCHS
+    epochs = options.epochs or max(fewest, math.ceil(steps / math.ceil(rows / batch_size)))
     return TrainingConfig(
         seed=options.seed,
         epochs=epochs,
