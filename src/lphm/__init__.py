@@ -1,7 +1,11 @@
 """Parameterized bilinear interdependence, ``xi(X | w) = Xᵀ W X`` with ``W = A ⊗ (S Tᵀ)``.
 
-``import lphm`` needs torch and imports nothing heavier.
+``import lphm`` needs torch and imports nothing heavier; the estimators, which need ``lphm[train]``, are
+imported when they are first asked for.
 """
+
+from importlib import import_module
+from typing import Any
 
 from lphm import rpn
 from lphm.contraction import interdependence_apply, interdependence_matrix
@@ -21,6 +25,8 @@ __all__ = [
     "DualLPHM",
     "Full",
     "InputError",
+    "LPHMClassifier",
+    "LPHMRegressor",
     "LowRank",
     "RandomMatrixAdaptation",
     "Structure",
@@ -30,3 +36,10 @@ __all__ = [
     "nearest",
     "rpn",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The estimators, imported on first use (PEP 562)."""
+    if name in ("LPHMClassifier", "LPHMRegressor"):
+        return getattr(import_module("lphm.estimators"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
