@@ -10,8 +10,8 @@ def lagged_series(
 
     Channels go in pairs. Each is an AR(1) process of its own plus, with weight ``shared``, one that the pair
     has in common: in class 0 the second channel has it ``lag`` steps after the first, in class 1 before it.
-    So the covariance of a pair at lag ``+-lag`` changes places between the classes, and everything else is the
-    same: means, variances, the spectrum of each channel, and the covariance at lag 0.
+    So the covariance of a pair at lag ``+-lag`` changes places between the classes, and everything else is
+    the same: means, variances, the spectrum of each channel, and the covariance at lag 0.
     """
     rng = np.random.default_rng(seed)
     y = rng.permutation(np.arange(number) % 2)

@@ -62,7 +62,7 @@ def test_the_options_of_a_run_repeat_it(tmp_path: Path) -> None:
     assert weights(tmp_path / "first") == weights(tmp_path / "again")
     config = json.loads((tmp_path / "again" / "config.json").read_text())
     assert config["network"]["attribute"] is None
-    assert config["network"]["instance"] == {"name": "low-rank", "n": 32, "r": 3}
+    assert config["network"]["instance"] == {"name": "low_rank", "n": 32, "r": 3}
     changed = lphm("train", "--config", "first/options.json", "--seed", 5, "-o", "other", cwd=tmp_path)
     assert changed.returncode == 0
     assert weights(tmp_path / "first") != weights(tmp_path / "other")

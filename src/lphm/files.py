@@ -165,6 +165,7 @@ def _labelled_series(
     channels = [c for c in frame.columns if c not in {target, series, step, *drop}]
     if not channels:
         raise InputError(f"{name} must have a channel beside {series!r}, {step!r} and {target!r}, got none")
+    _check_keys(frame, series, step)
     labelled = frame[frame[target].notna()]
     counts = labelled.groupby(series, sort=False)[target].nunique()
     if len(counts) == 0 or (counts > 1).any():
@@ -181,18 +182,20 @@ def _labelled_series(
     )
 
 
+def _check_keys(frame: pd.DataFrame, series: str, step: str) -> None:
+    if frame[[series, step]].isna().any(axis=None):
+        raise InputError(f"{series!r} and {step!r} must be there in every row, got a missing one")
+
+
 def _stacked(
     frame: pd.DataFrame, series: str, step: str, channels: Sequence[str]
 ) -> tuple[np.ndarray, pd.Index]:
     """``(N, steps, channels)`` in order of the step, and the series; shorter ones end in ``nan``."""
-    if frame[[series, step]].isna().any(axis=None):
-        raise InputError(f"{series!r} and {step!r} must be there in every row, got a missing one")
+    _check_keys(frame, series, step)
     twice = frame.duplicated([series, step])
     if twice.any():
         row = frame[twice].iloc[0]
-        raise InputError(
-            f"a step must occur once in a series, got {step} {row[step]!r} twice in {row[series]!r}"
-        )
+        raise InputError(f"a step must occur once in a series, got {step} {row[step]} twice in {row[series]}")
     ordered = frame.sort_values([series, step], kind="stable")
     numbers, ids = pd.factorize(ordered[series], sort=False)
     position = ordered.groupby(series, sort=False).cumcount().to_numpy()

@@ -95,8 +95,9 @@ class _Learner(L.LightningModule):
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
+        rising = 0.2 if self.steps > 5 else 0.3  # a rise of exactly one step divides by zero in torch
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, options.learning_rate, total_steps=max(self.steps, 2), pct_start=0.2
+            optimizer, options.learning_rate, total_steps=max(self.steps, 2), pct_start=rising
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
