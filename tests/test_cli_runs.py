@@ -79,6 +79,8 @@ def test_compare_and_folds(tmp_path: Path) -> None:
     assert all(name in told.stdout for name in ("none", "full", "low-rank", "lphm", "accuracy", "seconds"))
     table = {row["name"]: row for row in json.loads((tmp_path / "c/comparison.json").read_text())["table"]}
     assert list(table) == ["none", "full", "low-rank", "lphm"]
+    files = {path.name for path in (tmp_path / "c").iterdir()}
+    assert files == {"options.json", "cross_validation.json", "comparison.json"}
     assert table["none"]["interdependence_parameters"] == 0
     assert table["full"]["interdependence_parameters"] > 10 * table["lphm"]["interdependence_parameters"]
     assert all(

@@ -21,7 +21,7 @@ COMMANDS = [
 def test_python_blocks_print_what_stands_below_them() -> None:
     names: dict[str, object] = {}
     python = [(block, BLOCKS[i + 1]) for i, (kind, block) in enumerate(BLOCKS) if kind == "python"]
-    assert len(python) == 2
+    assert len(python) == 3
     for block, (kind, printed) in python:
         assert kind == "text"
         out = io.StringIO()

@@ -1,6 +1,7 @@
 """Cross-validation, and the comparison that says whether interdependence helps here and what it costs."""
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -19,7 +20,7 @@ from lphm.training import learn
 
 __all__ = ["RESULTS", "CrossValidation", "compare", "cross_validate", "variants"]
 
-RESULTS = "cross_validation.json"
+RESULTS, CHECKPOINTS = "cross_validation.json", "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def cross_validate(
             )
             if folder is not None:
                 write_json(folder / RESULTS, done)
+                shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # of the fold that is done
         found.append(done[key])
     return CrossValidation(
         name,
@@ -121,7 +123,7 @@ def _one(
     console: Console | None,
     folder: Path | None,
 ) -> dict[str, Any]:
-    own = None if folder is None else folder / "checkpoints" / what.replace(" ", "-")
+    own = None if folder is None else folder / CHECKPOINTS / what.replace(" ", "-")
     trained = learn(train, network, training, task, console=console, folder=own, resume=True, what=what)
     result: Evaluation = evaluate(trained.run, test, interdependence=False)
     return {
