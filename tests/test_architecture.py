@@ -39,7 +39,7 @@ LAYERS = [
     ["lphm.report.charts", "lphm.report.heatmaps", "lphm.report.tables"],
     ["lphm.report.pictures", "lphm.estimation"],
     ["lphm.report.page"],
-    ["lphm.report", "lphm.estimators", "lphm.comparison"],
+    ["lphm.report", "lphm.estimators", "lphm.comparison", "lphm.bench", "lphm.run_folder"],
     ["lphm.printing"],
     ["lphm.cli"],
     ["lphm", "lphm.__main__", "lphm.native.__main__"],

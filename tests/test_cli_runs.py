@@ -141,7 +141,7 @@ def test_report_and_info(tmp_path: Path) -> None:
 
 
 def test_help_teaches_and_usage_errors_are_two(tmp_path: Path) -> None:
-    for command in ("train", "predict", "evaluate", "report", "info"):
+    for command in ("train", "predict", "evaluate", "report", "info", "bench"):
         told = lphm(command, "--help", cwd=tmp_path)
         assert told.returncode == 0
         assert f"lphm {command} " in told.stdout.split("Example", 1)[1]

@@ -9,15 +9,18 @@ from typing import Annotated, cast
 import typer
 from rich.console import Console
 
+from lphm.bench import bench
 from lphm.comparison import compare, cross_validate
+from lphm.contraction import Kind
 from lphm.data import check_target, infer_task
 from lphm.errors import InputError
 from lphm.evaluation import evaluate
 from lphm.files import read_dataset, read_inputs
 from lphm.loop import CHECKPOINT
-from lphm.options import KindName, NetworkOptions, StructureName, TrainingOptions
-from lphm.printing import comparison_table, grid, say, summary
+from lphm.options import KindName, NetworkOptions, StructureName, TrainingOptions, structure_for
+from lphm.printing import bench_table, comparison_table, grid, say, summary
 from lphm.report import write_report
+from lphm.run_folder import run_folder
 from lphm.runs import load_run, read_metrics, save_run, write_atomically, write_json
 from lphm.summary import summarize
 from lphm.targets import Task
@@ -33,7 +36,8 @@ app = typer.Typer(
     help="Train and use networks of low-rank hierarchical interdependence (LPHM), on your own data.",
 )
 
-OPTIONS = "options.json"
+#: What a run is not repeated by.
+NOT_OPTIONS = {"output", "resume", "quiet", "json_output", "config"}
 Structures = Enum("Structures", {name: name for name in ("lphm", "full", "low-rank", "hm", "dual-lphm")})  # type: ignore[misc]
 Kinds = Enum("Kinds", {name: name for name in ("attribute", "instance", "both", "none")})  # type: ignore[misc]
 Tasks = Enum("Tasks", {name: name for name in ("classification", "regression")})  # type: ignore[misc]
@@ -48,7 +52,7 @@ def _use_config(context: typer.Context, file: Path | None) -> Path | None:
         options = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"--config must be a JSON file of options, got {file}: {error}") from error
-    known = {p.name for p in context.command.params} - {"config", "resume", "quiet", "json_output"}
+    known = {p.name for p in context.command.params} - NOT_OPTIONS
     unknown = sorted(set(options) - known) if isinstance(options, dict) else ["no object"]
     if unknown:
         raise InputError(f"--config must hold options of 'lphm train', got {', '.join(unknown)} in {file}")
@@ -159,7 +163,12 @@ def train_command(
     of_task = cast(Task, task.value) if task else infer_task(data.target)
     check_target(data.target, of_task)
     check_network(data, network, training, of_task)
-    folder = _folder(output, data.name, context, resume)
+    options = {
+        key: value.value if isinstance(value, Enum) else value
+        for key, value in context.params.items()
+        if key not in NOT_OPTIONS and value is not None
+    }
+    folder = run_folder(output, data.name, options, resume)
     console = None if quiet else Console(stderr=True)
     if comparison:
         rows = compare(data, network, training, folds or 5, of_task, console=console, folder=folder)
@@ -250,37 +259,35 @@ def info(run: RunFolder, json_output: Json = False) -> None:
     say(grid(str(run), shown), config, False, json_output)
 
 
-def _folder(wanted: Path | None, name: str, context: typer.Context, resume: bool) -> Path:
-    """The run folder, with the options that repeat the run in it."""
-    folder = wanted or _next_folder(name)
-    free = {"output", "resume", "quiet", "json_output", "config"}
-    options = {
-        key: value.value if isinstance(value, Enum) else value
-        for key, value in context.params.items()
-        if key not in free and value is not None
-    }
-    options = json.loads(json.dumps(options))  # as they come back from the file
-    if resume:
-        if wanted is None or not (folder / OPTIONS).is_file():
-            raise InputError(f"--resume must come with --output of a run that was begun, got {wanted}")
-        begun = json.loads((folder / OPTIONS).read_text(encoding="utf-8"))
-        other = sorted(key for key in begun | options if begun.get(key) != options.get(key))
-        if other:
-            raise InputError(
-                f"--resume must come with the options of the run, which differ in {', '.join(other)}; "
-                f"add --config {folder / OPTIONS}"
-            )
-        return folder
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"--output must be a new or empty folder, got {folder}, which holds something; "
-            "--resume goes on with a run"
-        )
-    write_json(folder / OPTIONS, options)
-    return folder
+@app.command("bench")
+def bench_command(
+    b: Annotated[int, typer.Option("--b", min=1, help="Rows of X.")] = 4096,
+    m: Annotated[int, typer.Option("--m", min=1, help="Columns of X.")] = 128,
+    kind: Annotated[Kinds, typer.Option(help="attribute or instance.")] = Kinds["attribute"],
+    structure: Annotated[Structures, typer.Option(help="What W is.")] = Structures["lphm"],
+    p: Annotated[int | None, typer.Option("--p", min=1, help="Row blocks of W.")] = None,
+    q: Annotated[int | None, typer.Option("--q", min=1, help="Column blocks of W; p if not given.")] = None,
+    r: Annotated[int | None, typer.Option("--r", min=1, help="Rank of the factors; 2 if not given.")] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="Parameters of W, instead of sizes.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of torch.")] = 1,
+    json_output: Json = False,
+) -> None:
+    """Time X @ xi on this machine beside a linear layer and a dense W, forward and backward.
 
-
-def _next_folder(name: str) -> Path:
-    base = Path("runs") / Path(name).stem
-    number = next(i for i in range(1, 10**6) if not base.with_name(f"{base.name}-{i}").exists())
-    return base.with_name(f"{base.name}-{number}")
+    Example: **lphm bench --b 4096 --m 128 --p 64 --r 8** · **lphm bench --kind instance --json**
+    """
+    if kind.value not in ("attribute", "instance"):
+        raise InputError(f"--kind must be attribute or instance for a bench, got {kind.value}")
+    of_kind = cast(Kind, kind.value)
+    options = NetworkOptions(cast(StructureName, structure.value), p=p, q=q, r=r, budget=budget)
+    try:
+        chosen = structure_for(options, b if of_kind == "attribute" else m)
+    except (ValueError, TypeError) as error:
+        raise InputError(str(error)) from error
+    rows = bench(chosen, b, m, of_kind, threads=threads)
+    say(
+        bench_table(f"{chosen}, X {b} x {m}", rows),
+        {"table": [vars(row) for row in rows]},
+        False,
+        json_output,
+    )

@@ -7,9 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table as Grid
 
+from lphm.bench import Measured
 from lphm.comparison import CrossValidation
 
-__all__ = ["comparison_table", "grid", "say", "summary"]
+__all__ = ["bench_table", "comparison_table", "grid", "say", "summary"]
 
 
 def say(table: Grid, values: dict[str, Any], quiet: bool, as_json: bool) -> None:
@@ -63,3 +64,13 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Grid:
             "run folder": str(folder),
         },
     )
+
+
+def bench_table(title: str, rows: list[Measured]) -> Grid:
+    """Times as ratios to the linear layer."""
+    table = Grid(title=title, title_justify="left")
+    for heading in ("X @ xi by", "over linear", "milliseconds", "parameters"):
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(row.name, f"{row.ratio:.2f}", f"{row.milliseconds:.3g}", f"{row.parameters:,}")
+    return table
