@@ -1,6 +1,6 @@
 """The command line: arguments in, tables and messages out. What it does is done elsewhere."""
 
-import json
+from contextlib import nullcontext
 from dataclasses import replace
 from enum import Enum
 from pathlib import Path
@@ -12,7 +12,7 @@ from rich.console import Console
 from lphm.bench import bench
 from lphm.comparison import compare, cross_validate
 from lphm.contraction import Kind
-from lphm.data import check_target, infer_task
+from lphm.data import Dataset, check_target, infer_task
 from lphm.errors import InputError
 from lphm.evaluation import evaluate
 from lphm.files import read_dataset, read_inputs
@@ -20,11 +20,13 @@ from lphm.loop import CHECKPOINT
 from lphm.options import KindName, NetworkOptions, StructureName, TrainingOptions, structure_for
 from lphm.printing import bench_table, comparison_table, grid, say, summary
 from lphm.report import write_report
-from lphm.run_folder import run_folder
+from lphm.run_folder import read_options, run_folder
 from lphm.runs import load_run, read_metrics, save_run, write_atomically, write_json
+from lphm.stream import ParquetStream
+from lphm.streaming import open_stream, train_any
 from lphm.summary import summarize
 from lphm.targets import Task
-from lphm.training import check_network, train
+from lphm.training import check_network
 
 __all__ = ["app"]
 
@@ -48,22 +50,16 @@ def _use_config(context: typer.Context, file: Path | None) -> Path | None:
     """Let the options of a file be the defaults of this command."""
     if file is None:
         return None
-    try:
-        options = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"--config must be a JSON file of options, got {file}: {error}") from error
-    known = {p.name for p in context.command.params} - NOT_OPTIONS
-    unknown = sorted(set(options) - known) if isinstance(options, dict) else ["no object"]
-    if unknown:
-        raise InputError(f"--config must hold options of 'lphm train', got {', '.join(unknown)} in {file}")
-    context.default_map = {**(context.default_map or {}), **options}
+    known = {p.name for p in context.command.params if p.name} - NOT_OPTIONS
+    context.default_map = {**(context.default_map or {}), **read_options(file, known)}
     return file
 
 
 Source = Annotated[
     str,
     typer.Argument(
-        help="A .csv, .parquet or .npz file, or digits, iris, wine, breast-cancer or diabetes.",
+        help="A .csv, .parquet or .npz file, a directory of .parquet files, or the name of a bundled set: "
+        "digits, iris, wine, breast-cancer, diabetes.",
         metavar="DATA",
     ),
 ]
@@ -159,10 +155,15 @@ def train_command(
         threads=threads,
         device=device.value,
     )
-    data = read_dataset(source, target, drop or [], series, step)
-    of_task = cast(Task, task.value) if task else infer_task(data.target)
-    check_target(data.target, of_task)
-    check_network(data, network, training, of_task)
+    of_task = cast(Task, task.value) if task else None
+    data: Dataset | ParquetStream
+    if Path(source).is_dir():
+        data = open_stream(Path(source), target, drop or [], training, folds or comparison or series or step)
+    else:
+        data = read_dataset(source, target, drop or [], series, step)
+        of_task = of_task or infer_task(data.target)
+        check_target(data.target, of_task)
+        check_network(data, network, training, of_task)
     options = {
         key: value.value if isinstance(value, Enum) else value
         for key, value in context.params.items()
@@ -170,18 +171,18 @@ def train_command(
     }
     folder = run_folder(output, data.name, options, resume)
     console = None if quiet else Console(stderr=True)
-    if comparison:
+    if comparison and isinstance(data, Dataset):
         rows = compare(data, network, training, folds or 5, of_task, console=console, folder=folder)
         return say(
             comparison_table(data.name, rows), {"table": [vars(row) for row in rows]}, quiet, json_output
         )
-    if folds:
+    if folds and isinstance(data, Dataset):
         row = cross_validate(data, network, training, folds, of_task, console=console, folder=folder)
         return say(comparison_table(data.name, [row]), vars(row), quiet, json_output)
     if not (folder / "config.json").exists():
-        outcome = train(data, network, training, of_task, console=console, folder=folder, resume=resume)
+        outcome = train_any(data, network, training, of_task, console, folder, resume)
         evaluate(outcome.run, outcome.test).save(folder)
-        write_json(folder / "summary.json", summarize(data, outcome.run.config.target.task))
+        write_json(folder / "summary.json", summarize(outcome.sample, outcome.run.config.target.task))
         save_run(outcome.run, folder, outcome.metrics)
     write_report(folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
@@ -202,7 +203,8 @@ def predict(
     if output.suffix.lower() != ".csv":
         raise InputError(f"the output must be a .csv file, got {output}")
     model = load_run(run)
-    predicted = model.predict(read_inputs(file, model.config.input))
+    with Console(stderr=True).status(f"predicting {file}"):
+        predicted = model.predict(read_inputs(file, model.config.input))
     with write_atomically(output) as temporary:
         predicted.to_csv(temporary, index=False)
     Console().print(
@@ -219,8 +221,9 @@ def evaluate_command(run: RunFolder, source: Source, quiet: Quiet = False, json_
     model = load_run(run)
     schema = model.config.input
     series, step = getattr(schema, "series", None), getattr(schema, "step", None)
-    data = read_dataset(source, model.config.target.name, [], series, step)
-    found = evaluate(model, data, interdependence=False)
+    with nullcontext() if quiet else Console(stderr=True).status(f"evaluating {source}"):
+        data = read_dataset(source, model.config.target.name, [], series, step)
+        found = evaluate(model, data, interdependence=False)
     values = {found.score_name: found.score, "loss": found.loss, "samples": len(data)}
     table = grid(f"{run} on {data.name}", {name: f"{value:.6g}" for name, value in values.items()})
     say(table, values, quiet, json_output)

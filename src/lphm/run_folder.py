@@ -7,7 +7,7 @@ from typing import Any
 from lphm.errors import InputError
 from lphm.runs import write_json
 
-__all__ = ["OPTIONS", "run_folder"]
+__all__ = ["OPTIONS", "read_options", "run_folder"]
 
 OPTIONS = "options.json"
 
@@ -50,3 +50,19 @@ def _next_folder(name: str) -> Path:
     base = Path("runs") / Path(name).stem
     number = next(i for i in range(1, 10**6) if not base.with_name(f"{base.name}-{i}").exists())
     return base.with_name(f"{base.name}-{number}")
+
+
+def read_options(file: Path, known: set[str]) -> dict[str, Any]:
+    """The options in a file, all of them ``known``.
+
+    Raises:
+        InputError: the file cannot be read, or holds something else.
+    """
+    try:
+        options = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--config must be a JSON file of options, got {file}: {error}") from error
+    unknown = sorted(set(options) - known) if isinstance(options, dict) else ["no object"]
+    if unknown:
+        raise InputError(f"--config must hold options of 'lphm train', got {', '.join(unknown)} in {file}")
+    return dict(options)

@@ -3,7 +3,6 @@
 One seed decides the split, the first weights, the order of rows and the dropout.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,26 +15,28 @@ import torch
 from rich.console import Console
 from sklearn.utils.class_weight import compute_sample_weight
 
-from lphm.batches import MemoryBatches
+from lphm.batches import Batches, MemoryBatches
+from lphm.configuration import configure, training_config
 from lphm.data import Dataset, check_target, fit_inputs, infer_task, split_rows, split_validation
 from lphm.errors import InputError
 from lphm.loop import History, fit
 from lphm.network import interdependence_parameters
 from lphm.objective import loss, score
-from lphm.options import NetworkOptions, TrainingOptions, structure_for
-from lphm.runs import NetworkConfig, Run, RunConfig, TrainingConfig, build_embedding, build_network
-from lphm.schema import InputSchema
+from lphm.options import NetworkOptions, TrainingOptions
+from lphm.runs import Run, RunConfig, build_network
 from lphm.structures import Full
-from lphm.targets import TargetSchema, Task, fit_target
+from lphm.targets import Task, fit_target
 
-__all__ = ["Outcome", "Trained", "check_network", "full_parameters", "learn", "train"]
-
-#: Length of a training where the number of epochs is not given: half as many steps as there are rows, but
-#: within these bounds, and no fewer than 20 epochs of 1000 rows or more. A small table is learned by heart if
-#: it is given longer.
-FEWEST_STEPS, MOST_STEPS, FEWEST_EPOCHS = 200, 1500, 20
-#: Fewer training rows than this are learned by heart by a network with little dropout.
-SMALL = 1000
+__all__ = [
+    "Outcome",
+    "Trained",
+    "check_network",
+    "fit_network",
+    "full_parameters",
+    "learn",
+    "metrics_of",
+    "train",
+]
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained run, its metrics, and the samples it was tested on."""
+    """A trained run, its metrics, the samples it was tested on, and those that describe the data.
+
+    Of data that are not in memory, ``test`` and ``sample`` are a part.
+    """
 
     run: Run
     metrics: dict[str, Any]
     test: Dataset
+    sample: Dataset
 
 
 def learn(
@@ -93,25 +98,54 @@ def learn(
     if start is None:
         config = _configure(train_part, network, training, task)
     else:
-        options = _training_config(training, len(train_part))
+        options = training_config(training, len(train_part))
         config = start.config.model_copy(update={"training": options})
+    held_out = None if validation_part is None else _batches(config, validation_part, training, whole=True)
+    batches = _batches(config, train_part, training)
+    run, history = fit_network(
+        config,
+        training,
+        batches,
+        held_out,
+        console=console,
+        folder=folder,
+        resume=resume,
+        start=start,
+        what=what,
+    )
+    return Trained(run, history, time.perf_counter() - started)
+
+
+def fit_network(
+    config: RunConfig,
+    training: TrainingOptions,
+    batches: Batches,
+    held_out: Batches | None,
+    *,
+    console: Console | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+    start: Run | None = None,
+    what: str = "training",
+) -> tuple[Run, History]:
+    """The network of a configuration, trained on batches; arguments as ``learn``."""
     with _threads(training.threads), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(training.seed)
+        torch.manual_seed(config.training.seed)
         model = build_network(config)
         if start is not None:
             model.load_state_dict(start.network.state_dict())
         history = fit(
             model,
             config,
-            _batches(config, train_part, training),
-            None if validation_part is None else _batches(config, validation_part, training, whole=True),
+            batches,
+            held_out,
             console=console,
             device=training.device,
             folder=folder,
             resume=resume,
             what=what,
         )
-    return Trained(Run(config, model), history, time.perf_counter() - started)
+    return Run(config, model), history
 
 
 def train(
@@ -131,11 +165,17 @@ def train(
     rest, test = split_rows(data, task, training.seed)
     trained = learn(rest, network, training, task, console=console, folder=folder, resume=resume)
     run = trained.run
-    metrics = {
-        "task": task,
-        "train": _scores(run, rest),
-        "test": _scores(run, test),
-        "rows": {"train": len(rest), "test": len(test)},
+    scores = {"train": _scores(run, rest), "test": _scores(run, test)}
+    return Outcome(run, metrics_of(trained, scores, {"train": len(rest), "test": len(test)}), test, data)
+
+
+def metrics_of(trained: Trained, scores: dict[str, dict[str, float]], rows: dict[str, int]) -> dict[str, Any]:
+    """What ``metrics.json`` says of a training: scores and rows of each part, sizes, the history."""
+    run = trained.run
+    return {
+        "task": run.config.target.task,
+        **scores,
+        "rows": rows,
         "best_epoch": trained.history.best_epoch,
         "seconds": round(trained.seconds, 2),
         "parameters": sum(p.numel() for p in run.network.parameters()),
@@ -143,7 +183,6 @@ def train(
         "interdependence_parameters_full": full_parameters(run.config),
         "history": trained.history.lines,
     }
-    return Outcome(run, metrics, test)
 
 
 def check_network(data: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task) -> None:
@@ -167,52 +206,7 @@ def full_parameters(config: RunConfig) -> int:
 
 def _configure(data: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task) -> RunConfig:
     """Fit the schemas on the training part and settle every size that was left open."""
-    schema: InputSchema = fit_inputs(data)
-    target: TargetSchema = fit_target(data.target, task)
-    return RunConfig(
-        source=data.name,
-        input=schema,
-        target=target,
-        network=_network_config(schema, network, len(data)),
-        training=_training_config(training, len(data)),
-    )
-
-
-def _network_config(schema: InputSchema, options: NetworkOptions, rows: int) -> NetworkConfig:
-    width = options.width or 32
-    with torch.device("meta"):
-        embedded_rows = build_embedding(schema, width).rows
-
-    def structure(kind: str, n: int) -> dict[str, Any] | None:
-        try:
-            return structure_for(options, n).to_config() if options.kind in (kind, "both") else None
-        except (ValueError, TypeError) as error:
-            raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
-
-    return NetworkConfig(
-        width=width,
-        blocks=options.blocks,
-        channels=options.channels,
-        dropout=options.dropout if options.dropout is not None else (0.4 if rows < SMALL else 0.2),
-        members=options.members,
-        attribute=structure("attribute", embedded_rows),
-        instance=structure("instance", width),
-    )
-
-
-def _training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
-    batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(rows, 20) / 20))))
-    steps = min(max(rows // 2, FEWEST_STEPS), MOST_STEPS)
-    fewest = 1 if rows < SMALL else FEWEST_EPOCHS
-    epochs = options.epochs or max(fewest, math.ceil(steps / math.ceil(rows / batch_size)))
-    return TrainingConfig(
-        seed=options.seed,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=options.learning_rate,
-        weight_decay=options.weight_decay,
-        patience=options.patience or math.ceil(epochs / 2),
-    )
+    return configure(data.name, fit_inputs(data), fit_target(data.target, task), len(data), network, training)
 
 
 def _batches(
