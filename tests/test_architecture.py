@@ -41,6 +41,8 @@ LAYERS = [
     ["lphm.report.page"],
     ["lphm.report", "lphm.estimators", "lphm.comparison", "lphm.bench", "lphm.run_folder"],
     ["lphm.printing"],
+    ["lphm.cli.arguments"],
+    ["lphm.cli.train", "lphm.cli.runs", "lphm.cli.layers"],
     ["lphm.cli"],
     ["lphm", "lphm.__main__", "lphm.native.__main__"],
 ]
