@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1] / "src"
 LAYERS = [
     ["lphm.errors"],
     ["lphm.structures.base", "lphm.structures.blocks"],
-    ["lphm.structures.sized"],
+    ["lphm.structures.sized", "lphm.structures.thin"],
     ["lphm.structures.kronecker"],
     ["lphm.structures.*"],
     ["lphm.structures"],

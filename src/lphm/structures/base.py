@@ -23,7 +23,11 @@ Factors = tuple[Tensor, ...]
 _DENSE = ("_dense_one", "_dense_keeping", "_dense_backward")
 _THIN = ("_project_one", "_project_backward")
 #: What a structure states, and the short ways that hold only for it.
-SHORTCUTS = {"_project": _THIN, "_dense": _DENSE, "_kronecker": _DENSE, "factor_shapes": _THIN + _DENSE}
+SHORTCUTS = {
+    **dict.fromkeys(("_project", "_block_factors", "_join"), _THIN),
+    **dict.fromkeys(("_dense", "_kronecker"), _DENSE),
+    "factor_shapes": _THIN + _DENSE,
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ __all__ = [
     "mix_blocks",
     "project_blocks",
     "project_pair",
+    "project_rows",
 ]
 
 
@@ -24,7 +25,7 @@ def project_blocks(S: Tensor, x: Tensor) -> Tensor:
     (N, n, k), (C, s, r) = x.shape, S.shape
     p, rest = divmod(n, s)
     if rest:
-        return _project_broken(S, x, rest)
+        return _project_broken(S, x, rest) if p else project_blocks(S[:, :rest], x)
     flat = S.transpose(0, 1).reshape(s, C * r)  # (s, C r)
     if is_transpose(x):  # keep to its own layout
         out = x.mT.reshape(N * k * p, s) @ flat  # (N k p, C r)
@@ -44,6 +45,20 @@ def _project_broken(S: Tensor, x: Tensor, rest: int) -> Tensor:
     parts = torch.split(whole, whole.shape[1] if together else S.shape[1], dim=1)
     sides = [project_blocks(S, part) for part in parts] + [project_blocks(S[:, :rest], broken)]
     return torch.cat(sides, dim=2)
+
+
+def project_rows(S: Tensor, x: Tensor, start: int) -> Tensor:
+    """``Sᵀ`` on blocks ``start // s`` and following of a longer ``x``, whose rows from ``start`` on are here.
+
+    Blocks at either end may be broken: their sums are over the rows that are here.
+    """
+    s, rows = S.shape[1], x.shape[1]
+    begun = start % s
+    head = min(s - begun, rows) if begun else 0
+    if not head:
+        return project_blocks(S, x)
+    first = project_blocks(S[:, begun : begun + head], x[:, :head])
+    return first if head == rows else torch.cat([first, project_blocks(S, x[:, head:])], dim=2)
 
 
 def is_transpose(x: Tensor) -> bool:

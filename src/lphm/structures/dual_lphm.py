@@ -6,14 +6,15 @@ from typing import ClassVar
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import mix_blocks, project_pair
+from lphm.structures.blocks import mix_blocks
 from lphm.structures.kronecker import Kronecker
+from lphm.structures.thin import Thin
 
 __all__ = ["DualLPHM"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class DualLPHM(Kronecker):
+class DualLPHM(Thin, Kronecker):
     r"""Low-rank hierarchical mapping with both factors of low rank, ``W = (P Qᵀ) ⊗ (S Tᵀ)``.
 
     ``P`` is ``p x r``, ``Q`` is ``q x r``, ``S`` is ``n/p x r``, ``T`` is ``n/q x r``. The vector holds
@@ -79,9 +80,12 @@ class DualLPHM(Kronecker):
         P, Q, S, T = factors
         return P @ Q.mT, S @ T.mT  # (C, p, q), (C, n/p, n/q)
 
-    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        P, Q, S, T = factors  # (C, p, r), (C, q, r), (C, n/p, r), (C, n/q, r)
-        U, V = project_pair(S, T, x)  # (N, C, p, r, k), (N, C, q, r, k)
+    def _block_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+        _, _, S, T = factors
+        return S, T
+
+    def _join(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+        P, Q, _, _ = factors  # (C, p, r), (C, q, r)
         U = mix_blocks(P[:, : U.shape[2]].mT, U)  # (N, C, r, r, k); a partial x has fewer blocks
         V = mix_blocks(Q[:, : V.shape[2]].mT, V)  # (N, C, r, r, k)
         return U.flatten(2, 3), V.flatten(2, 3)  # (N, C, r², k) each

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import blocks_backward, blocks_forward, blocks_transposed, project_pair
+from lphm.structures.blocks import blocks_backward, blocks_forward, blocks_transposed
 from lphm.structures.sized import Sized
+from lphm.structures.thin import Thin
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -18,7 +19,7 @@ __all__ = ["LowRank"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LowRank(Sized):
+class LowRank(Thin, Sized):
     r"""``W`` of rank ``r``, ``W = P Qᵀ``.
 
     ``P`` and ``Q`` are ``n x r``. The vector holds ``[P, Q]``, each row-major, ``l = 2 n r``; the thin
@@ -85,11 +86,12 @@ class LowRank(Sized):
         P, Q = factors
         return P @ Q.mT  # (C, n, n)
 
-    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        P, Q = factors  # (C, n, r) each
-        rows = x.shape[1]
-        U, V = project_pair(P[:, :rows], Q[:, :rows], x)  # (N, C, 1, r, k) each: all of x is one block
-        return U.squeeze(2), V.squeeze(2)
+    def _block_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+        P, Q = factors
+        return P, Q  # all of x is one block
+
+    def _join(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        return U.squeeze(2), V.squeeze(2)  # (N, C, r, k) each
 
     # By hand: [P|Q]ᵀ is one flat factor on one block of n rows.
 

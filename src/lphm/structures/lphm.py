@@ -12,15 +12,15 @@ from lphm.structures.blocks import (
     blocks_forward,
     blocks_transposed,
     mix_blocks,
-    project_pair,
 )
 from lphm.structures.kronecker import Kronecker
+from lphm.structures.thin import Thin
 
 __all__ = ["LPHM"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LPHM(Kronecker):
+class LPHM(Thin, Kronecker):
     r"""Low-rank hierarchical mapping, ``W = A ⊗ (S Tᵀ)``.
 
     ``A`` is ``p x q``, ``S`` is ``n/p x r``, ``T`` is ``n/q x r``; block ``(i, j)`` of ``W`` is
@@ -87,10 +87,12 @@ class LPHM(Kronecker):
         A, S, T = factors
         return A, S @ T.mT  # (C, p, q), (C, n/p, n/q)
 
-    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        A, S, T = factors  # (C, p, q), (C, n/p, r), (C, n/q, r)
-        U, V = project_pair(S, T, x)  # (N, C, p, r, k), (N, C, q, r, k)
-        A = A[:, : U.shape[2], : V.shape[2]]  # a partial x has fewer blocks
+    def _block_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+        _, S, T = factors
+        return S, T
+
+    def _join(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+        A = factors[0][:, : U.shape[2], : V.shape[2]]  # a partial x has fewer blocks
         if self.p <= self.q:
             return U.flatten(2, 3), mix_blocks(A, V).flatten(2, 3)  # (N, C, p r, k) twice
         return mix_blocks(A.mT, U).flatten(2, 3), V.flatten(2, 3)  # (N, C, q r, k) twice

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from lphm.errors import require_at_least, require_positive
 from lphm.structures.base import Factors
-from lphm.structures.blocks import project_blocks
 from lphm.structures.sized import Sized
+from lphm.structures.thin import Thin
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -21,7 +21,7 @@ __all__ = ["RandomMatrixAdaptation", "fixed_matrices"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomMatrixAdaptation(Sized):
+class RandomMatrixAdaptation(Thin, Sized):
     r"""Random matrix adaptation, ``W = diag(λ₁) A diag(λ₂) Bᵀ``.
 
     ``A`` and ``B`` are ``n x r``, drawn once from ``seed`` and never trained; the vector holds
@@ -93,21 +93,18 @@ class RandomMatrixAdaptation(Sized):
     def _last_useful_r(self) -> int:
         return self.n
 
-    def _adapted(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
-        """``diag(λ₁) A diag(λ₂)`` ``(C, n, r)`` and ``B`` ``(n, r)``."""
+    def _block_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+        """``diag(λ₁) A diag(λ₂)`` ``(C, n, r)`` and ``B`` ``(1, n, r)``, of one block."""
         first, second = factors  # λ₁ (C, n), λ₂ (C, r)
         A, B = fixed_matrices(self.n, self.r, self.seed, first.dtype, first.device)
-        return first.unsqueeze(2) * A * second.unsqueeze(1), B
+        return first.unsqueeze(2) * A * second.unsqueeze(1), B.unsqueeze(0)
 
     def _dense(self, *factors: Tensor) -> Tensor:
-        P, B = self._adapted(*factors)
+        P, B = self._block_factors(factors)
         return P @ B.mT  # (C, n, n)
 
-    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        P, B = self._adapted(*factors)
-        rows = x.shape[1]
-        left, right = project_blocks(P[:, :rows], x), project_blocks(B[None, :rows], x)
-        return left.squeeze(2), right.squeeze(2)  # (N, C, r, k), (N, 1, r, k)
+    def _join(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+        return U.squeeze(2), V.squeeze(2)  # (N, C, r, k), (N, C or 1, r, k)
 
 
 def fixed_matrices(
