@@ -1,7 +1,7 @@
 """Parameterized bilinear interdependence, ``xi(X | w) = Xᵀ W X`` with ``W = A ⊗ (S Tᵀ)``.
 
-``import lphm`` needs torch and imports nothing heavier; the estimators, which need ``lphm[train]``, are
-imported when they are first asked for.
+``import lphm`` needs torch and imports nothing heavier; the estimators, which need ``lphm[train]``, and
+``lphm.sharded`` are imported when they are first asked for.
 """
 
 from importlib import import_module
@@ -35,11 +35,14 @@ __all__ = [
     "interdependence_matrix",
     "nearest",
     "rpn",
+    "sharded",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """The estimators, imported on first use (PEP 562)."""
+    """The estimators and ``lphm.sharded``, imported on first use (PEP 562)."""
+    if name == "sharded":
+        return import_module("lphm.sharded")
     if name in ("LPHMClassifier", "LPHMRegressor"):
         return getattr(import_module("lphm.estimators"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

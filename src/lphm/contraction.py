@@ -20,6 +20,7 @@ __all__ = [
     "interdependence_apply",
     "interdependence_grouped",
     "interdependence_matrix",
+    "normalized_matrix",
 ]
 
 
@@ -32,7 +33,18 @@ def _matrix(
     causal: bool = False,
 ) -> Tensor:
     """``xi`` ``(N, C, k, k)`` from ``w`` ``(C, l)`` and ``x`` ``(N, n, k)``."""
-    left, right = thin_pair(structure, w, x)
+    return normalized_matrix(structure, *thin_pair(structure, w, x), normalize, mask, causal)
+
+
+def normalized_matrix(
+    structure: Structure,
+    left: Tensor,
+    right: Tensor,
+    normalize: Normalize,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
+    """``xi`` ``(N, C, k, k)`` from ``left, right`` ``(N, C or 1, K, k)``."""
     xi = product(left.mT, right)
     if normalize == "scale":
         return xi / structure.n

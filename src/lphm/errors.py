@@ -7,6 +7,7 @@ Every message says what must hold, what was got, and what to do about it, on one
 __all__ = [
     "DivisibilityError",
     "InputError",
+    "RankLostError",
     "divisors",
     "require_at_least",
     "require_divisor",
@@ -27,6 +28,10 @@ class InputError(ValueError):
 
     The command line prints it as one line and exits with code 2.
     """
+
+
+class RankLostError(RuntimeError):
+    """Another process of the group was lost or did not answer in time."""
 
 
 def divisors(n: int) -> list[int]:
