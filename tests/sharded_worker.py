@@ -2,9 +2,11 @@
 
     python sharded_worker.py cases FOLDER | die | hang
 
-with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set. ``cases`` writes FOLDER/RANK.json: by case and by what is
-compared, the largest difference over the largest entry; or what was raised.
+with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set. ``cases`` writes FOLDER/RANK.json: by case and by what
+is compared, the largest difference over the largest entry; or what was raised.
 """
+
+# ruff: noqa: B023, PERF203 - what a case compares is called at once; what each attempt raises is the point
 
 import json
 import os
@@ -89,6 +91,7 @@ def compared(
 
 def difference(found: Tensor, expected: Tensor) -> float:
     assert found.shape == expected.shape, f"{tuple(found.shape)} and {tuple(expected.shape)}"
+    found, expected = found.detach(), expected.detach()
     if not expected.numel():
         return 0.0
     return float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-300))
@@ -112,20 +115,23 @@ def cases(ranks: int) -> dict[str, Any]:
                 x = random(*batch, starts[-1], m, seed=3)
                 data = random(*batch, starts[-1], m, seed=4) if channels else None
                 for normalize in (None, "scale", "softmax"):
+                    small = (
+                        w / 10 if normalize == "softmax" else w
+                    )  # a saturated one has no gradient to compare
                     key = f"{cut} | {name} | C={channels} m={m} {normalize}"
                     found[f"apply | {key}"] = compared(
                         lambda w, x, d: interdependence_apply(
                             structure, w, x, d, normalize=normalize, partial=partial
                         ),
                         lambda w, x, d: reference.apply(structure, w, x, d, normalize=normalize),
-                        w,
+                        small,
                         x,
                         data,
                         starts,
                     )
                 found[f"matrix | {cut} | {name} | C={channels} m={m}"] = compared(
-                    lambda w, x, d: interdependence_matrix(structure, w, x, partial=partial, rows=counts),
-                    lambda w, x, d: reference.matrix(structure, w, x),
+                    lambda w, x, _: interdependence_matrix(structure, w, x, partial=partial, rows=counts),
+                    lambda w, x, _: reference.matrix(structure, w, x),
                     w,
                     x,
                     None,
@@ -185,7 +191,8 @@ def dtensors(ranks: int) -> dict[str, Any]:
         x = distribute_tensor(random(b, 5, seed=3), mesh, [Shard(0)]).requires_grad_()
         out = interdependence_apply(structure, w, x, partial=True)
         xi = interdependence_matrix(structure, w, x, "scale", partial=True)
-        assert isinstance(out, DTensor) and out.placements == (Shard(0),) and out.shape == (b, 5)
+        assert isinstance(out, DTensor)
+        assert (out.placements, out.shape) == ((Shard(0),), (b, 5))
         (out.square().sum() + xi.sin().sum()).backward()
         w_all, x_all = (t.full_tensor().detach().requires_grad_() for t in (w, x))
         expected, one = (

@@ -35,13 +35,23 @@ def start(ranks: int, *arguments: str) -> list[subprocess.Popen[str]]:
     ]
 
 
+def finish(processes: list[subprocess.Popen[str]], timeout: float) -> list[tuple[int, str, str]]:
+    """Exit code, output and errors of each; none is left behind."""
+    try:
+        said = [process.communicate(timeout=timeout) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    return [(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
+
+
 @pytest.fixture(scope="module", params=[2, 4])
 def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each rank found."""
     folder = tmp_path_factory.mktemp(f"ranks{request.param}")
-    for process in start(request.param, "cases", str(folder)):
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
+    for code, _, err in finish(start(request.param, "cases", str(folder)), 300):
+        assert code == 0, err
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(request.param)]
 
 
@@ -91,17 +101,18 @@ def test_what_one_rank_cannot_do_all_refuse(
 @pytest.mark.parametrize(("how", "within"), [("die", 4.0), ("hang", 12.0)])
 def test_a_rank_that_is_lost_ends_the_others(how: str, within: float) -> None:
     processes = start(4, how)
-    for rank, process in enumerate(processes):
-        if rank == 1:
-            continue
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 3, err
+    lost = processes.pop(1)
+    try:
+        ended = finish(processes, 60)
+    finally:
+        lost.kill()
+        lost.communicate()
+    for code, out, err in ended:
+        assert code == 3, err
         said = json.loads(out)
         assert said["step"] == 2
         assert said["seconds"] < within
         assert said["error"].startswith("all ranks of the group must take part in a ")
-    processes[1].kill()
-    processes[1].communicate()
 
 
 def test_without_a_group_it_says_what_to_do() -> None:

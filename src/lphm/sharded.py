@@ -188,7 +188,10 @@ def _pair(structure: Structure, w: Tensor, x: Tensor, rows: Rows) -> tuple[Tenso
     sides, sizes = [], []
     for S in structure._block_factors(factors):
         C, s, r = S.shape
-        part = project_rows(S, x, start) if x.shape[1] else S.sum() * x.new_zeros(len(x), C, 0, r, x.shape[2])
+        if x.shape[1]:
+            part = project_rows(S, x, start)
+        else:  # no blocks, but a part of the graph: backward meets the other ranks
+            part = x[:, None, :, None, :].expand(-1, C, -1, r, -1) * S.sum()
         sides.append(part.movedim(2, 0))  # (blocks here, N, C, r, k)
         sizes.append(s)
     whole = _gathered if all(rows.aligned(s) for s in sizes) else _summed

@@ -147,9 +147,7 @@ def dtensor_rows(x: Tensor) -> Rows:
     """
     if not isinstance(x, DTensor) or x.placements != (Shard(x.dim() - 2),):
         got = x.placements if isinstance(x, DTensor) else type(x).__name__
-        raise ValueError(
-            f"x and data must both be DTensors with (Shard({x.dim() - 2}),), got {got}"
-        )
+        raise ValueError(f"x and data must both be DTensors with (Shard({x.dim() - 2}),), got {got}")
     ranks, b = x.device_mesh.size(), x.shape[-2]
     each = -(-b // ranks)  # as torch.chunk
     counts = tuple(max(0, min(each, b - rank * each)) for rank in range(ranks))
