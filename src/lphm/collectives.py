@@ -96,6 +96,18 @@ def _gathered(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     return out.view(-1, *x.shape)
 
 
+def _scattered(x: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """``x[rank]``, summed over the ranks."""
+    with _answered("reduce-scatter"):
+        if dist.get_backend(group) == "gloo":  # whose own sends twice as much: it sums all, and cuts
+            theirs = torch.empty_like(x)
+            dist.all_to_all_single(theirs, x, group=group)
+            return theirs.sum(0)
+        out = torch.empty_like(x[0])
+        _scatter_into(out.view(-1), x.view(-1), group=group)
+        return out
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
@@ -111,10 +123,7 @@ class _Scatter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
         ctx.group = group
-        out = torch.empty_like(x[0], memory_format=torch.contiguous_format)
-        with _answered("reduce-scatter"):
-            _scatter_into(out.view(-1), x.contiguous().view(-1), group=group)
-        return out
+        return _scattered(x.contiguous(), group)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:

@@ -1,0 +1,135 @@
+"""Rows over ranks: bytes that were written to sockets beside the model of docs/scaling.md, time and memory.
+
+python -m benchmarks.ranks [--b 16384 65536] [--m 64] [--p 64] [--r 8] [--ranks 1 2 4]
+
+Starts as many processes as there are ranks, on this machine, with gloo. Bytes are those of /proc/self/io,
+summed over the ranks: gloo writes to its sockets as to files. Times are medians, the slowest rank's.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import torch
+import torch.distributed as dist
+
+from lphm import LPHM, interdependence_apply, sharded
+
+STEPS = 20
+
+
+def model(ranks: int, b: int, m: int, p: int, q: int, r: int, size: int) -> dict[str, int]:
+    """Bytes that all ranks together send in a forward and a backward of the attribute kind.
+
+    A gather of ``c`` numbers a rank, and a reduce-scatter to them, sends each to every other rank: in all
+    ``R (R - 1) c``, with ``R c = (p + q) r m``. A sum of ``l`` numbers in a ring sends ``2 (R - 1) l``.
+    """
+    blocks = (ranks - 1) * (p + q) * r * m * size
+    parameters = p * q + r * (b // p + b // q)
+    return {"forward": blocks, "backward": blocks + 2 * (ranks - 1) * parameters * size}
+
+
+def written() -> int:
+    """Bytes that this process has written, to files and sockets."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("wchar"))
+
+
+def peak() -> int:
+    """The largest resident memory of this process so far, in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def rank_main(b: int, m: int, p: int, r: int, folder: Path) -> None:
+    """One rank: the step again and again, its bytes and its time."""
+    torch.set_num_threads(1)
+    if int(os.environ["WORLD_SIZE"]) > 1:
+        dist.init_process_group("gloo")
+    ranks, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
+    structure, generator = LPHM(n=b, p=p, r=r), torch.Generator().manual_seed(rank)
+    counts = [b // ranks] * ranks
+    w = torch.randn(structure.num_parameters, generator=torch.Generator().manual_seed(9)) / 10
+    x = torch.randn(b // ranks, m, generator=generator)
+    w.requires_grad_()
+    x.requires_grad_()
+    found: dict[str, list[float]] = {"forward": [], "backward": [], "seconds": []}
+    for _ in range(STEPS):
+        if ranks > 1:
+            dist.barrier()
+        begun, start = time.perf_counter(), written()
+        out = (
+            sharded.interdependence_apply(structure, w, x, rows=counts)
+            if ranks > 1
+            else interdependence_apply(structure, w, x)
+        )
+        between = written()
+        out.sum().backward()
+        found["seconds"].append(time.perf_counter() - begun)
+        found["forward"].append(between - start)
+        found["backward"].append(written() - between)
+    told = {name: median(values[2:]) for name, values in found.items()} | {"peak": peak()}
+    (folder / f"{rank}.json").write_text(json.dumps(told))
+    if ranks > 1:
+        dist.destroy_process_group()
+
+
+def measure(ranks: int, sizes: tuple[int, int, int, int]) -> list[dict[str, float]]:
+    """What each rank found."""
+    with tempfile.TemporaryDirectory() as folder:
+        group = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29517"}
+        command = [sys.executable, "-m", "benchmarks.ranks", "--rank", folder, *map(str, sizes)]
+        started = [
+            subprocess.Popen(command, env=os.environ | group | {"RANK": str(rank)}) for rank in range(ranks)
+        ]
+        for process in started:
+            if process.wait(timeout=600):
+                raise SystemExit("a rank failed")
+        return [json.loads((Path(folder) / f"{rank}.json").read_text()) for rank in range(ranks)]
+
+
+def main() -> None:
+    """Print a Markdown table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rank", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--b", nargs="+", type=int, default=[16384, 65536])
+    parser.add_argument("--m", type=int, default=64)
+    parser.add_argument("--p", type=int, default=64)
+    parser.add_argument("--r", type=int, default=8)
+    parser.add_argument("--ranks", nargs="+", type=int, default=[1, 2, 4])
+    arguments = parser.parse_args()
+    if arguments.rank:
+        folder, *sizes = arguments.rank
+        b, m, p, r = map(int, sizes)
+        return rank_main(b, m, p, r, Path(folder))
+    m, p, r = arguments.m, arguments.p, arguments.r
+    print(f"m = {m}, p = q = {p}, r = {r}, float32; kB of all ranks together in a step")
+    print(
+        "| b | ranks | forward: model | written | backward: model | written | X | step, ms | peak MB a rank |"
+    )
+    print("| --- " * 9 + "|")
+    for b in arguments.b:
+        for ranks in arguments.ranks:
+            every = measure(ranks, (b, m, p, r))
+            expected = model(ranks, b, m, p, p, r, 4)
+            forward, backward = (sum(one[name] for one in every) for name in ("forward", "backward"))
+            slowest, most = (max(one[name] for one in every) for name in ("seconds", "peak"))
+            print(
+                f"| {b:,} | {ranks} | {expected['forward'] / 1e3:,.1f} | {forward / 1e3:,.1f} "
+                f"| {expected['backward'] / 1e3:,.1f} | {backward / 1e3:,.1f} | {b * m * 4 / 1e3:,.0f} "
+                f"| {slowest * 1e3:.1f} | {most / 1e6:.0f} |",
+                flush=True,
+            )
+    return None
+
+
+if __name__ == "__main__":
+    main()
