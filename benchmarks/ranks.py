@@ -41,10 +41,11 @@ def written() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("wchar"))
 
 
-def peak() -> int:
-    """The largest resident memory of this process so far, in bytes."""
+def resident(most: bool) -> int:
+    """Resident memory of this process in bytes: the most so far, or now."""
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    name = "VmHWM" if most else "VmRSS"
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
 def rank_main(b: int, m: int, p: int, r: int, folder: Path) -> None:
@@ -54,7 +55,7 @@ def rank_main(b: int, m: int, p: int, r: int, folder: Path) -> None:
         dist.init_process_group("gloo")
     ranks, rank = int(os.environ["WORLD_SIZE"]), int(os.environ["RANK"])
     structure, generator = LPHM(n=b, p=p, r=r), torch.Generator().manual_seed(rank)
-    counts = [b // ranks] * ranks
+    counts, before = [b // ranks] * ranks, resident(most=False)
     w = torch.randn(structure.num_parameters, generator=torch.Generator().manual_seed(9)) / 10
     x = torch.randn(b // ranks, m, generator=generator)
     w.requires_grad_()
@@ -74,7 +75,9 @@ def rank_main(b: int, m: int, p: int, r: int, folder: Path) -> None:
         found["seconds"].append(time.perf_counter() - begun)
         found["forward"].append(between - start)
         found["backward"].append(written() - between)
-    told = {name: median(values[2:]) for name, values in found.items()} | {"peak": peak()}
+    told = {name: median(values[2:]) for name, values in found.items()} | {
+        "memory": resident(most=True) - before
+    }
     (folder / f"{rank}.json").write_text(json.dumps(told))
     if ranks > 1:
         dist.destroy_process_group()
@@ -113,7 +116,7 @@ def main() -> None:
     m, p, r = arguments.m, arguments.p, arguments.r
     print(f"m = {m}, p = q = {p}, r = {r}, float32; kB of all ranks together in a step")
     print(
-        "| b | ranks | forward: model | written | backward: model | written | X | step, ms | peak MB a rank |"
+        "| b | ranks | forward: model | written | backward: model | written | X | step, ms | memory of a rank, MB |"
     )
     print("| --- " * 9 + "|")
     for b in arguments.b:
@@ -121,7 +124,7 @@ def main() -> None:
             every = measure(ranks, (b, m, p, r))
             expected = model(ranks, b, m, p, p, r, 4)
             forward, backward = (sum(one[name] for one in every) for name in ("forward", "backward"))
-            slowest, most = (max(one[name] for one in every) for name in ("seconds", "peak"))
+            slowest, most = (max(one[name] for one in every) for name in ("seconds", "memory"))
             print(
                 f"| {b:,} | {ranks} | {expected['forward'] / 1e3:,.1f} | {forward / 1e3:,.1f} "
                 f"| {expected['backward'] / 1e3:,.1f} | {backward / 1e3:,.1f} | {b * m * 4 / 1e3:,.0f} "

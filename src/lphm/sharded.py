@@ -23,7 +23,7 @@ from lphm.contraction import normalized_matrix
 from lphm.orders import orient, product
 from lphm.shards import Rows, agree, dtensor_rows
 from lphm.structures.base import Structure, flatten_batch
-from lphm.structures.blocks import project_rows
+from lphm.structures.blocks import project_pair
 from lphm.structures.thin import Thin
 
 __all__ = ["interdependence_apply", "interdependence_matrix"]
@@ -184,19 +184,22 @@ def _pair(structure: Structure, w: Tensor, x: Tensor, rows: Rows) -> tuple[Tenso
     """``left, right`` of all rows ``(N, C or 1, K, k)``, from those that are here."""
     assert isinstance(structure, Thin)
     factors = structure.unpack(w.reshape(-1, structure.num_parameters))
-    x, start = flatten_batch(x), rows.starts[rows.here]
-    sides, sizes = [], []
-    for S in structure._block_factors(factors):
-        C, s, r = S.shape
-        if x.shape[1]:
-            part = project_rows(S, x, start)
-        else:  # no blocks, but a part of the graph: backward meets the other ranks
-            part = x[:, None, :, None, :].expand(-1, C, -1, r, -1) * S.sum()
-        sides.append(part.movedim(2, 0))  # (blocks here, N, C, r, k)
-        sizes.append(s)
+    x, reducing = flatten_batch(x), structure._block_factors(factors)
+    if x.shape[1]:
+        parts = project_pair(*reducing, x, rows.starts[rows.here])
+    else:
+        parts = _no_blocks(reducing[0], x), _no_blocks(reducing[1], x)
+    sides = [part.movedim(2, 0) for part in parts]  # (blocks here, N, C, r, k)
+    sizes = [S.shape[1] for S in reducing]
     whole = _gathered if all(rows.aligned(s) for s in sizes) else _summed
     U, V = whole(sides, sizes, rows)
     return structure._join(factors, U.movedim(0, 2), V.movedim(0, 2))
+
+
+def _no_blocks(S: Tensor, x: Tensor) -> Tensor:
+    """What a rank without rows has, ``(N, C, 0, r, k)``: in the graph, for its backward meets the others'."""
+    C, _, r = S.shape
+    return x[:, None, :, None, :].expand(-1, C, -1, r, -1) * S.sum()
 
 
 def _gathered(sides: list[Tensor], sizes: list[int], rows: Rows) -> list[Tensor]:

@@ -66,11 +66,14 @@ def is_transpose(x: Tensor) -> bool:
     return x.stride(-2) == 1 and x.stride(-1) != 1
 
 
-def project_pair(S: Tensor, T: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """``Sᵀ`` and ``Tᵀ`` on their blocks of ``x``; one pass over ``x`` where both blocks have one size."""
+def project_pair(S: Tensor, T: Tensor, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
+    """``Sᵀ`` and ``Tᵀ`` on their blocks of ``x``; one pass over ``x`` where both blocks have one size.
+
+    With ``start`` as ``project_rows``.
+    """
     if S.shape != T.shape:
-        return project_blocks(S, x), project_blocks(T, x)
-    U, V = project_blocks(torch.cat([S, T]), x).chunk(2, dim=1)
+        return project_rows(S, x, start), project_rows(T, x, start)
+    U, V = project_rows(torch.cat([S, T]), x, start).chunk(2, dim=1)
     return U, V
 
 
