@@ -115,9 +115,8 @@ def main() -> None:
         return rank_main(b, m, p, r, Path(folder))
     m, p, r = arguments.m, arguments.p, arguments.r
     print(f"m = {m}, p = q = {p}, r = {r}, float32; kB of all ranks together in a step")
-    print(
-        "| b | ranks | forward: model | written | backward: model | written | X | step, ms | memory of a rank, MB |"
-    )
+    names = ("b", "ranks", "forward: model", "written", "backward: model", "written", "X", "step, ms")
+    print("| " + " | ".join((*names, "memory of a rank, MB")) + " |")
     print("| --- " * 9 + "|")
     for b in arguments.b:
         for ranks in arguments.ranks:

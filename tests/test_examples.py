@@ -11,5 +11,10 @@ def test_the_interdependence_is_recovered() -> None:
     assert error < 1e-4  # a W drawn at random is off by 1.4
 
 
+def test_rows_over_ranks_are_learned_from() -> None:
+    assert runpy.run_path(str(EXAMPLES / "rows_over_ranks.py"))["main"]() < 0.1
+
+
 def test_every_example_is_tested() -> None:
-    assert [path.name for path in EXAMPLES.glob("*.py")] == ["recover_interdependence.py"]
+    tested = {"recover_interdependence.py", "rows_over_ranks.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == tested
