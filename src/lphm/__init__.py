@@ -1,7 +1,7 @@
 """Parameterized bilinear interdependence, ``xi(X | w) = Xᵀ W X`` with ``W = A ⊗ (S Tᵀ)``.
 
 ``import lphm`` needs torch and imports nothing heavier; the estimators, which need ``lphm[train]``, and
-``lphm.sharded`` are imported when they are first asked for.
+``lphm.sharded`` and ``lphm.streamed`` are imported when they are first asked for.
 """
 
 from importlib import import_module
@@ -36,13 +36,14 @@ __all__ = [
     "nearest",
     "rpn",
     "sharded",
+    "streamed",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """The estimators and ``lphm.sharded``, imported on first use (PEP 562)."""
-    if name == "sharded":
-        return import_module("lphm.sharded")
+    """The estimators, ``lphm.sharded`` and ``lphm.streamed``, imported on first use (PEP 562)."""
+    if name in ("sharded", "streamed"):
+        return import_module(f"lphm.{name}")
     if name in ("LPHMClassifier", "LPHMRegressor"):
         return getattr(import_module("lphm.estimators"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

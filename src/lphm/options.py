@@ -1,13 +1,20 @@
 """What a user may choose about the network and its training; None leaves a choice to the data."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from lphm.errors import divisors
 from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, Structure
 
-__all__ = ["KindName", "NetworkOptions", "StructureName", "TrainingOptions", "structure_for"]
+__all__ = [
+    "KindName",
+    "NetworkOptions",
+    "StructureName",
+    "TrainingOptions",
+    "structure_for",
+    "structure_for_rows",
+]
 
 StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm"]
 KindName = Literal["attribute", "instance", "both", "none"]
@@ -119,3 +126,27 @@ def structure_for(options: NetworkOptions, n: int) -> Structure:
             f"structure {options.structure!r} must be given sizes that it has, got {', '.join(unknown)}"
         )
     return cls(n=n, **(sizes | given))
+
+
+def structure_for_rows(options: NetworkOptions, rows: int) -> Structure:
+    """The structure for so many rows: its ``n`` is the least that holds them and that the sizes divide.
+
+    Sizes left open are those with the fewest parameters: ``p³ = r n`` for LPHM, ``p² = n`` for DualLPHM.
+
+    Raises:
+        ValueError: as ``structure_for``.
+    """
+    if options.budget is not None or options.structure not in ("lphm", "dual-lphm"):
+        if options.budget is not None and options.structure in ("lphm", "dual-lphm", "low-rank"):
+            cls: Any = STRUCTURES[options.structure]
+            if options.p or options.q or options.r:
+                return structure_for(options, rows)  # which says what is wrong
+            chosen: Structure = cls.suggest(rows, int(options.budget), partial=True)
+            return chosen
+        return structure_for(options, rows)
+    r = options.r or 2
+    best = (r * rows) ** (1 / 3) if options.structure == "lphm" else rows**0.5
+    p = options.p or max(1, min(rows, round(best)))
+    q = options.q or p
+    step = math.lcm(p, q)
+    return structure_for(replace(options, p=p, q=q, r=r), -(-rows // step) * step)

@@ -2,6 +2,7 @@
 
 import typer
 
+from lphm.cli.apply import apply_command
 from lphm.cli.layers import bench_command
 from lphm.cli.runs import evaluate_command, info_command, predict_command, report_command
 from lphm.cli.train import train_command
@@ -20,4 +21,5 @@ app.command("predict")(predict_command)
 app.command("evaluate")(evaluate_command)
 app.command("report")(report_command)
 app.command("info")(info_command)
+app.command("apply")(apply_command)
 app.command("bench")(bench_command)

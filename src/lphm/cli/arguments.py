@@ -10,9 +10,11 @@ __all__ = [
     "Devices",
     "Json",
     "Kinds",
+    "Normalizes",
     "Quiet",
     "RunFolder",
     "SeriesOption",
+    "SidedKinds",
     "Source",
     "StepOption",
     "Structures",
@@ -21,6 +23,8 @@ __all__ = [
 
 Structures = Enum("Structures", {name: name for name in ("lphm", "full", "low-rank", "hm", "dual-lphm")})  # type: ignore[misc]
 Kinds = Enum("Kinds", {name: name for name in ("attribute", "instance", "both", "none")})  # type: ignore[misc]
+SidedKinds = Enum("SidedKinds", {name: name for name in ("attribute", "instance")})  # type: ignore[misc]
+Normalizes = Enum("Normalizes", {name: name for name in ("none", "scale", "softmax")})  # type: ignore[misc]
 Tasks = Enum("Tasks", {name: name for name in ("classification", "regression")})  # type: ignore[misc]
 Devices = Enum("Devices", {name: name for name in ("auto", "cpu", "cuda", "mps")})  # type: ignore[misc]
 
