@@ -24,13 +24,16 @@ class Batches(Protocol):
 
     @property
     def rows(self) -> int:
-        """Samples in an epoch."""
+        """Samples in an epoch, of all ranks together."""
 
     def __len__(self) -> int:
         """Batches in an epoch."""
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of the epoch with this number, the first is 0."""
+        """The batches of the epoch with this number, the first is 0; of several ranks, the share of this one.
+
+        A share without a sample is one sample that counts nothing: every rank has as many batches.
+        """
 
 
 def epoch_seed(seed: int, number: int) -> int:
@@ -48,6 +51,8 @@ class MemoryBatches:
         batch_size: samples in a batch; the last one of an epoch has what is left.
         seed: with the number of the epoch, decides the order.
         shuffle: without it, every epoch is in the order of the tensors.
+        rank: of every batch this is the share of one rank.
+        ranks: so many share every batch.
 
     Raises:
         ValueError: there is no sample, the tensors have different lengths, or a batch would be empty.
@@ -60,9 +65,18 @@ class MemoryBatches:
     """
 
     def __init__(
-        self, x: Tensor, y: Tensor, weight: Tensor | None, batch_size: int, seed: int, shuffle: bool = True
+        self,
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor | None,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         require_positive(batch_size=batch_size)
+        self.rank, self.ranks = rank, ranks
         self.x, self.y, self.batch_size, self.seed, self.shuffle = x, y, batch_size, seed, shuffle
         self.weight = torch.ones(len(y)) if weight is None else weight
         if not len(y) or not len(x) == len(y) == len(self.weight):
@@ -82,11 +96,13 @@ class MemoryBatches:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of the epoch with this number; the same number gives the same batches."""
-        if not self.shuffle:
-            for start in range(0, self.rows, self.batch_size):
-                part = slice(start, start + self.batch_size)
-                yield self.x[part], self.y[part], self.weight[part]
-            return
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, number))
-        for rows in torch.split(torch.randperm(self.rows, generator=generator), self.batch_size):
-            yield self.x[rows], self.y[rows], self.weight[rows]
+        order = torch.arange(self.rows)
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(epoch_seed(self.seed, number))
+            order = torch.randperm(self.rows, generator=generator)
+        for rows in torch.split(order, self.batch_size):
+            own = rows[self.rank :: self.ranks]
+            if len(own):
+                yield self.x[own], self.y[own], self.weight[own]
+            else:  # a rank without a sample in this batch takes part in it all the same
+                yield self.x[rows[:1]], self.y[rows[:1]], torch.zeros(1)

@@ -2,6 +2,10 @@
 
 An epoch depends on nothing but its number, the seed, and the state at its start, all of which the checkpoint
 holds. So a training that was killed goes on as if it had not been.
+
+Several ranks share every batch. DDP averages their gradients, so each one's loss is its sum over its samples,
+over what all samples of the batch count, times the number of ranks: the average is the gradient of the whole
+batch, however it is shared. What is random within the network differs from rank to rank.
 """
 
 import logging
@@ -15,7 +19,9 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
@@ -24,6 +30,7 @@ from lphm.batches import Batch, Batches, epoch_seed
 from lphm.errors import InputError
 from lphm.network import Ensemble
 from lphm.objective import SMOOTHING, combine, loss, score, training_loss
+from lphm.ranks import gathered, launched, rank, ranks, total
 from lphm.runs import RunConfig, write_atomically
 
 __all__ = ["CHECKPOINT", "History", "fit"]
@@ -57,9 +64,10 @@ class _Epochs:
     def __iter__(self) -> Iterator[Batch]:
         """The epoch begins with the first batch that is asked for; before, a resumed trainer is at epoch 0.
 
-        Dropout, too, is a function of the seed and the epoch.
+        Dropout, too, is a function of the seed and the epoch, and of the rank.
         """
-        torch.manual_seed(epoch_seed(self.learner.config.training.seed, self.learner.current_epoch))
+        seed = epoch_seed(self.learner.config.training.seed, self.learner.current_epoch)
+        torch.manual_seed(seed + rank() * 2**51)
         yield from self.batches.epoch(self.learner.current_epoch)
 
 
@@ -74,8 +82,17 @@ class _Learner(L.LightningModule):
     def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
         x, y, weight = batch
         value = training_loss(self.config.target, self.network(x), y, weight)
+        own = float(weight.sum())
+        counted, samples = total(own, float((weight > 0).sum()) if ranks() > 1 else len(y))
+        if ranks() > 1:
+            value = value * (own * ranks() / max(counted, 1e-30))
         self.log(
-            "train_loss", value / len(self.network.members), on_step=False, on_epoch=True, batch_size=len(y)
+            "train_loss",
+            value.detach() / len(self.network.members),
+            on_step=False,
+            on_epoch=True,
+            sync_dist=ranks() > 1,
+            batch_size=max(1, int(samples)),
         )
         return value
 
@@ -84,7 +101,8 @@ class _Learner(L.LightningModule):
         self.seen.append((combine(self.config.target, self.network(x)), y, weight))
 
     def on_validation_epoch_end(self) -> None:
-        outputs, y, weight = (torch.cat(part) for part in zip(*self.seen, strict=True))
+        seen = [batch for of_rank in gathered(self.seen) for batch in of_rank]
+        outputs, y, weight = (torch.cat(part) for part in zip(*seen, strict=True))
         self.seen.clear()
         target = self.config.target
         self.log("val_loss", loss(target, outputs, y, weight, SMOOTHING))
@@ -133,7 +151,11 @@ class _Checkpoint(Callback):
         self.folder = folder
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        with write_atomically(self.folder / CHECKPOINT) as temporary:
+        file = self.folder / CHECKPOINT
+        if not trainer.is_global_zero:
+            trainer.save_checkpoint(file)  # every rank takes part; the first writes
+            return
+        with write_atomically(file) as temporary:
             trainer.save_checkpoint(temporary)
 
 
@@ -209,10 +231,15 @@ def fit(
 
 def _trainer(device: str, epochs: int, callbacks: list[Callback], clip: float) -> L.Trainer:
     """``clip`` bounds the norm of all gradients together: 1 for a member, so √members for all."""
+    several: dict[str, Any] = {"devices": 1}
+    if ranks() > 1:
+        here = launched()[2]
+        several = {"devices": here, "num_nodes": ranks() // here, "use_distributed_sampler": False}
+        several["strategy"] = DDPStrategy(cluster_environment=TorchElasticEnvironment())
     try:
         return L.Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
-            devices=1,
+            **several,
             max_epochs=epochs,
             callbacks=callbacks,
             gradient_clip_val=clip,

@@ -17,7 +17,7 @@ from lphm.runs import write_atomically
 __all__ = ["Block", "NumpyRows", "ParquetRows", "RowFile", "join_parts", "open_rows", "write_part"]
 
 #: Bytes of a block of rows in float64.
-BLOCK_BYTES = 2**25
+BLOCK_BYTES = 2**24
 
 
 @dataclass(frozen=True)

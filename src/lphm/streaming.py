@@ -14,8 +14,11 @@ from lphm.data import Dataset
 from lphm.errors import InputError
 from lphm.objective import loss, score
 from lphm.options import NetworkOptions, TrainingOptions
+from lphm.ranks import gathered, rank, ranks
 from lphm.runs import Run
-from lphm.stream import ParquetStream, Part, StreamBatches
+from lphm.stream import ParquetStream, Part
+from lphm.stream_batches import StreamBatches
+from lphm.stream_fit import fit_stream
 from lphm.targets import Task
 from lphm.training import Outcome, Trained, fit_network, metrics_of, train
 
@@ -70,7 +73,7 @@ def train_stream(
     if training.balanced:
         raise InputError("--balanced must be left out for a directory, whose rows are not weighed")
     with nullcontext() if console is None else console.status(f"reading {stream.name}"):
-        fitted = stream.fit(task)
+        fitted = fit_stream(stream, task)
     rows = fitted.rows["train"]
     config = configure(stream.name, fitted.input, fitted.target, rows, network, training)
     options = config.training
@@ -103,13 +106,14 @@ def train_any(
 
 
 def _scores(run: Run, stream: ParquetStream) -> tuple[int, dict[str, float]]:
-    """Rows of the test part, and the loss and score on all of them."""
+    """Rows of the test part, and the loss and score on all of them; each rank predicts a share."""
     target = run.config.target
-    parts = [
+    share = [
         (run.outputs(frame), target.encode(frame[stream.target]))
-        for frame in stream.frames("test")
+        for frame in stream.frames("test", range(rank(), len(stream.groups), ranks()))
         if len(frame)
     ]
+    parts = [part for of_rank in gathered(share) for part in of_rank]
     if not parts:
         raise InputError(f"{stream.name} must hold rows enough for a test part, got none in it")
     outputs, y = (torch.cat(tensors) for tensors in zip(*parts, strict=True))

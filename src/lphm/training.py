@@ -23,6 +23,7 @@ from lphm.loop import History, fit
 from lphm.network import interdependence_parameters
 from lphm.objective import loss, score
 from lphm.options import NetworkOptions, TrainingOptions
+from lphm.ranks import rank, ranks
 from lphm.runs import Run, RunConfig, build_network
 from lphm.structures import Full
 from lphm.targets import Task, fit_target
@@ -221,7 +222,8 @@ def _batches(
         raise InputError("sample weights must be finite, not negative and not all zero")
     scaled = torch.as_tensor(weight / weight.mean(), dtype=torch.float32)
     size = 1024 if whole else config.training.batch_size
-    return MemoryBatches(config.input.encode(part.inputs), y, scaled, size, config.training.seed, not whole)
+    seed, x = config.training.seed, config.input.encode(part.inputs)
+    return MemoryBatches(x, y, scaled, size, seed, not whole, rank(), ranks())
 
 
 @contextmanager

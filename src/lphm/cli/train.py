@@ -21,11 +21,13 @@ from lphm.cli.arguments import (
 )
 from lphm.comparison import compare, cross_validate
 from lphm.data import Dataset, check_target, infer_task
+from lphm.errors import InputError
 from lphm.evaluation import evaluate
 from lphm.files import read_dataset
 from lphm.loop import CHECKPOINT
 from lphm.options import KindName, NetworkOptions, StructureName, TrainingOptions
 from lphm.printing import comparison_table, say, summary
+from lphm.ranks import decide, launched, process_group, rank
 from lphm.report import write_report
 from lphm.run_folder import read_options, run_folder
 from lphm.runs import read_metrics, save_run, write_json
@@ -38,7 +40,7 @@ from lphm.training import check_network
 __all__ = ["train_command"]
 
 #: What a run is not repeated by.
-NOT_OPTIONS = {"output", "resume", "quiet", "json_output", "config"}
+NOT_OPTIONS = {"output", "resume", "timeout", "quiet", "json_output", "config"}
 
 
 def _use_config(context: typer.Context, file: Path | None) -> Path | None:
@@ -99,6 +101,9 @@ def train_command(
     threads: Annotated[
         int, typer.Option(min=1, help="More pay for wide networks.")
     ] = TrainingOptions.threads,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Of several processes: seconds that one waits for the others.")
+    ] = 300.0,
     config: Annotated[  # noqa: ARG001
         Path | None,
         typer.Option(callback=_use_config, is_eager=True, help="A run's options.json, to repeat it."),
@@ -110,7 +115,8 @@ def train_command(
 
     Examples: **lphm train** (on digits) · **lphm train houses.csv --target price** ·
     **lphm train iris --compare** · **lphm train flows.parquet --target label --series id --step time** ·
-    **lphm train --config runs/digits-1/options.json -o again** · **lphm train -o runs/digits-1 --resume**
+    **torchrun --nproc-per-node 4 -m lphm train flows/ --target label** · **lphm train --config
+    runs/digits-1/options.json -o again** · **lphm train -o runs/digits-1 --resume**
     """
     network = NetworkOptions(
         cast(StructureName, structure.value),
@@ -133,6 +139,8 @@ def train_command(
         device=device.value,
     )
     of_task = cast(Task, task.value) if task else None
+    if launched()[1] > 1 and (folds or comparison):
+        raise InputError("--folds and --compare must be run by one process, got several; leave torchrun out")
     data: Dataset | ParquetStream
     if Path(source).is_dir():
         data = open_stream(Path(source), target, drop or [], training, folds or comparison or series or step)
@@ -146,18 +154,23 @@ def train_command(
         for key, value in context.params.items()
         if key not in NOT_OPTIONS and value is not None
     }
-    folder = run_folder(output, data.name, options, resume)
-    console = None if quiet else Console(stderr=True)
-    if comparison and isinstance(data, Dataset):
-        rows = compare(data, network, training, folds or 5, of_task, console=console, folder=folder)
-        return say(
-            comparison_table(data.name, rows), {"table": [vars(row) for row in rows]}, quiet, json_output
-        )
-    if folds and isinstance(data, Dataset):
-        row = cross_validate(data, network, training, folds, of_task, console=console, folder=folder)
-        return say(comparison_table(data.name, [row]), vars(row), quiet, json_output)
-    if not (folder / "config.json").exists():
-        outcome = train_any(data, network, training, of_task, console, folder, resume)
+    with process_group(timeout):
+        first = rank() == 0
+        folder = decide(lambda: run_folder(output, data.name, options, resume))
+        console = Console(stderr=True) if first and not quiet else None
+        if comparison and isinstance(data, Dataset):
+            rows = compare(data, network, training, folds or 5, of_task, console=console, folder=folder)
+            told = {"table": [vars(row) for row in rows]}
+            return say(comparison_table(data.name, rows), told, quiet, json_output)
+        if folds and isinstance(data, Dataset):
+            row = cross_validate(data, network, training, folds, of_task, console=console, folder=folder)
+            return say(comparison_table(data.name, [row]), vars(row), quiet, json_output)
+        outcome = None
+        if not decide((folder / "config.json").exists):
+            outcome = train_any(data, network, training, of_task, console, folder, resume)
+    if not first:
+        return None
+    if outcome is not None:
         evaluate(outcome.run, outcome.test).save(folder)
         write_json(folder / "summary.json", summarize(outcome.sample, outcome.run.config.target.task))
         save_run(outcome.run, folder, outcome.metrics)
