@@ -112,7 +112,7 @@ def test_what_cannot_be_streamed(folder: Path, tmp_path: Path) -> None:
 
 
 def test_free_text_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lphm.stream.MOST_CATEGORIES", 2)
+    monkeypatch.setattr("lphm.stream_fit.MOST_CATEGORIES", 2)
     with pytest.raises(
         InputError, match="column 'kind' must hold numbers or categories, got text: more than 2"
     ):
