@@ -43,9 +43,9 @@ def main() -> None:
         first = rank() == 0
     if first:
         lines = {
-            f"{k} {i}": torch.tensor(v, dtype=torch.float64)
+            f"{name} {i}": torch.tensor(value, dtype=torch.float64)
             for i, line in enumerate(history.lines)
-            for k, v in line.items()
+            for name, value in line.items()
         }
         save_file({**model.state_dict(), **lines}, sys.argv[1])
 

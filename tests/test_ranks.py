@@ -260,7 +260,7 @@ def test_the_ranks_share_every_batch_of_a_stream(
         assert torch.equal(together[:, 0].sort().values, x[weight > 0][:, 0].sort().values)
     rows = torch.cat([x[weight > 0] for x, _, weight in whole])
     assert len(rows) == fitted.rows["train"]
-    assert len(rows[:, 0].unique()) == len(rows)
+    assert len(rows.unique(dim=0)) == len(rows)
 
 
 @pytest.mark.parametrize("size", [1, 2, 4, 7])

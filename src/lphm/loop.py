@@ -78,23 +78,22 @@ class _Learner(L.LightningModule):
         super().__init__()
         self.network, self.config, self.steps = network, config, steps
         self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        self.losses: list[tuple[Tensor, Tensor]] = []
 
     def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
         x, y, weight = batch
-        value = training_loss(self.config.target, self.network(x), y, weight)
-        own = float(weight.sum())
-        counted, samples = total(own, float((weight > 0).sum()) if ranks() > 1 else len(y))
+        value, counts = training_loss(self.config.target, self.network(x), y, weight), weight.sum()
+        self.losses.append((value.detach() * counts, counts))
         if ranks() > 1:
-            value = value * (own * ranks() / max(counted, 1e-30))
-        self.log(
-            "train_loss",
-            value.detach() / len(self.network.members),
-            on_step=False,
-            on_epoch=True,
-            sync_dist=ranks() > 1,
-            batch_size=max(1, int(samples)),
-        )
+            own = float(counts)
+            value = value * (own * ranks() / max(total(own)[0], 1e-30))
         return value
+
+    def epoch_loss(self) -> float:
+        """The mean loss of a member over the samples of the epoch, of all ranks."""
+        loss, counts = total(*(float(torch.stack(part).sum()) for part in zip(*self.losses, strict=True)))
+        self.losses.clear()
+        return loss / counts / len(self.network.members)
 
     def validation_step(self, batch: Batch, _batch_index: int) -> None:
         x, y, weight = batch
@@ -105,8 +104,8 @@ class _Learner(L.LightningModule):
         outputs, y, weight = (torch.cat(part) for part in zip(*seen, strict=True))
         self.seen.clear()
         target = self.config.target
-        self.log("val_loss", loss(target, outputs, y, weight, SMOOTHING))
-        self.log("val_score", score(target, outputs, y, weight))
+        self.log("val_loss", loss(target, outputs, y, weight, SMOOTHING), sync_dist=ranks() > 1)
+        self.log("val_score", score(target, outputs, y, weight), sync_dist=ranks() > 1)
 
     def configure_optimizers(self) -> Any:
         options = self.config.training
@@ -129,8 +128,8 @@ class _Record(Callback):
         self.best: dict[str, Any] = {"loss": math.inf, "epoch": None, "weights": None}
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        keys = [key for key in ("train_loss", "val_loss", "val_score") if key in trainer.callback_metrics]
-        line: dict[str, float] = {"epoch": trainer.current_epoch + 1}
+        keys = [key for key in ("val_loss", "val_score") if key in trainer.callback_metrics]
+        line: dict[str, float] = {"epoch": trainer.current_epoch + 1, "train_loss": self.learner.epoch_loss()}
         line |= {key: float(trainer.callback_metrics[key]) for key in keys}
         self.lines.append(line)
         if line.get("val_loss", math.inf) < self.best["loss"]:
