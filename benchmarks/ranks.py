@@ -83,14 +83,23 @@ def rank_main(b: int, m: int, p: int, r: int, folder: Path) -> None:
         dist.destroy_process_group()
 
 
-def measure(ranks: int, sizes: tuple[int, int, int, int]) -> list[dict[str, float]]:
-    """What each rank found."""
+def measure(ranks: int, module: str, arguments: list[object]) -> list[dict[str, float]]:
+    """What each rank of a benchmark found."""
     with tempfile.TemporaryDirectory() as folder:
-        group = {"WORLD_SIZE": str(ranks), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29517"}
-        command = [sys.executable, "-m", "benchmarks.ranks", "--rank", folder, *map(str, sizes)]
-        started = [
-            subprocess.Popen(command, env=os.environ | group | {"RANK": str(rank)}) for rank in range(ranks)
-        ]
+        group = {
+            "WORLD_SIZE": ranks,
+            "LOCAL_WORLD_SIZE": ranks,
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": 29517,
+        }
+        command = [sys.executable, "-m", module, "--rank", folder, *map(str, arguments)]
+        started = []
+        for rank in range(ranks):
+            own = {
+                key: str(value)
+                for key, value in (group | {"RANK": rank, "LOCAL_RANK": rank, "GROUP_RANK": 0}).items()
+            }
+            started.append(subprocess.Popen(command, env=os.environ | own))
         for process in started:
             if process.wait(timeout=600):
                 raise SystemExit("a rank failed")
@@ -120,7 +129,7 @@ def main() -> None:
     print("| --- " * 9 + "|")
     for b in arguments.b:
         for ranks in arguments.ranks:
-            every = measure(ranks, (b, m, p, r))
+            every = measure(ranks, "benchmarks.ranks", [b, m, p, r])
             expected = model(ranks, b, m, p, p, r, 4)
             forward, backward = (sum(one[name] for one in every) for name in ("forward", "backward"))
             slowest, most = (max(one[name] for one in every) for name in ("seconds", "memory"))
