@@ -69,9 +69,10 @@ def main() -> None:
                 passes = " | ".join(
                     f"{told['seconds'][name]:.1f}" for name in ("reducing", "mixing", "joining")
                 )
+                size, peak = table.stat().st_size / 1e9, told["peak_memory_bytes"] / 2**20
                 print(
-                    f"| {kind} | {rows:,} | {told['parameters']:,} | {table.stat().st_size / 1e9:.2f} | {passes} "
-                    f"| {seconds:.1f} | {told['peak_memory_bytes'] / 2**20:.0f} |",
+                    f"| {kind} | {rows:,} | {told['parameters']:,} | {size:.2f} | {passes} "
+                    f"| {seconds:.1f} | {peak:.0f} |",
                     flush=True,
                 )
 

@@ -106,9 +106,10 @@ def main() -> None:
             slowest, fitting, most = (
                 max(one[name] for one in every) for name in ("seconds", "fitting", "memory")
             )
+            rate, loss = every[0]["rows"] / slowest, every[0]["loss"]
             print(
                 f"| {ranks} | {parameters:,.0f} | {expected / 1e3:,.1f} | {(sent - alone) / 1e3:,.1f} "
-                f"| {every[0]['rows'] / slowest:,.0f} | {fitting:.2f} | {most / 1e6:.0f} | {every[0]['loss']:.6f} |",
+                f"| {rate:,.0f} | {fitting:.2f} | {most / 1e6:.0f} | {loss:.6f} |",
                 flush=True,
             )
     return None

@@ -9,7 +9,7 @@ from typing import Any
 
 from lphm import rpn
 from lphm.contraction import interdependence_apply, interdependence_matrix
-from lphm.errors import DivisibilityError, InputError
+from lphm.errors import DivisibilityError, InputError, RankLostError
 from lphm.initialization import initialize_
 from lphm.interdependence import BilinearInterdependence
 from lphm.nearest import nearest
@@ -29,6 +29,7 @@ __all__ = [
     "LPHMRegressor",
     "LowRank",
     "RandomMatrixAdaptation",
+    "RankLostError",
     "Structure",
     "initialize_",
     "interdependence_apply",

@@ -97,7 +97,7 @@ class _Learner(L.LightningModule):
 
     def validation_step(self, batch: Batch, _batch_index: int) -> None:
         x, y, weight = batch
-        self.seen.append((combine(self.config.target, self.network(x)), y, weight))
+        self.seen.append((combine(self.config.target, self.network(x)).cpu(), y.cpu(), weight.cpu()))
 
     def on_validation_epoch_end(self) -> None:
         seen = [batch for of_rank in gathered(self.seen) for batch in of_rank]

@@ -25,8 +25,10 @@ OF_PEERS = ("gloo", "NCCL", "peer")
 
 def launched() -> tuple[int, int, int]:
     """What the launcher says: rank, ranks, and ranks on this machine; ``(0, 1, 1)`` without one."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
-    return int(os.environ.get("RANK", "0")), size, int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
+    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+        return 0, 1, 1
+    size = int(os.environ["WORLD_SIZE"])
+    return int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
 
 
 def rank() -> int:

@@ -96,7 +96,8 @@ def _asked(
     same = {"rows": 0, "columns of x": 0, "samples": 0, "channels": 0, "columns of data": 0}
     same |= {"structure, kind and normalize": 0, "type": 0, "gradients to compute": 0}
     if problem is None:
-        wanted = torch.is_grad_enabled() * (2 * w.requires_grad + x.requires_grad)
+        of_data = data is not None and kind == "instance" and data.requires_grad
+        wanted = torch.is_grad_enabled() * (4 * of_data + 2 * w.requires_grad + x.requires_grad)
         own = 0 if data is None or kind == "attribute" else data.shape[-1]
         choices = zlib.crc32(f"{structure} {kind} {normalize}".encode())
         values = (x.shape[-2], x.shape[-1], x.shape[:-2].numel(), w.shape[:-1].numel(), own, choices)

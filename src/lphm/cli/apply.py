@@ -1,6 +1,5 @@
 """``lphm apply``."""
 
-import resource
 import sys
 from pathlib import Path
 from typing import Annotated, cast
@@ -15,6 +14,11 @@ from lphm.errors import InputError
 from lphm.options import NetworkOptions, StructureName, structure_for, structure_for_rows
 from lphm.printing import grid, say
 from lphm.row_files import open_rows
+
+try:
+    import resource
+except ModuleNotFoundError:  # Windows has none
+    resource = None  # type: ignore[assignment]
 
 __all__ = ["apply_command"]
 
@@ -81,18 +85,15 @@ def apply_command(
         resume=resume,
         console=None if quiet or json_output else Console(stderr=True),
     )
-    unit = 1 if sys.platform == "darwin" else 1024
-    values = {
-        "output": str(output),
-        "structure": chosen.to_config(),
-        **vars(done),
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit,
-    }
+    values = {"output": str(output), "structure": chosen.to_config(), **vars(done)}
     shown = {
         "W": str(chosen),
         "parameters": f"{done.parameters:,}",
         "rows x columns": f"{done.rows:,} x {done.columns}",
         "seconds": ", ".join(f"{name} {value:.1f}" for name, value in done.seconds.items()),
-        "peak memory": f"{values['peak_memory_bytes'] / 2**20:,.0f} MiB",
     }
+    if resource is not None:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        values["peak_memory_bytes"] = peak
+        shown["peak memory"] = f"{peak / 2**20:,.0f} MiB"
     say(grid(str(output), shown), values, quiet, json_output)
