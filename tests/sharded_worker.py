@@ -48,6 +48,7 @@ def cuts(ranks: int) -> dict[str, tuple[Counts, bool]]:
         "whole blocks, uneven": ([12] * (ranks - 1) + [N - 12 * (ranks - 1)], False)
         if ranks < 4
         else ([24, 12, 0, 12], False),
+        "blocks of one side broken": ([30, 18] if ranks == 2 else [6, 12, 12, 18], False),
         "broken blocks": ([even + 5, *[even] * (ranks - 2), even - 5], False),
         "short last shard": ([even] * (ranks - 1) + [half], True),
         "short and broken": ([even + 1] * (ranks - 1) + [half - 3], True),

@@ -16,8 +16,8 @@ from lphm.runs import write_atomically
 
 __all__ = ["Block", "NumpyRows", "ParquetRows", "RowFile", "join_parts", "open_rows", "write_part"]
 
-#: Bytes of a block of rows in float64.
-BLOCK_BYTES = 2**24
+#: Bytes of a block of rows in float64, and of a row group of the output.
+BLOCK_BYTES, GROUP_BYTES = 2**23, 2**24
 
 
 @dataclass(frozen=True)
@@ -235,10 +235,14 @@ def join_parts(parts: list[Path], rows: int, output: Path) -> Iterator[int]:
             schema = one.schema_arrow
             coded = [name for name in schema.names if not pa.types.is_floating(schema.field(name).type)]
         with pq.ParquetWriter(temporary, schema, use_dictionary=coded or False) as writer:
+            waiting: list[pa.Table] = []
             for part in parts:
-                table = pq.read_table(part, use_threads=False)
-                writer.write_table(table)
-                yield len(table)
+                waiting.append(pq.read_table(part, use_threads=False))
+                if part is parts[-1] or sum(table.nbytes for table in waiting) >= GROUP_BYTES:
+                    together = pa.concat_tables(waiting).combine_chunks()
+                    writer.write_table(together)
+                    waiting.clear()
+                    yield len(together)
 
 
 def _identity(path: Path) -> list[Any]:
