@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -161,6 +163,22 @@ def test_a_killed_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert command(*arguments, str(whole), cwd=tmp_path).returncode == 0
     pd.testing.assert_frame_equal(pd.read_parquet(killed), pd.read_parquet(whole), check_exact=True)
     assert not work.exists()
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    peaks = []
+    for rows in (100_000, 1_600_000):
+        names, one = [f"x{i}" for i in range(16)], RNG.standard_normal((100_000, 16)).astype(np.float32)
+        schema = pa.schema([(name, pa.float32()) for name in names])
+        with pq.ParquetWriter(tmp_path / "x.parquet", schema, use_dictionary=False) as writer:
+            for _ in range(rows // len(one)):
+                writer.write_table(pa.table(dict(zip(names, one.T.copy(), strict=True))))
+        done = command(
+            "apply", tmp_path / "x.parquet", "-o", tmp_path / "out.parquet", "--json", cwd=tmp_path
+        )
+        peaks.append(json.loads(done.stdout)["peak_memory_bytes"])
+    assert peaks[1] - peaks[0] < 60 * 2**20  # the rows would be 205 MB, and the output as many
+    assert len(pq.ParquetFile(tmp_path / "out.parquet").schema_arrow.names) == 16
 
 
 def test_the_command_says_what_it_did(tmp_path: Path, parquet: Path) -> None:

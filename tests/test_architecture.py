@@ -17,7 +17,7 @@ LAYERS = [
     ["lphm.structures.kronecker"],
     ["lphm.structures.*"],
     ["lphm.structures"],
-    ["lphm.arguments", "lphm.collectives", "lphm.ranks"],
+    ["lphm.arguments", "lphm.collectives", "lphm.progress", "lphm.ranks"],
     ["lphm.orders", "lphm.attention", "lphm.shards"],
     ["lphm.fused", "lphm.native"],
     ["lphm.dispatch", "lphm.native.build"],

@@ -255,3 +255,11 @@ def test_without_the_extra_the_command_line_says_what_to_install(tmp_path: Path)
 
 def test_lphm_is_installed_as_a_command() -> None:
     assert shutil.which("lphm", path=str(Path(sys.executable).parent))
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("lphm tr", "train"), ("lphm apply --norm", "--normalize")])
+def test_the_shell_completes_commands_and_options(typed: str, offered: str) -> None:
+    asked = {"_LPHM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    script = Path(sys.executable).with_name("lphm")
+    done = subprocess.run([script], env=os.environ | asked, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [offered]

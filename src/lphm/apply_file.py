@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -27,6 +27,7 @@ from torch import Tensor
 from lphm.arguments import Kind, Normalize
 from lphm.errors import InputError
 from lphm.initialization import initialize_
+from lphm.progress import bars
 from lphm.row_files import RowFile, join_parts, write_part
 from lphm.runs import write_atomically, write_json
 from lphm.streamed import Mixing, Reduction
@@ -117,12 +118,8 @@ def apply_file(
     output.parent.mkdir(parents=True, exist_ok=True)
     _begin(work, job, resume)
     seconds: dict[str, float] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
     try:
-        with (
-            Progress(*columns, TimeRemainingColumn(), console=console, disable=console is None) as progress,
-            torch.no_grad(),
-        ):
+        with bars(console) as progress, torch.no_grad():
             with _timed(seconds, "reducing"):
                 _reduce(reduction, source, work / "sums.safetensors", progress)
             mix = reduction.finish(partial=True)

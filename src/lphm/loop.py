@@ -23,13 +23,14 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.strategies import DDPStrategy
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 from torch import Tensor
 
 from lphm.batches import Batch, Batches, epoch_seed
 from lphm.errors import InputError
 from lphm.network import Ensemble
 from lphm.objective import SMOOTHING, combine, loss, score, training_loss
+from lphm.progress import bars
 from lphm.ranks import gathered, launched, rank, ranks, total
 from lphm.runs import RunConfig, write_atomically
 
@@ -215,9 +216,7 @@ def fit(
     if folder is not None:
         callbacks.append(_Checkpoint(folder))
         start = folder / CHECKPOINT if resume and (folder / CHECKPOINT).is_file() else None
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
-    progress = Progress(*columns, TimeRemainingColumn(), console=console, disable=console is None)
-    with progress, _quiet_lightning(), _own_randomness():
+    with bars(console) as progress, _quiet_lightning(), _own_randomness():
         if console is not None:
             callbacks.append(_Bar(progress, record, what, config.target.score, steps))
         trainer = _trainer(device, options.epochs, callbacks, math.sqrt(len(network.members)))

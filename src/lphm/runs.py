@@ -9,7 +9,7 @@ import copy
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,19 +136,32 @@ class Run:
 
     @torch.inference_mode()
     def outputs(
-        self, inputs: pd.DataFrame | np.ndarray, batch_size: int = 1024, dtype: torch.dtype = torch.float32
+        self,
+        inputs: pd.DataFrame | np.ndarray,
+        batch_size: int = 1024,
+        dtype: torch.dtype = torch.float32,
+        after: Callable[[int], None] | None = None,
     ) -> torch.Tensor:
-        """What the members say together for every sample, ``(N, outputs)``, computed in ``dtype``."""
+        """What the members say together for every sample, ``(N, outputs)``, computed in ``dtype``.
+
+        ``after`` is called with the samples of each batch that is done.
+        """
         network = self.network.eval()
         if dtype != torch.float32:
             network = copy.deepcopy(network).to(dtype)
         encoded = self.config.input.encode(inputs).to(dtype)
-        said = [network(part) for part in torch.split(encoded, batch_size)]
+        said = []
+        for part in torch.split(encoded, batch_size):
+            said.append(network(part))
+            if after is not None:
+                after(len(part))
         return combine(self.config.target, torch.cat(said))
 
-    def predict(self, inputs: pd.DataFrame | np.ndarray) -> pd.DataFrame:
+    def predict(
+        self, inputs: pd.DataFrame | np.ndarray, after: Callable[[int], None] | None = None
+    ) -> pd.DataFrame:
         """The target for every sample; for classification also the probability of each class."""
-        return self.config.target.decode(self.outputs(inputs))
+        return self.config.target.decode(self.outputs(inputs, after=after))
 
 
 # Writing.

@@ -1,6 +1,7 @@
 """What one pass over the training rows of a stream tells; ranks share the pass, and come to the same."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,18 +107,25 @@ class _Statistics:
     classes: set[Any] = field(default_factory=set)
 
 
-def fit_stream(stream: ParquetStream, task: Task | None = None) -> StreamFit:
+def fit_stream(
+    stream: ParquetStream, task: Task | None = None, after: Callable[[int], None] | None = None
+) -> StreamFit:
     """One pass over the training rows, each rank over a share of the row groups.
 
     What was found in each row group is merged in their order, so it is the same bit for bit for any number of
     ranks.
+
+    Args:
+        stream: the rows.
+        task: decided from the first target if not given.
+        after: called with 1 for each row group that this rank has read.
 
     Raises:
         InputError: a column cannot be learned from.
     """
     task = task or _infer(stream)
     found: dict[int, _Statistics] = {}
-    for share in gathered(_share(stream, task)):
+    for share in gathered(_share(stream, task, after)):
         if isinstance(share, InputError):
             raise share
         found |= share
@@ -143,12 +151,16 @@ def _infer(stream: ParquetStream) -> Task:
     raise InputError(f"{stream.name} must hold rows with a target, got none")
 
 
-def _share(stream: ParquetStream, task: Task) -> dict[int, _Statistics] | InputError:
+def _share(
+    stream: ParquetStream, task: Task, after: Callable[[int], None] | None
+) -> dict[int, _Statistics] | InputError:
     """Of the row groups of this rank; what one rank cannot read, all are told."""
     found = {}
     try:
         for number in range(rank(), len(stream.groups), ranks()):
             found[number] = _statistics(stream, task, number)
+            if after is not None:
+                after(1)
     except InputError as error:
         return error
     return found

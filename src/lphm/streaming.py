@@ -1,8 +1,7 @@
 """Training on a directory of Parquet files that need not fit into memory."""
 
 import time
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +13,7 @@ from lphm.data import Dataset
 from lphm.errors import InputError
 from lphm.objective import loss, score
 from lphm.options import NetworkOptions, TrainingOptions
+from lphm.progress import bar
 from lphm.ranks import gathered, rank, ranks
 from lphm.runs import Run
 from lphm.stream import ParquetStream, Part
@@ -72,8 +72,8 @@ def train_stream(
     network, training = network or NetworkOptions(), training or TrainingOptions()
     if training.balanced:
         raise InputError("--balanced must be left out for a directory, whose rows are not weighed")
-    with nullcontext() if console is None else console.status(f"reading {stream.name}"):
-        fitted = fit_stream(stream, task)
+    with bar(console, f"reading {stream.name}", len(stream.groups) // ranks()) as advance:
+        fitted = fit_stream(stream, task, advance)
     rows = fitted.rows["train"]
     config = configure(stream.name, fitted.input, fitted.target, rows, network, training)
     options = config.training
@@ -85,7 +85,8 @@ def train_stream(
         config, training, batches, held_out, console=console, folder=folder, resume=resume
     )
     trained = Trained(run, history, time.perf_counter() - started)
-    tested, scores = _scores(run, stream)
+    with bar(console, "testing", fitted.rows["test"] // ranks()) as advance:
+        tested, scores = _scores(run, stream, advance)
     metrics = metrics_of(trained, {"test": scores}, {"train": rows, "test": tested})
     return Outcome(run, metrics, _some(stream, "test"), _some(stream, "train"))
 
@@ -105,11 +106,11 @@ def train_any(
     return train(data, network, training, task, console=console, folder=folder, resume=resume)
 
 
-def _scores(run: Run, stream: ParquetStream) -> tuple[int, dict[str, float]]:
+def _scores(run: Run, stream: ParquetStream, after: Callable[[int], None]) -> tuple[int, dict[str, float]]:
     """Rows of the test part, and the loss and score on all of them; each rank predicts a share."""
     target = run.config.target
     share = [
-        (run.outputs(frame), target.encode(frame[stream.target]))
+        (run.outputs(frame, after=after), target.encode(frame[stream.target]))
         for frame in stream.frames("test", range(rank(), len(stream.groups), ranks()))
         if len(frame)
     ]

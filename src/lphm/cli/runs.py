@@ -12,6 +12,7 @@ from lphm.errors import InputError
 from lphm.evaluation import evaluate
 from lphm.files import read_dataset, read_inputs
 from lphm.printing import grid, say
+from lphm.progress import bar
 from lphm.report import write_report
 from lphm.runs import load_run, write_atomically
 
@@ -30,8 +31,11 @@ def predict_command(
     if output.suffix.lower() != ".csv":
         raise InputError(f"the output must be a .csv file, got {output}")
     model = load_run(run)
-    with Console(stderr=True).status(f"predicting {file}"):
-        predicted = model.predict(read_inputs(file, model.config.input))
+    console = Console(stderr=True)
+    with console.status(f"reading {file}"):
+        inputs = read_inputs(file, model.config.input)
+    with bar(console, f"predicting {file}", len(inputs)) as advance:
+        predicted = model.predict(inputs, advance)
     with write_atomically(output) as temporary:
         predicted.to_csv(temporary, index=False)
     Console().print(
