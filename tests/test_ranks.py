@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from lphm.loop import CHECKPOINT
 from lphm.stream import ParquetStream
 from lphm.stream_batches import StreamBatches
 from lphm.stream_fit import fit_stream
+from processes import finish, start
 
 OPTIONS = ["--target", "y", "--dropout", "0", "--width", "8", "--members", "1", "--batch-size", "50"]
 RNG = np.random.default_rng(0)
@@ -40,38 +40,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for i in range(3):
         TABLE[i * 600 : (i + 1) * 600].to_parquet(path / f"{i}.parquet", row_group_size=110, index=False)
     return path
-
-
-def start(size: int, command: list[str], cwd: Path) -> list[subprocess.Popen[str]]:
-    """The processes that a launcher would start."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    group = {"WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return [
-        subprocess.Popen(
-            [sys.executable, *command],
-            cwd=cwd,
-            env=os.environ
-            | {key: str(value) for key, value in group.items()}
-            | {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0", "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(size)
-    ]
-
-
-def finish(processes: list[subprocess.Popen[str]], timeout: float = 240) -> list[tuple[int, str, str]]:
-    """Exit code, output and errors of each; none is left behind."""
-    try:
-        said = [process.communicate(timeout=timeout) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.communicate()
-    return [(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
 
 
 def torchrun(size: int, arguments: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:

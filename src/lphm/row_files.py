@@ -1,5 +1,6 @@
 """Files of rows that are read block after block, and the parts that an output is put together from."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class Block:
     kept: pa.Table | None
 
 
-class RowFile:
+class RowFile(ABC):
     """Rows on disk.
 
     Attributes:
@@ -52,9 +53,9 @@ class RowFile:
     dtype: np.dtype[Any]
     identity: list[list[Any]]
 
+    @abstractmethod
     def blocks(self, first: int = 0) -> Iterator[Block]:
         """The blocks from row ``first`` on, at which one begins; they are the same every time."""
-        raise NotImplementedError
 
     @property
     def block_rows(self) -> int:
