@@ -19,7 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lphm.estimators import LPHMClassifier, LPHMRegressor
-from lphm.network import interdependence_parameters
+from lphm.nn.network import interdependence_parameters
 
 SETS: dict[str, Callable[..., Any]] = {
     "iris": load_iris,

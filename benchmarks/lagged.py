@@ -11,8 +11,9 @@ from statistics import fmean
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from lagged import lagged_series  # the generator is the tests' own
+
 from lphm.estimators import LPHMClassifier
-from lphm.network import interdependence_parameters
+from lphm.nn.network import interdependence_parameters
 
 VARIANTS = {
     "none": {"kind": "none"},

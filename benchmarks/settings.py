@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-import lphm.native
+import lphm.ops.cpp
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 PACKAGES = (
@@ -45,7 +45,7 @@ class Settings:
     def __str__(self) -> str:
         where = torch.cuda.get_device_name() if self.device == "cuda" else f"CPU, {self.threads} thread(s)"
         softmax = f", {self.normalize}" if self.normalize else ""
-        compiled = "" if lphm.native.operator() is None else ", lphm compiled (python -m lphm.native)"
+        compiled = "" if lphm.ops.cpp.operator() is None else ", lphm compiled (python -m lphm.ops.cpp)"
         return f"{self.dtype}, {where}{softmax}{compiled}"
 
 
@@ -63,7 +63,7 @@ def header(settings: Settings) -> dict[str, Any]:
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "versions": {name: _version(name) for name in PACKAGES},
         "commit": _commit(),
-        "compiled": lphm.native.operator() is not None,  # python -m lphm.native
+        "compiled": lphm.ops.cpp.operator() is not None,  # python -m lphm.ops.cpp
     }
     if settings.device == "cuda":
         machine["gpu"] = torch.cuda.get_device_name()

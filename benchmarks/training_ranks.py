@@ -19,13 +19,13 @@ import torch
 
 from benchmarks.ranks import measure, resident, written
 from lphm import loop
-from lphm.configuration import configure
-from lphm.options import NetworkOptions, TrainingOptions
-from lphm.ranks import process_group, rank
-from lphm.runs import build_network
-from lphm.stream import ParquetStream
-from lphm.stream_batches import StreamBatches
-from lphm.stream_fit import fit_stream
+from lphm.data.parquet import ParquetStream
+from lphm.data.parquet_batches import StreamBatches
+from lphm.data.parquet_schema import fit_stream
+from lphm.distributed import process_group, rank
+from lphm.learn.config import configure
+from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.run import build_network
 
 COLUMNS, FILES, GROUP = 16, 4, 5000
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-import lphm.dispatch
-import lphm.native
+import lphm.ops.cpp
+import lphm.ops.dispatch
 
 pytest.register_assert_rewrite("reference", "suite_algebra", "suite_torch")
 
@@ -26,8 +26,8 @@ def _seed() -> None:
 
 def forget() -> None:
     """What was chosen under other settings."""
-    lphm.native.operator.cache_clear()
-    lphm.dispatch._plan.cache_clear()
+    lphm.ops.cpp.operator.cache_clear()
+    lphm.ops.dispatch._plan.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("no C++ compiler is installed")
     folder = tmp_path_factory.mktemp("native")
     subprocess.run(
-        [sys.executable, "-W", "error", "-m", "lphm.native"],
+        [sys.executable, "-W", "error", "-m", "lphm.ops.cpp"],
         env={**os.environ, "LPHM_CACHE": str(folder)},
         capture_output=True,
         check=True,

@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import reference
+from support import reference
 
 # The package is no part of the distribution: it lies beside the tests, in the root of the repository.
 ROOT = Path(__file__).parents[1]

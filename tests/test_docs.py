@@ -11,9 +11,9 @@ import pytest
 import lphm
 from lphm import Structure
 from lphm.structures import STRUCTURES
-from registry import TYPICAL
-from test_initialization import test_norm_of_w_is_gain as norm_of_w_is_gain
-from test_structures import StructureSuite
+from support.norms import assert_norm_of_w_is_gain as norm_of_w_is_gain
+from support.registry import TYPICAL
+from support.suite_structure import StructureSuite
 
 PAGES = {path.name: path.read_text() for path in (Path(__file__).parents[1] / "docs").glob("*.md")}
 PAGE = PAGES["structures.md"]

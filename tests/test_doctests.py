@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import lphm
-from test_architecture import SOURCES
+from support.sources import SOURCES
 
 NAMES = {name: getattr(lphm, name) for name in lphm.__all__}
 WITH_EXAMPLES = [name for name, path in SOURCES.items() if ">>>" in path.read_text()]

@@ -14,8 +14,8 @@ from lphm import (
     interdependence_apply,
     interdependence_matrix,
 )
-from lphm.contraction import interdependence_grouped
 from lphm.errors import InputError, divisors
+from lphm.ops.functional import interdependence_grouped
 from lphm.structures import from_config
 
 STRUCTURE = LPHM(n=12, p=2, q=3, r=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from test_cli import lphm, summary
+from support.command import lphm, summary
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -1,19 +1,20 @@
 """Parameterized bilinear interdependence, ``xi(X | w) = Xᵀ W X`` with ``W = A ⊗ (S Tᵀ)``.
 
-``import lphm`` needs torch and imports nothing heavier; the estimators, which need ``lphm[train]``, and
-``lphm.sharded`` and ``lphm.streamed`` are imported when they are first asked for.
+Every public name is imported when it is first used (PEP 562): ``import lphm`` and ``lphm --help`` cost
+nothing, the functions and the layer need torch alone, the estimators need ``pip install 'lphm[train]'``.
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lphm import rpn
-from lphm.contraction import interdependence_apply, interdependence_matrix
-from lphm.errors import DivisibilityError, InputError, RankLostError
-from lphm.initialization import initialize_
-from lphm.interdependence import BilinearInterdependence
-from lphm.nearest import nearest
-from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
+if TYPE_CHECKING:
+    from lphm import rpn, sharded, streamed
+    from lphm.errors import DivisibilityError, InputError, RankLostError
+    from lphm.estimators import LPHMClassifier, LPHMRegressor
+    from lphm.nn import BilinearInterdependence, initialize_
+    from lphm.ops.functional import interdependence_apply, interdependence_matrix
+    from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
+    from lphm.structures.nearest import nearest
 
 __version__ = "0.1.0"
 
@@ -40,11 +41,29 @@ __all__ = [
     "streamed",
 ]
 
+#: Where each public name is defined.
+_ORIGINS = {
+    "lphm.errors": ["DivisibilityError", "InputError", "RankLostError"],
+    "lphm.estimators": ["LPHMClassifier", "LPHMRegressor"],
+    "lphm.nn": ["BilinearInterdependence", "initialize_"],
+    "lphm.ops.functional": ["interdependence_apply", "interdependence_matrix"],
+    "lphm.structures": ["HM", "LPHM", "DualLPHM", "Full", "LowRank", "RandomMatrixAdaptation", "Structure"],
+    "lphm.structures.nearest": ["nearest"],
+}
+_MODULE_OF = {name: module for module, names in _ORIGINS.items() for name in names}
+
 
 def __getattr__(name: str) -> Any:
-    """The estimators, ``lphm.sharded`` and ``lphm.streamed``, imported on first use (PEP 562)."""
-    if name in ("sharded", "streamed"):
-        return import_module(f"lphm.{name}")
-    if name in ("LPHMClassifier", "LPHMRegressor"):
-        return getattr(import_module("lphm.estimators"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import a public name on first use."""
+    if name in _MODULE_OF:
+        value = getattr(import_module(_MODULE_OF[name]), name)
+    elif name in __all__:
+        value = import_module(f"lphm.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value  # found directly from now on
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

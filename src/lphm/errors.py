@@ -4,16 +4,6 @@ Every message says what must hold, what was got, and what to do about it, on one
 ``p must divide n, got p=5, n=12 (divisors of 12: 1, 2, 3, 4, 6, 12)``.
 """
 
-__all__ = [
-    "DivisibilityError",
-    "InputError",
-    "RankLostError",
-    "divisors",
-    "require_at_least",
-    "require_divisor",
-    "require_positive",
-]
-
 
 class DivisibilityError(ValueError, AssertionError):
     """A partition count does not divide the size it partitions.

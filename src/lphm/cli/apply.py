@@ -7,20 +7,18 @@ from typing import Annotated, cast
 import typer
 from rich.console import Console
 
-from lphm.apply_file import apply_file, read_weights
-from lphm.arguments import Kind
 from lphm.cli.arguments import Json, Normalizes, Quiet, SidedKinds, Structures
+from lphm.cli.printing import grid, say
 from lphm.errors import InputError
-from lphm.options import NetworkOptions, StructureName, structure_for, structure_for_rows
-from lphm.printing import grid, say
-from lphm.row_files import open_rows
+from lphm.learn.options import NetworkOptions, StructureName, structure_for, structure_for_rows
+from lphm.ops.checks import Kind
+from lphm.streamed.files import open_rows
+from lphm.streamed.job import apply_file, read_weights
 
 try:
     import resource
 except ModuleNotFoundError:  # Windows has none
     resource = None  # type: ignore[assignment]
-
-__all__ = ["apply_command"]
 
 
 def apply_command(

@@ -6,21 +6,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = [
-    "Devices",
-    "Json",
-    "Kinds",
-    "Normalizes",
-    "Quiet",
-    "RunFolder",
-    "SeriesOption",
-    "SidedKinds",
-    "Source",
-    "StepOption",
-    "Structures",
-    "Tasks",
-]
-
 Structures = Enum("Structures", {name: name for name in ("lphm", "full", "low-rank", "hm", "dual-lphm")})  # type: ignore[misc]
 Kinds = Enum("Kinds", {name: name for name in ("attribute", "instance", "both", "none")})  # type: ignore[misc]
 SidedKinds = Enum("SidedKinds", {name: name for name in ("attribute", "instance")})  # type: ignore[misc]

@@ -4,14 +4,12 @@ from typing import Annotated, cast
 
 import typer
 
-from lphm.bench import bench
 from lphm.cli.arguments import Json, Kinds, Structures
-from lphm.contraction import Kind
+from lphm.cli.bench import bench
+from lphm.cli.printing import bench_table, say
 from lphm.errors import InputError
-from lphm.options import NetworkOptions, StructureName, structure_for
-from lphm.printing import bench_table, say
-
-__all__ = ["bench_command"]
+from lphm.learn.options import NetworkOptions, StructureName, structure_for
+from lphm.ops.checks import Kind
 
 
 def bench_command(

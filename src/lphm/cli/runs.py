@@ -7,16 +7,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lphm._io import write_atomically
 from lphm.cli.arguments import Json, Quiet, RunFolder, Source
+from lphm.cli.printing import grid, say
+from lphm.data.readers import read_dataset, read_inputs
 from lphm.errors import InputError
-from lphm.evaluation import evaluate
-from lphm.files import read_dataset, read_inputs
-from lphm.printing import grid, say
-from lphm.progress import bar
+from lphm.learn.evaluation import evaluate
+from lphm.learn.progress import bar
+from lphm.learn.run import load_run
 from lphm.report import write_report
-from lphm.runs import load_run, write_atomically
-
-__all__ = ["evaluate_command", "info_command", "predict_command", "report_command"]
 
 
 def predict_command(

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 import typer
 from rich.console import Console
 
+from lphm._io import write_json
 from lphm.cli.arguments import (
     Devices,
     Json,
@@ -19,25 +20,23 @@ from lphm.cli.arguments import (
     Structures,
     Tasks,
 )
-from lphm.comparison import compare, cross_validate
-from lphm.data import Dataset, check_target, infer_task
+from lphm.cli.printing import comparison_table, say, summary
+from lphm.cli.run_folder import read_options, run_folder
+from lphm.data.dataset import Dataset, check_target, infer_task
+from lphm.data.parquet import ParquetStream
+from lphm.data.readers import read_dataset
+from lphm.data.summary import summarize
+from lphm.data.targets import Task
+from lphm.distributed import decide, launched, process_group, rank
 from lphm.errors import InputError
-from lphm.evaluation import evaluate
-from lphm.files import read_dataset
-from lphm.loop import CHECKPOINT
-from lphm.options import KindName, NetworkOptions, StructureName, TrainingOptions
-from lphm.printing import comparison_table, say, summary
-from lphm.ranks import decide, launched, process_group, rank
+from lphm.learn.cross_validation import compare, cross_validate
+from lphm.learn.evaluation import evaluate
+from lphm.learn.lightning import CHECKPOINT
+from lphm.learn.options import KindName, NetworkOptions, StructureName, TrainingOptions
+from lphm.learn.run import read_metrics, save_run
+from lphm.learn.streaming import open_stream, train_any
+from lphm.learn.training import check_network
 from lphm.report import write_report
-from lphm.run_folder import read_options, run_folder
-from lphm.runs import read_metrics, save_run, write_json
-from lphm.stream import ParquetStream
-from lphm.streaming import open_stream, train_any
-from lphm.summary import summarize
-from lphm.targets import Task
-from lphm.training import check_network
-
-__all__ = ["train_command"]
 
 #: What a run is not repeated by.
 NOT_OPTIONS = {"output", "resume", "timeout", "quiet", "json_output", "config"}

@@ -17,14 +17,6 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from lphm.report.quality import Reliability, Residuals
 
-__all__ = [
-    "curves",
-    "quantile_chart",
-    "reliability_chart",
-    "residual_histogram",
-    "scatter_chart",
-]
-
 #: Colours that stand for the page's own until the picture is written.
 TEXT, LINE, FIRST, SECOND = "#010101", "#010102", "#010103", "#010104"
 VARIABLES = {TEXT: "--text", LINE: "--muted", FIRST: "--first", SECOND: "--second"}

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-__all__ = ["LEVELS", "level_rules"]
-
 LEVELS = 41
 #: Anchors of the diverging (d) and sequential (q) levels, in equal steps; zero is close to the background.
 ANCHORS = {

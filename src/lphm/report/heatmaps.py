@@ -11,8 +11,6 @@ import numpy as np
 
 from lphm.report.colors import LEVELS
 
-__all__ = ["HeatMap", "pooled", "shortened"]
-
 #: Side of an entry in the picture by the number of entries along its longer side, and the longest name.
 CELLS = {12: 26, 24: 18, 40: 13}
 SMALLEST, LONGEST = 11, 22

@@ -6,8 +6,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
+from lphm._io import write_atomically
 from lphm.errors import InputError
-from lphm.evaluation import Evaluation
+from lphm.learn.evaluation import Evaluation
 from lphm.report.charts import (
     curves,
     quantile_chart,
@@ -21,9 +22,6 @@ from lphm.report.pictures import factor_pictures, mixing_pictures
 from lphm.report.quality import confusion_counts, reliability, residuals
 from lphm.report.sources import Sources, read_sources
 from lphm.report.tables import configuration, confusion_table, parameters, plain, scores
-from lphm.runs import write_atomically
-
-__all__ = ["write_report"]
 
 
 def write_report(folder: Path, destination: Path | None = None) -> Path:

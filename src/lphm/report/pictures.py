@@ -7,12 +7,10 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from lphm.evaluation import Interdependence
-from lphm.interdependence import BilinearInterdependence
+from lphm.learn.evaluation import Interdependence
+from lphm.nn.layer import BilinearInterdependence
 from lphm.report.heatmaps import HeatMap, pooled
 from lphm.report.sources import Sources
-
-__all__ = ["FactorPictures", "MixingPicture", "factor_pictures", "mixing_pictures"]
 
 #: Longest side of a picture of xi and of a factor, and the most layers whose factors are shown.
 MOST_MIXED, MOST_FACTOR, MOST_LAYERS = 64, 32, 24

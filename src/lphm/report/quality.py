@@ -6,8 +6,6 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-__all__ = ["Reliability", "Residuals", "confusion_counts", "reliability", "residuals"]
-
 BINS = 10
 
 

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lphm.data.targets import ClassTarget
 from lphm.errors import InputError
-from lphm.evaluation import Evaluation
-from lphm.runs import Run, load_run
-from lphm.targets import ClassTarget
-
-__all__ = ["Sources", "read_sources"]
+from lphm.learn.evaluation import Evaluation
+from lphm.learn.run import Run, load_run
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from lphm.interdependence import BilinearInterdependence
+from lphm.learn.run import Run
+from lphm.nn.layer import BilinearInterdependence
 from lphm.report.colors import LEVELS
 from lphm.report.sources import Sources
-from lphm.runs import Run
-
-__all__ = ["Confusion", "Parameters", "configuration", "confusion_table", "parameters", "plain", "scores"]
 
 PARTS = ("train", "validation", "test")
 #: Classes that a confusion matrix shows: the most frequent ones.

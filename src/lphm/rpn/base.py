@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from lphm.arguments import Kind
 from lphm.errors import require_positive
+from lphm.ops.checks import Kind
 from lphm.rpn.functions import Functions, apply_functions, as_callables, find, names_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["interdependence"]
 
 #: RPN's eight words for the two kinds.
 # NOTE[DIFF] tinyBIG documents 'row' and 'column' and rejects them.

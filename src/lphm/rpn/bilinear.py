@@ -5,13 +5,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lphm.contraction import interdependence_apply, interdependence_matrix
+from lphm.ops.functional import interdependence_apply, interdependence_matrix
 from lphm.rpn.base import interdependence
 from lphm.rpn.checks import check_data, check_matrix, check_row, check_target
 from lphm.rpn.functions import as_callables
 from lphm.structures import Full, Structure
-
-__all__ = ["parameterized_bilinear_interdependence"]
 
 
 class parameterized_bilinear_interdependence(interdependence):

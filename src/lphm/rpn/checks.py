@@ -3,10 +3,8 @@
 import torch
 from torch import Tensor
 
-from lphm.arguments import Kind
+from lphm.ops.checks import Kind
 from lphm.structures import Structure
-
-__all__ = ["check_data", "check_matrix", "check_row", "check_target"]
 
 
 def check_matrix(name: str, tensor: Tensor | None, must: str = "(b, m)") -> Tensor:

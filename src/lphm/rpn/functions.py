@@ -7,8 +7,6 @@ from typing import Any
 
 from torch import Tensor
 
-__all__ = ["Functions", "apply_functions", "as_callables", "find", "names_of"]
-
 Function = Callable[[Tensor], Tensor]
 #: What RPN takes for ``preprocess_functions``: nothing, one function, or several in order.
 Functions = Function | str | Sequence[Function | str] | None

@@ -17,8 +17,6 @@ from torch import Tensor
 
 from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
 
-__all__ = ["from_tinybig"]
-
 
 def from_tinybig(
     structure: Structure, w: Tensor, compact: bool = False, gaussians: tuple[Tensor, Tensor] | None = None

@@ -6,14 +6,6 @@ from lphm.errors import require_divisor, require_positive
 from lphm.rpn.bilinear import parameterized_bilinear_interdependence
 from lphm.structures import HM, LPHM, DualLPHM, LowRank, RandomMatrixAdaptation, Structure
 
-__all__ = [
-    "dual_lphm_parameterized_bilinear_interdependence",
-    "hm_parameterized_bilinear_interdependence",
-    "lowrank_parameterized_bilinear_interdependence",
-    "lphm_parameterized_bilinear_interdependence",
-    "random_matrix_adaption_parameterized_bilinear_interdependence",
-]
-
 
 def _check_partition(letter: str, n: int, p: int, q: int) -> None:
     """``p`` and ``q`` divide ``n``, which the caller knows as ``b`` or ``m``."""

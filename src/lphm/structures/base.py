@@ -16,8 +16,6 @@ from torch import Tensor
 
 from lphm.errors import require_positive
 
-__all__ = ["Structure"]
-
 Factors = tuple[Tensor, ...]
 
 _DENSE = ("_dense_one", "_dense_keeping", "_dense_backward")

@@ -6,11 +6,9 @@ from typing import ClassVar
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import mix_blocks
 from lphm.structures.kronecker import Kronecker
+from lphm.structures.row_blocks import mix_blocks
 from lphm.structures.thin import Thin
-
-__all__ = ["DualLPHM"]
 
 
 @dataclass(frozen=True, kw_only=True)

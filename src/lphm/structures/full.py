@@ -7,8 +7,6 @@ from torch import Tensor
 
 from lphm.structures.base import Factors, Structure, dense_pair
 
-__all__ = ["Full"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Full(Structure):

@@ -6,10 +6,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import mix_blocks, project_blocks
 from lphm.structures.kronecker import Kronecker
-
-__all__ = ["HM"]
+from lphm.structures.row_blocks import mix_blocks, project_blocks
 
 
 @dataclass(frozen=True, kw_only=True)

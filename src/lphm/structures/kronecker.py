@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 
 from lphm.errors import divisors, require_divisor
-from lphm.structures.sized import Sized
+from lphm.structures.sizing import Sized
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["Kronecker"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,14 +8,12 @@ import torch
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import blocks_backward, blocks_forward, blocks_transposed
-from lphm.structures.sized import Sized
+from lphm.structures.row_blocks import blocks_backward, blocks_forward, blocks_transposed
+from lphm.structures.sizing import Sized
 from lphm.structures.thin import Thin
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["LowRank"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,16 +7,14 @@ import torch
 from torch import Tensor
 
 from lphm.structures.base import Factors
-from lphm.structures.blocks import (
+from lphm.structures.kronecker import Kronecker
+from lphm.structures.row_blocks import (
     blocks_backward,
     blocks_forward,
     blocks_transposed,
     mix_blocks,
 )
-from lphm.structures.kronecker import Kronecker
 from lphm.structures.thin import Thin
-
-__all__ = ["LPHM"]
 
 
 @dataclass(frozen=True, kw_only=True)

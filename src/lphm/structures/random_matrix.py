@@ -11,13 +11,11 @@ from torch import Tensor
 
 from lphm.errors import require_at_least, require_positive
 from lphm.structures.base import Factors
-from lphm.structures.sized import Sized
+from lphm.structures.sizing import Sized
 from lphm.structures.thin import Thin
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-__all__ = ["RandomMatrixAdaptation", "fixed_matrices"]
 
 
 @dataclass(frozen=True, kw_only=True)

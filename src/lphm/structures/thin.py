@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lphm.structures.base import Factors, Structure
-from lphm.structures.blocks import project_pair
-
-__all__ = ["Thin"]
+from lphm.structures.row_blocks import project_pair
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Files and frames to tensors: readers, schemas, targets, splits, batches."""

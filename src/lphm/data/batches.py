@@ -1,0 +1,106 @@
+"""Batches of samples, epoch by epoch: what a training loop reads, from memory or from disk."""
+
+import math
+from collections.abc import Iterator
+from typing import Protocol, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lphm.errors import require_positive
+
+#: Inputs ``(n, ...)``, target ``(n,)`` and what each sample counts ``(n,)``.
+Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
+
+
+class Batches(Protocol):
+    """Samples that are read in batches, as often as there are epochs.
+
+    The batches of an epoch are known from its number alone: a training that goes on at epoch 7 reads what
+    it would have read had it never stopped.
+    """
+
+    @property
+    def rows(self) -> int:
+        """Samples in an epoch, of all ranks together."""
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of the epoch with this number, the first is 0; of several ranks, the share of this one.
+
+        A share without a sample is one sample that counts nothing: every rank has as many batches.
+        """
+
+
+def epoch_seed(seed: int, number: int) -> int:
+    """The seed of an epoch's order: no two epochs of one training, nor of seeds side by side, share it."""
+    return seed * 1_000_003 + number
+
+
+class MemoryBatches:
+    """Batches of tensors in memory.
+
+    Args:
+        x: inputs, ``(N, ...)``.
+        y: target, ``(N,)``.
+        weight: what each sample counts, ``(N,)``; every sample counts 1 if not given.
+        batch_size: samples in a batch; the last one of an epoch has what is left.
+        seed: with the number of the epoch, decides the order.
+        shuffle: without it, every epoch is in the order of the tensors.
+        rank: of every batch this is the share of one rank.
+        ranks: so many share every batch.
+
+    Raises:
+        ValueError: there is no sample, the tensors have different lengths, or a batch would be empty.
+
+    Example:
+        >>> from lphm.data.batches import MemoryBatches
+        >>> batches = MemoryBatches(torch.arange(5.0), torch.zeros(5), None, 2, seed=0, shuffle=False)
+        >>> len(batches), [x.tolist() for x, y, weight in batches.epoch(0)]
+        (3, [[0.0, 1.0], [2.0, 3.0], [4.0]])
+    """
+
+    def __init__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        weight: Tensor | None,
+        batch_size: int,
+        seed: int,
+        shuffle: bool = True,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        require_positive(batch_size=batch_size)
+        self.rank, self.ranks = rank, ranks
+        self.x, self.y, self.batch_size, self.seed, self.shuffle = x, y, batch_size, seed, shuffle
+        self.weight = torch.ones(len(y)) if weight is None else weight
+        if not len(y) or not len(x) == len(y) == len(self.weight):
+            raise ValueError(
+                "x, y and weight must hold the same samples, at least one, "
+                f"got {len(x)}, {len(y)} and {len(self.weight)}"
+            )
+
+    @property
+    def rows(self) -> int:
+        """Samples in an epoch."""
+        return len(self.y)
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return math.ceil(self.rows / self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of the epoch with this number; the same number gives the same batches."""
+        order = torch.arange(self.rows)
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(epoch_seed(self.seed, number))
+            order = torch.randperm(self.rows, generator=generator)
+        for rows in torch.split(order, self.batch_size):
+            own = rows[self.rank :: self.ranks]
+            if len(own):
+                yield self.x[own], self.y[own], self.weight[own]
+            else:  # a rank without a sample in this batch takes part in it all the same
+                yield self.x[rows[:1]], self.y[rows[:1]], torch.zeros(1)

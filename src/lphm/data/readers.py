@@ -1,0 +1,203 @@
+"""Data from files and by name: read, checked, and made into a dataset.
+
+What cannot be read is refused here, with one line that says why.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lphm.data.columns import column_numbers, missing_words_to_nan, require_columns
+from lphm.data.dataset import BUNDLED, Dataset, bundled
+from lphm.data.schema import InputSchema, SeriesSchema
+from lphm.errors import InputError
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV or Parquet file as a data frame.
+
+    In CSV only an empty cell is missing: a category may be called ``NA``.
+
+    Raises:
+        InputError: there is no such file, it is of another kind, cannot be read, or is empty.
+    """
+    readers = {
+        ".csv": lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False),
+        ".parquet": lambda: pd.read_parquet(path),
+    }
+    if not path.is_file():
+        raise InputError(f"the table must be a file, got {path}, which {_what_is(path)}; check the path")
+    if path.suffix.lower() not in readers:
+        raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
+    try:
+        frame = readers[path.suffix.lower()]()
+    except Exception as error:  # each reader has its own family of exceptions; every one means this file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path} must be a readable table, got: {reason}; check the file") from error
+    if frame.empty:
+        raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
+    frame.columns = [str(column) for column in frame.columns]
+    return frame.reset_index(drop=True)
+
+
+def _what_is(path: Path) -> str:
+    return "is a directory" if path.is_dir() else "does not exist"
+
+
+def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[str] = ()) -> Dataset:
+    """Split a data frame in features and target; rows without a target are left out.
+
+    Raises:
+        InputError: a named column is not there, the target is empty, or no feature is left.
+    """
+    for column in (target, *drop):
+        if column not in frame.columns:
+            known = ", ".join(map(str, frame.columns))
+            raise InputError(f"{name} must have the column {column!r}, got the columns {known}")
+    labels = missing_words_to_nan(frame[target])
+    present = labels.notna()
+    features = frame.drop(columns=[target, *drop])[present]
+    if features.empty:
+        raise InputError(
+            f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
+            f"{target!r} and {int(present.sum())} rows in which it is not missing"
+        )
+    return Dataset(name, features.reset_index(drop=True), labels[present].reset_index(drop=True))
+
+
+# Arrays and long tables of series.
+
+
+def read_dataset(
+    source: str | Path,
+    target: str | None,
+    drop: Sequence[str] = (),
+    series: str | None = None,
+    step: str | None = None,
+) -> Dataset:
+    """Samples with a target: a bundled set by its name, a table, an ``.npz`` file or a long table of series.
+
+    Args:
+        source: digits, iris, wine, breast-cancer or diabetes; or a ``.csv``, ``.parquet`` or ``.npz`` file.
+        target: the column to predict; of an ``.npz`` file, the array.
+        drop: columns to leave out.
+        series: of a long table, the column that says which series a row belongs to.
+        step: of a long table, the column that orders a series.
+
+    Raises:
+        InputError: the source is not one of these or cannot be read, or what is named is not in it.
+    """
+    if str(source) in BUNDLED and not Path(source).exists():
+        if series or step or drop:
+            raise InputError(f"{source} takes no --series, --step or --drop")
+        data = bundled(str(source))
+        if target not in (None, data.target.name):
+            raise InputError(f"the target of {source} is {data.target.name!r}, got {target!r}; leave it out")
+        return data
+    path = Path(source)
+    if path.suffix.lower() == ".npz":
+        return _arrays(path, target or "y")
+    if target is None:
+        raise InputError(
+            f"a table must come with --target COLUMN, got {path} alone; name the column to predict"
+        )
+    if (series is None) != (step is None):
+        raise InputError("a long table of series needs both --series and --step, got one of them")
+    frame = read_table(path)
+    if series is None or step is None:
+        return labelled_table(path.name, frame, target, drop)
+    return _labelled_series(path.name, frame, target, drop, series, step)
+
+
+def read_inputs(path: Path, schema: InputSchema) -> pd.DataFrame | np.ndarray:
+    """Samples for a trained run; a target is not needed.
+
+    Raises:
+        InputError: the file cannot be read or does not hold what the run was trained on.
+    """
+    if not isinstance(schema, SeriesSchema):
+        return read_table(path)
+    if schema.series is None or schema.step is None:
+        return _array(_load_arrays(path), "X", path)
+    frame = read_table(path)
+    require_columns(frame, [schema.series, schema.step, *schema.column_labels])
+    return _stacked(frame, schema.series, schema.step, schema.column_labels)[0]
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise InputError(f"the arrays must be a file, got {path}, which {_what_is(path)}; check the path")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except Exception as error:  # zip, header, pickle: each its own family, and every one means this file
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path} must be a readable .npz file, got: {reason}") from error
+
+
+def _array(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    if name not in arrays:
+        raise InputError(f"{path} must hold an array {name!r}, got {', '.join(arrays) or 'none'}")
+    return arrays[name]
+
+
+def _arrays(path: Path, target: str) -> Dataset:
+    """``X`` ``(N, steps, channels)``, a target ``(N,)`` and, if given, ``channels``, their names."""
+    arrays = _load_arrays(path)
+    x, y = _array(arrays, "X", path), _array(arrays, target, path)
+    if x.ndim != 3 or y.shape != x.shape[:1]:
+        raise InputError(
+            f"{path} must hold X (N, steps, channels) and {target} (N,), got {x.shape} and {y.shape}"
+        )
+    names = tuple(map(str, arrays["channels"])) if "channels" in arrays else None
+    return Dataset(path.name, x, pd.Series(y, name=target), channels=names)
+
+
+def _labelled_series(
+    name: str, frame: pd.DataFrame, target: str, drop: Sequence[str], series: str, step: str
+) -> Dataset:
+    """Series and their target, which has one value in each; series without a target are left out."""
+    require_columns(frame, [target, series, step, *drop])
+    channels = [c for c in frame.columns if c not in {target, series, step, *drop}]
+    if not channels:
+        raise InputError(f"{name} must have a channel beside {series!r}, {step!r} and {target!r}, got none")
+    _check_keys(frame, series, step)
+    labelled = frame[frame[target].notna()]
+    counts = labelled.groupby(series, sort=False)[target].nunique()
+    if len(counts) == 0 or (counts > 1).any():
+        got = "no series with a target" if len(counts) == 0 else f"{counts.max()} in {counts.idxmax()!r}"
+        raise InputError(f"target {target!r} must have one value in every series, got {got}")
+    array, ids = _stacked(frame[frame[series].isin(counts.index)], series, step, channels)
+    values = labelled.drop_duplicates(series).set_index(series)[target].loc[ids].reset_index(drop=True)
+    return Dataset(
+        name,
+        array,
+        missing_words_to_nan(values.rename(target)),
+        channels=tuple(channels),
+        columns=(series, step),
+    )
+
+
+def _check_keys(frame: pd.DataFrame, series: str, step: str) -> None:
+    if frame[[series, step]].isna().any(axis=None):
+        raise InputError(f"{series!r} and {step!r} must be there in every row, got a missing one")
+
+
+def _stacked(
+    frame: pd.DataFrame, series: str, step: str, channels: Sequence[str]
+) -> tuple[np.ndarray, pd.Index]:
+    """``(N, steps, channels)`` in order of the step, and the series; shorter ones end in ``nan``."""
+    _check_keys(frame, series, step)
+    twice = frame.duplicated([series, step])
+    if twice.any():
+        row = frame[twice].iloc[0]
+        raise InputError(f"a step must occur once in a series, got {step} {row[step]} twice in {row[series]}")
+    ordered = frame.sort_values([series, step], kind="stable")
+    numbers, ids = pd.factorize(ordered[series], sort=False)
+    position = ordered.groupby(series, sort=False).cumcount().to_numpy()
+    array = np.full((len(ids), position.max() + 1, len(channels)), np.nan)
+    for j, channel in enumerate(channels):
+        array[numbers, position, j] = column_numbers(ordered[channel].reset_index(drop=True), channel)
+    return array, pd.Index(ids)

@@ -1,0 +1,248 @@
+"""How samples become a tensor: rows of a table, matrices laid out in a row, or series.
+
+A schema is fitted on the training part only, serialises to JSON, and refuses with one line what it
+cannot read. The target's is in ``targets.py``.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from lphm.data.columns import (
+    category_words,
+    column_numbers,
+    is_text,
+    missing_words_to_nan,
+    require_columns,
+)
+from lphm.data.targets import Strict
+from lphm.errors import InputError
+
+
+class NumericColumn(Strict):
+    """A column of numbers, with what standardises it."""
+
+    name: str
+    mean: float = Field(allow_inf_nan=False)
+    std: float = Field(gt=0, allow_inf_nan=False)
+
+
+class CategoricalColumn(Strict):
+    """A column of categories; code 0 is missing or unknown."""
+
+    name: str
+    categories: list[str] = Field(min_length=1)
+
+
+class FeatureSchema(Strict):
+    """Each column is a feature of its own; a row becomes ``(features,)``, numbers first."""
+
+    layout: Literal["features"] = "features"
+    numeric: list[NumericColumn]
+    categorical: list[CategoricalColumn]
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the rows that ``X`` has in the network."""
+        return [c.name for c in self.numeric] + [c.name for c in self.categorical]
+
+    @property
+    def vocabulary(self) -> int:
+        """Category codes of all columns together, each column's code for missing or unknown included."""
+        return sum(len(c.categories) + 1 for c in self.categorical)
+
+    @property
+    def column_labels(self) -> list[str]:
+        """The columns of ``X`` are the network's own, without names."""
+        return []
+
+    def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
+        """Standardised numbers (``nan`` where missing), then category codes: ``(N, features)``.
+
+        Each categorical column has its own range of codes; the first is 'missing or unknown'.
+        """
+        frame = _frame(inputs)
+        require_columns(frame, self.labels)
+        columns = [(column_numbers(frame[c.name], c.name) - c.mean) / c.std for c in self.numeric]
+        offset = 1
+        for c in self.categorical:
+            found = pd.Index(c.categories).get_indexer(pd.Index(category_words(frame[c.name])))
+            columns.append((found + offset).astype(float))
+            offset += len(c.categories) + 1
+        return torch.as_tensor(np.stack(columns, axis=1), dtype=torch.float32)
+
+
+class GridSchema(Strict):
+    """The columns of a row, in this order, are the entries of a matrix: ``(rows, columns)``."""
+
+    layout: Literal["grid"] = "grid"
+    names: list[str]
+    rows: int = Field(ge=1)
+    columns: int = Field(ge=1)
+    mean: float = Field(allow_inf_nan=False)
+    std: float = Field(gt=0, allow_inf_nan=False)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the rows that ``X`` has in the network."""
+        return [f"row {i}" for i in range(self.rows)]
+
+    @property
+    def column_labels(self) -> list[str]:
+        """Names of the columns of ``X``."""
+        return [f"column {i}" for i in range(self.columns)]
+
+    def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
+        """Standardised entries, 0 where missing: ``(N, rows, columns)``."""
+        frame = _frame(inputs)
+        require_columns(frame, self.names)
+        values = np.stack([column_numbers(frame[name], name) for name in self.names], axis=1)
+        scaled = np.nan_to_num((values - self.mean) / self.std, nan=0.0)
+        return torch.as_tensor(scaled, dtype=torch.float32).reshape(-1, self.rows, self.columns)
+
+
+class SeriesSchema(Strict):
+    """Series of ``steps`` rows and a column per channel: ``(N, steps, channels)``.
+
+    ``series`` and ``step`` are the columns of the long table that they came from, None for an array.
+    """
+
+    layout: Literal["series"] = "series"
+    steps: int = Field(ge=1)
+    channels: list[NumericColumn] = Field(min_length=1)
+    series: str | None = None
+    step: str | None = None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the input."""
+        return self.steps
+
+    @property
+    def columns(self) -> int:
+        """Columns of the input."""
+        return len(self.channels)
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of the rows that ``X`` has in the network."""
+        return [f"step {i}" for i in range(1, self.steps + 1)]
+
+    @property
+    def column_labels(self) -> list[str]:
+        """Names of the columns of ``X``."""
+        return [channel.name for channel in self.channels]
+
+    def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
+        """Standardised by channel, 0 where missing; zero rows at the end of shorter series.
+
+        Raises:
+            InputError: not an array ``(N, steps or fewer, channels)`` of finite numbers.
+        """
+        array = _series(inputs)
+        if array.shape[2] != self.columns or array.shape[1] > self.steps:
+            raise InputError(
+                f"series must be (N, {self.steps} steps or fewer, {self.columns} channels), "
+                f"got {array.shape}; cut or resample longer series as at training"
+            )
+        mean, std = ([getattr(channel, name) for channel in self.channels] for name in ("mean", "std"))
+        scaled = np.nan_to_num((array - np.array(mean)) / np.array(std), nan=0.0)
+        padded = np.pad(scaled, ((0, 0), (0, self.steps - array.shape[1]), (0, 0)))
+        return torch.as_tensor(padded, dtype=torch.float32)
+
+
+InputSchema = Annotated[FeatureSchema | GridSchema | SeriesSchema, Field(discriminator="layout")]
+
+
+def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
+    """An array ``(N, steps, channels)`` of float64, ``nan`` where missing."""
+    if not isinstance(inputs, np.ndarray) or inputs.ndim != 3 or 0 in inputs.shape[1:]:
+        raise InputError(
+            "series must be an array (N, steps, channels), "
+            f"got {type(inputs).__name__} of shape {np.shape(inputs)}"
+        )
+    try:
+        array = inputs.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"series must hold numbers, got {inputs.dtype}: {error}") from error
+    if np.isinf(array).any():
+        where = tuple(int(i) for i in np.argwhere(np.isinf(array))[0])
+        raise InputError(
+            f"series must hold finite numbers, got {array[where]} at (sample, step, channel) {where}"
+        )
+    return array
+
+
+def fit_series(
+    array: np.ndarray, names: Sequence[str] | None = None, series: str | None = None, step: str | None = None
+) -> SeriesSchema:
+    """The schema of series, from the training part; a channel that never varies is only centred.
+
+    Raises:
+        InputError: not an array ``(N, steps, channels)`` of finite numbers, or one name too many or few.
+    """
+    array = _series(array)
+    names = list(names) if names is not None else [f"channel {i}" for i in range(1, array.shape[2] + 1)]
+    if len(names) != array.shape[2]:
+        raise InputError(f"channels must have a name each, got {len(names)} names for {array.shape[2]}")
+    channels = []
+    for j, name in enumerate(names):
+        known = array[..., j][~np.isnan(array[..., j])]
+        mean, std = (float(known.mean()), float(known.std())) if known.size else (0.0, 1.0)
+        # What rounding leaves of a constant is no variation.
+        channels.append(NumericColumn(name=name, mean=mean, std=std if std > 1e-12 * abs(mean) else 1.0))
+    return SeriesSchema(steps=array.shape[1], channels=channels, series=series, step=step)
+
+
+def _frame(inputs: pd.DataFrame | np.ndarray) -> pd.DataFrame:
+    if not isinstance(inputs, pd.DataFrame):
+        raise InputError(
+            f"samples must be rows of a table, got {type(inputs).__name__} of {np.shape(inputs)}"
+        )
+    return inputs
+
+
+def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:
+    """The schema of a table whose rows are ``rows x columns`` matrices, from the training part."""
+    values = np.stack([column_numbers(features[name], name) for name in features], axis=1)
+    std = float(np.nanstd(values)) or 1.0
+    names = list(features.columns)
+    return GridSchema(names=names, rows=rows, columns=columns, mean=float(np.nanmean(values)), std=std)
+
+
+def fit_features(features: pd.DataFrame) -> FeatureSchema:
+    """The schema of a table with a feature per column, from the training part.
+
+    A column with one value in the training part tells nothing and is left out.
+
+    Raises:
+        InputError: a column holds free text, or something that is neither number nor text, or no
+            column varies.
+    """
+    numeric, categorical = [], []
+    for name in features:
+        column = missing_words_to_nan(features[name])
+        if is_text(column):
+            words = category_words(column)
+            categories = sorted({word for word in words if word is not None})
+            if len(categories) > max(2, sum(word is not None for word in words) / 2):
+                raise InputError(
+                    f"column {name!r} must hold numbers or categories, got text: {len(categories)} distinct "
+                    f"values in {len(words)} rows; leave it out with --drop {name!r}"
+                )
+            if len(set(words)) > 1:
+                categorical.append(CategoricalColumn(name=str(name), categories=categories))
+            continue
+        values = column_numbers(column, str(name))
+        if np.isnan(values).all() or len(np.unique(values)) < 2:
+            continue
+        std = float(np.nanstd(values)) or 1.0
+        numeric.append(NumericColumn(name=str(name), mean=float(np.nanmean(values)), std=std))
+    if not numeric and not categorical:
+        raise InputError(f"a feature must vary, got one value in each of: {', '.join(map(str, features))}")
+    return FeatureSchema(numeric=numeric, categorical=categorical)

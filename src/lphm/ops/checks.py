@@ -1,0 +1,118 @@
+"""The arguments that the public functions share: their types, and what a caller can get wrong."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lphm.structures.base import Structure
+
+Kind = Literal["attribute", "instance"]
+Normalize = Literal["scale", "softmax"] | Callable[[Tensor], Tensor] | None
+
+
+def check_choices(kind: str, normalize: object, causal: bool = False, masked: bool = False) -> None:
+    """Raise ``ValueError`` for choices that do not exist, or do not go together."""
+    if kind not in ("attribute", "instance"):
+        raise ValueError(f"kind must be 'attribute' or 'instance', got {kind!r}")
+    if normalize not in (None, "scale", "softmax") and not callable(normalize):
+        raise ValueError(f"normalize must be None, 'scale', 'softmax' or a callable, got {normalize!r}")
+    if (causal or masked) and normalize != "softmax":
+        raise ValueError(
+            f"normalize must be 'softmax' where a mask or causal=True is given, got {normalize!r}; "
+            "a callable can hide entries of xi by itself"
+        )
+    if causal and kind != "instance":
+        raise ValueError(
+            f"kind must be 'instance' for causal=True, because columns do not follow one another as rows do, "
+            f"got {kind!r}; pass a mask of (*batch, m, m) to hide columns from columns"
+        )
+
+
+def check_arguments(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    kind: str,
+    normalize: object,
+    data: Tensor | None = None,
+    partial: bool = False,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> None:
+    """Everything that a caller can get wrong, said in the caller's words."""
+    check_choices(kind, normalize, causal, masked=mask is not None)
+    tensors = {"w": w, "x": x} if data is None else {"w": w, "x": x, "data": data}
+    for name, tensor in tensors.items():
+        check_tensor(name, tensor, w)
+    structure.check_parameters(w)
+    if w.dim() > 2:
+        raise ValueError(f"w must be (l,) or (channels, l), got shape {tuple(w.shape)}; use torch.func.vmap")
+    if x.dim() < 2:
+        raise ValueError(f"x must be (*batch, b, m), got shape {tuple(x.shape)}")
+    _check_size(structure.n, x, kind, partial)
+    if mask is not None:
+        _check_mask(mask, x, kind)
+    if data is None or data is x:
+        return
+    mixed = -1 if kind == "attribute" else -2
+    if data.dim() < 2 or data.shape[:-2] != x.shape[:-2] or data.shape[mixed] != x.shape[mixed]:
+        must = ["b'", str(x.shape[-1])] if kind == "attribute" else [str(x.shape[-2]), "m'"]
+        must = [*map(str, x.shape[:-2]), *must]
+        raise ValueError(f"data must be ({', '.join(must)}) to match x, got shape {tuple(data.shape)}")
+
+
+def _check_size(n: int, x: Tensor, kind: str, partial: bool) -> None:
+    size, what = (x.shape[-2], "rows") if kind == "attribute" else (x.shape[-1], "columns")
+    if size > n:
+        raise ValueError(
+            f"x must have {n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
+            f"build the structure with n={size}, or check which kind you want"
+        )
+    if size < n and not partial:
+        raise ValueError(
+            f"x must have {n} {what}, got shape {tuple(x.shape)}; "
+            f"pass partial=True to treat the missing {what} as zeros"
+        )
+    if size == 0:
+        raise ValueError(f"x must have at least one of its {n} {what}, got shape {tuple(x.shape)}")
+
+
+def _check_mask(mask: Tensor, x: Tensor, kind: str) -> None:
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
+        got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
+        raise TypeError(
+            f"mask must be a boolean tensor, True where something may be looked at, got {got}; "
+            "use mask.bool() for zeros and ones, mask == 0 for what is added to xi"
+        )
+    if mask.device != x.device:
+        raise TypeError(
+            f"mask must be on the device of x, got {mask.device} and {x.device}; use mask.to(x.device)"
+        )
+    batch, k = x.shape[:-2], x.shape[-1] if kind == "attribute" else x.shape[-2]
+    sizes = (*batch, k) if mask.dim() == len(batch) + 1 else (*batch, k, k)
+    fits = mask.dim() == len(sizes) and mask.shape[-1] == k
+    if not fits or any(got not in (1, size) for got, size in zip(mask.shape, sizes, strict=True)):
+        raise ValueError(
+            f"mask must be {(*batch, k)} or {(*batch, k, k)} to match x, got shape {tuple(mask.shape)}; "
+            "all dimensions but the last may be 1"
+        )
+
+
+def check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
+    """Raise ``TypeError`` unless ``tensor`` is floating point, of the type and on the device of ``w``."""
+    if not isinstance(tensor, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use torch.as_tensor")
+    if not tensor.is_floating_point():
+        raise TypeError(f"{name} must be floating point, got {tensor.dtype}; use {name}.to(torch.float32)")
+    if tensor.device != w.device or (tensor.dtype != w.dtype and not autocasts(w.device.type)):
+        raise TypeError(
+            f"{name} must have the type and device of w, got {tensor.dtype} on {tensor.device} "
+            f"and {w.dtype} on {w.device}; use {name}.to(w)"
+        )
+
+
+def autocasts(device_type: str) -> bool:
+    """Whether mixed types are torch's to resolve; the meta device, for one, has no autocast to ask about."""
+    return torch.amp.is_autocast_available(device_type) and torch.is_autocast_enabled(device_type)

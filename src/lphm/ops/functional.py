@@ -1,0 +1,233 @@
+"""What is done with a structure and data: ``xi``, and ``xi`` applied.
+
+The core knows one orientation. ``x`` is ``(N, n, k)`` and ``xi = xᵀ W x`` is ``(k, k)``; ``data`` is
+``(N, d, k)`` and the result ``data @ xi``. The attribute kind is this with ``X``, the instance kind
+with ``Xᵀ``: ``xiᵀ D = (Dᵀ xi)ᵀ``. The functions at the end of the file turn one into the other.
+"""
+
+import torch
+from torch import Tensor
+
+from lphm.ops.checks import Kind, Normalize, check_arguments
+from lphm.ops.dispatch import mix_itself, scaled
+from lphm.ops.orders import choose_order, compose, count_samples, orient, product, thin_pair
+from lphm.ops.softmax import attend, flatten_mask, masked_softmax
+from lphm.structures.base import Structure, flatten_batch
+
+
+def _matrix(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    normalize: Normalize,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
+    """``xi`` ``(N, C, k, k)`` from ``w`` ``(C, l)`` and ``x`` ``(N, n, k)``."""
+    return normalized_matrix(structure, *thin_pair(structure, w, x), normalize, mask, causal)
+
+
+def normalized_matrix(
+    structure: Structure,
+    left: Tensor,
+    right: Tensor,
+    normalize: Normalize,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
+    """``xi`` ``(N, C, k, k)`` from ``left, right`` ``(N, C or 1, K, k)``."""
+    xi = product(left.mT, right)
+    if normalize == "scale":
+        return xi / structure.n
+    if normalize == "softmax":
+        return masked_softmax(xi, mask, causal)
+    return normalize(xi) if callable(normalize) else xi
+
+
+def _apply(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor,
+    normalize: Normalize,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
+    """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``."""
+    k, d = x.shape[-1], data.shape[-2]
+    if normalize == "softmax" and k > d:
+        return attend(*thin_pair(structure, w, x), data, mask, causal)
+    if normalize not in (None, "scale"):
+        return product(data, _matrix(structure, w, x, normalize, mask, causal))
+    if normalize == "scale":
+        w = scaled(structure, w, 1 / structure.n)
+    return compose(structure, choose_order(structure, count_samples(x), k, d), w, x, data)
+
+
+# The public functions: shapes checked, oriented, and brought back.
+
+
+def interdependence_matrix(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    kind: Kind = "attribute",
+    normalize: Normalize = None,
+    *,
+    partial: bool = False,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
+    r"""The interdependence matrix ``xi(X | w)``.
+
+        attribute:  xi = Xᵀ W X   (m x m)        instance:  xi = X W Xᵀ   (b x b)
+
+    Shape:
+        ``w`` ``(l,)`` or ``(channels, l)``; ``x`` ``(*batch, b, m)``; ``xi`` ``(*batch, k, k)`` or
+        ``(*batch, channels, k, k)``, ``k = m`` for the attribute kind, ``b`` for the instance kind.
+
+    Args:
+        structure: what ``W`` is; its ``n`` is ``b`` for the attribute kind, ``m`` for the instance kind.
+        w: parameters.
+        x: data.
+        kind: ``"attribute"`` (columns influence columns) or ``"instance"`` (rows influence rows).
+        normalize: ``None``; ``"scale"``, ``xi / n``; ``"softmax"`` over dim -2, the index that is
+            summed when ``xi`` is applied; or a callable on ``xi``.
+        partial: let ``x`` have fewer than ``n`` rows (attribute) or columns (instance). The missing ones
+            at its end count as zeros, so ``xi`` uses the leading part of ``W``; nothing is padded.
+        mask: with ``"softmax"``, what may be looked at, by ``True``. ``(*batch, k)``: which rows of ``x``
+            (columns for the attribute kind) take part in any output. ``(*batch, k, k)``: ``mask[i, j]``
+            says whether output ``i`` may look at ``j``, as in ``scaled_dot_product_attention``; that is
+            the entry ``xi[j, i]``, for ``j`` is the index that is summed. Leading dimensions may be 1.
+            What is hidden is zero in ``xi``; where an output may look at nothing, the whole column is.
+        causal: with ``"softmax"`` and the instance kind, output ``i`` looks at rows ``j <= i`` only.
+
+    Raises:
+        ValueError: a shape does not fit, ``kind`` or ``normalize`` is unknown, or does not go with ``mask``
+            or ``causal``.
+        TypeError: ``w`` or ``x`` is not floating point, they differ in type or device, or ``mask`` is not
+            boolean.
+
+    Example:
+        >>> structure = LPHM(n=96, p=8, q=8, r=4)
+        >>> interdependence_matrix(structure, torch.randn(160), torch.randn(32, 96, 7)).shape
+        torch.Size([32, 7, 7])
+
+    Reference:
+        RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
+    """
+    check_arguments(structure, w, x, kind, normalize, partial=partial, mask=mask, causal=causal)
+    mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
+    xi = _matrix(structure, *_flat(structure, w, x, kind), normalize, mask, causal)
+    return xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
+
+
+def interdependence_apply(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor | None = None,
+    kind: Kind = "attribute",
+    normalize: Normalize = None,
+    *,
+    partial: bool = False,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
+    r"""``xi(X | w)`` applied to ``D``: ``D @ xi`` (attribute) or ``xiᵀ @ D`` (instance).
+
+    The order with the fewest counted flops is taken: through ``xi``, past it, or with ``W`` formed, the
+    last only for ``n <= max(k, 64)``. A callable ``normalize`` always sees ``xi``. LPHM costs
+    ``4 n k r + 2 p q r k`` flops for the thin pair and ``2 k² (K + d)`` or ``4 d k K`` for the rest
+    (``d`` rows of ``D``, ``K = r min(p, q)``).
+
+    Shape:
+        ``w`` ``(l,)`` or ``(channels, l)``; ``x`` ``(*batch, b, m)``; ``data`` ``(*batch, b', m)`` for
+        the attribute kind, ``(*batch, b, m')`` for the instance kind; the result has the shape of
+        ``data``, with ``channels`` before its last two dimensions if ``w`` has them.
+
+    Args:
+        structure: what ``W`` is.
+        w: parameters.
+        x: data that ``xi`` is computed from.
+        data: data that ``xi`` is applied to (``kappa_x`` in RPN); ``x`` if not given.
+        kind: ``"attribute"`` or ``"instance"``.
+        normalize: as for ``interdependence_matrix``. With ``"softmax"`` every output is a convex
+            combination of columns (attribute) or rows (instance) of ``data``, computed as attention.
+        partial: as for ``interdependence_matrix``.
+        mask: as for ``interdependence_matrix``. An output that may look at nothing is zero.
+        causal: as for ``interdependence_matrix``. Like a mask of ``(*batch, k)``, it costs no ``k x k``.
+
+    Raises:
+        ValueError: a shape does not fit, ``kind`` or ``normalize`` is unknown, or does not go with ``mask``
+            or ``causal``.
+        TypeError: a tensor is not floating point, they differ in type or device, or ``mask`` is not boolean.
+
+    Example:
+        >>> structure = LPHM(n=96, p=8, q=8, r=4)
+        >>> interdependence_apply(structure, torch.randn(160), torch.randn(32, 96, 7)).shape
+        torch.Size([32, 96, 7])
+
+    Reference:
+        RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
+    """
+    if (data is None or data is x) and mask is None and not causal:
+        mixed = mix_itself(structure, w, x, kind, normalize, grouped=False)
+        if mixed is not None:
+            return mixed if w.dim() == 1 else mixed.unsqueeze(-3)
+    data = x if data is None else data
+    check_arguments(structure, w, x, kind, normalize, data, partial, mask, causal)
+    mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
+    parameters, rows = _flat(structure, w, x, kind)
+    target = flatten_batch(orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
+    out = orient(_apply(structure, parameters, rows, target, normalize, mask, causal), kind)
+    return out.reshape(*x.shape[:-2], *w.shape[:-1], *data.shape[-2:])
+
+
+def interdependence_grouped(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor | None = None,
+    kind: Kind = "attribute",
+    normalize: Normalize = None,
+    *,
+    partial: bool = False,
+    mask: Tensor | None = None,
+    causal: bool = False,
+) -> Tensor:
+    """Channels as attention heads: group ``c`` of ``data`` is mixed by ``xi_c``, and all are put together.
+
+    ``data`` is split into ``channels`` equal groups along the dimension that ``xi`` does not mix: rows
+    for the attribute kind, columns for the instance kind. Each ``xi_c`` is computed from all of ``x``, and
+    ``mask`` and ``causal`` hold for every channel.
+
+    Shape:
+        ``w`` ``(channels, l)``; ``x`` and ``data`` as for ``interdependence_apply``; the result has the
+        shape of ``data``.
+
+    Raises:
+        ValueError: as ``interdependence_apply``, and if ``channels`` does not divide that dimension.
+        TypeError: as ``interdependence_apply``.
+    """
+    if (data is None or data is x) and mask is None and not causal:
+        mixed = mix_itself(structure, w, x, kind, normalize, grouped=True)
+        if mixed is not None:
+            return mixed
+    data = x if data is None else data
+    check_arguments(structure, w, x, kind, normalize, data, partial, mask, causal)
+    dim, what = (-2, "rows") if kind == "attribute" else (-1, "columns")
+    channels, d = w.numel() // w.shape[-1], data.shape[dim]
+    if d % channels:
+        raise ValueError(f"channels must divide the {what} of data, got channels={channels}, {what}={d}")
+    mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
+    parameters, rows = _flat(structure, w, x, kind)
+    target = flatten_batch(orient(data, kind))  # (N, d, k)
+    groups = torch.unflatten(target, 1, (channels, d // channels))  # (N, C, d / C, k)
+    out = _apply(structure, parameters, rows, groups, normalize, mask, causal).flatten(1, 2)  # (N, d, k)
+    return orient(out, kind).reshape(data.shape)
+
+
+def _flat(structure: Structure, w: Tensor, x: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
+    """``w`` as ``(C, l)`` and ``x`` as ``(N, n, k)``."""
+    return w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))

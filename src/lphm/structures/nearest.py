@@ -1,0 +1,198 @@
+r"""From a dense ``W`` to the nearest matrix of a structure.
+
+Everything about ``W = A ⊗ B`` follows from one rearrangement (Van Loan and Pitsianis, 1993): with the block
+``(i, j)`` of ``W`` as row ``(i, j)`` of ``R(W)`` ``(pq, n²/(pq))``,
+
+    ‖W - A ⊗ B‖_F = ‖R(W) - vec(A) vec(B)ᵀ‖_F,
+
+so the best ``A, B`` are the first singular pair of ``R(W)``. Where ``A`` or ``B`` has to be of low rank, each
+is found in turn while the other stays, which is a projection and has a closed form.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lphm.structures.base import Structure
+from lphm.structures.dual_lphm import DualLPHM
+from lphm.structures.full import Full
+from lphm.structures.hm import HM
+from lphm.structures.low_rank import LowRank
+from lphm.structures.lphm import LPHM
+from lphm.structures.random_matrix import RandomMatrixAdaptation, fixed_matrices
+
+#: Alternation ends where a round takes less than this share off the squared distance, or after some rounds.
+GAIN, ROUNDS = 1e-9, 1000
+#: The first singular vectors of ``R(W)``, from which alternation starts; those of no weight are left out.
+STARTS, WEIGHT = 3, 1e-12
+
+Pair = tuple[Tensor, Tensor]
+
+
+@torch.no_grad()
+def nearest(structure: Structure, W: Tensor) -> Tensor:
+    r"""The parameters ``w`` that minimise ``‖W - structure.to_dense(w)‖_F``.
+
+        Full                     w = W                                       exact
+        LowRank                  the first r singular triples of W           exact (Eckart-Young)
+        HM                       the first singular pair of R(W)             exact (Van Loan-Pitsianis)
+        LPHM, DualLPHM           A and B in turn, each by a closed form      a local minimum
+        RandomMatrixAdaptation   λ₁ and λ₂ in turn, each by least squares    a local minimum
+
+    A ``W`` that has the structure is found up to rounding. For any other, no round of alternation increases
+    the distance, and the best of several starts is taken. The factors get entries of one size, as
+    ``initialize_`` gives them, so that training can go on. Costs a singular value decomposition of ``n²``
+    numbers, ``O(n³)``, in float64, and ``O(n²)`` for a round.
+
+    Shape:
+        ``W`` ``(*, n, n)``; ``w`` ``(*, l)``, of the type of ``W`` and without a gradient.
+
+    Args:
+        structure: what ``W`` is to become.
+        W: the matrix.
+
+    Raises:
+        ValueError: ``W`` is not ``n x n``, or not finite.
+        TypeError: ``W`` is not floating point, or there is no method for the structure.
+
+    Example:
+        >>> structure = LPHM(n=96, p=8, q=8, r=4)
+        >>> W = structure.to_dense(torch.randn(160))
+        >>> torch.dist(structure.to_dense(nearest(structure, W)), W) < 1e-4 * W.norm()
+        tensor(True)
+
+    Reference:
+        Van Loan and Pitsianis (1993), Approximation with Kronecker products.
+    """
+    if not isinstance(W, Tensor) or not W.is_floating_point():
+        got = W.dtype if isinstance(W, Tensor) else type(W).__name__
+        raise TypeError(f"W must be a floating-point torch.Tensor, got {got}")
+    n = structure.n
+    if W.dim() < 2 or W.shape[-2:] != (n, n):
+        raise ValueError(f"W must be (*, {n}, {n}), got shape {tuple(W.shape)}")
+    if not W.isfinite().all():
+        raise ValueError("W must be finite, got nan or inf in it")
+    vectors = [structure.pack(*_balanced(_factors(structure, M))) for M in W.double().reshape(-1, n, n)]
+    out = torch.stack(vectors) if vectors else W.new_empty(0, structure.num_parameters)
+    return out.to(W.dtype).reshape(*W.shape[:-2], structure.num_parameters)
+
+
+def _factors(structure: Structure, W: Tensor) -> tuple[Tensor, ...]:
+    match structure:
+        case Full():
+            return (W,)
+        case LowRank(r=r):
+            return _low_rank(W, r)
+        case HM(p=p, q=q):
+            a, b = _low_rank(_rearranged(W, p, q), 1)  # (p q, 1), (s t, 1)
+            return a.view(p, q), b.view(len(W) // p, len(W) // q)
+        case LPHM(p=p, q=q, r=r):
+            A, B = _kronecker(W, p, q, min(p, q), r)
+            return A, *_low_rank(B, r)
+        case DualLPHM(p=p, q=q, r=r):
+            A, B = _kronecker(W, p, q, r, r)
+            return *_low_rank(A, r), *_low_rank(B, r)
+        case RandomMatrixAdaptation(n=n, r=r, seed=seed):
+            return _adapted(W, *fixed_matrices(n, r, seed, W.dtype, W.device))
+    raise TypeError(f"structure must be one that lphm.structures.nearest has a method for, got {structure!r}")
+
+
+def _low_rank(M: Tensor, r: int) -> Pair:
+    """``P`` ``(i, r)`` and ``Q`` ``(j, r)`` with ``P Qᵀ`` nearest to ``M`` ``(i, j)``; Eckart-Young."""
+    U, sigma, Vh = torch.linalg.svd(M, full_matrices=False)
+    root = sigma[:r].sqrt()
+    missing = r - len(root)  # r above what M has: zero columns
+    return F.pad(U[:, :r] * root, (0, missing)), F.pad(Vh.mT[:, :r] * root, (0, missing))
+
+
+def _truncated(M: Tensor, r: int) -> Tensor:
+    """The matrix of rank ``r`` nearest to ``M``."""
+    if r >= min(M.shape):
+        return M
+    P, Q = _low_rank(M, r)
+    return P @ Q.mT
+
+
+def _rearranged(W: Tensor, p: int, q: int) -> Tensor:
+    """``R(W)`` ``(p q, s t)``: block ``(i, j)`` of ``W`` as a row."""
+    s, t = len(W) // p, len(W) // q
+    return W.reshape(p, s, q, t).transpose(1, 2).reshape(p * q, s * t)
+
+
+def _kronecker(W: Tensor, p: int, q: int, rank_A: int, rank_B: int) -> Pair:
+    """``A`` ``(p, q)`` and ``B`` ``(n/p, n/q)`` of these ranks with ``A ⊗ B`` near to ``W``.
+
+    Given ``B``, ``‖R - a bᵀ‖² = ‖b‖² ‖a - R b / ‖b‖²‖² + what does not depend on a``: so the best ``A`` of a
+    rank is the truncation of ``R b / ‖b‖²``, and the best ``B`` that of ``Rᵀ a / ‖a‖²``.
+    """
+    R, shape = _rearranged(W, p, q), (len(W) // p, len(W) // q)
+    _, sigma, Vh = torch.linalg.svd(R, full_matrices=False)
+
+    def improved(pair: Pair) -> Pair:
+        _, B = pair
+        A = _truncated((R @ B.flatten()).view(p, q) / B.square().sum(), rank_A)
+        return A, _truncated((A.flatten() @ R).view(shape) / A.square().sum(), rank_B)
+
+    def distance(pair: Pair) -> float:
+        A, B = pair
+        return (R - torch.outer(A.flatten(), B.flatten())).square().sum().item()
+
+    zero = W.new_zeros(p, q)
+    if not sigma[0] > 0:
+        return zero, W.new_zeros(shape)
+    starts = Vh[:STARTS][sigma[:STARTS] > WEIGHT * sigma[0]]
+    return _best([(zero, _truncated(v.view(shape), rank_B)) for v in starts], improved, distance)
+
+
+def _adapted(W: Tensor, A: Tensor, B: Tensor) -> Pair:
+    """``λ₁`` ``(n,)`` and ``λ₂`` ``(r,)`` with ``diag(λ₁) A diag(λ₂) Bᵀ`` near to ``W``.
+
+    Given ``λ₁ = d``, ``λ₂`` solves ``((Aᵀ diag(d²) A) ∘ (Bᵀ B)) λ₂ = diag(Aᵀ diag(d) W B)``; given ``λ₂``,
+    each row of ``W`` is a multiple of that row of ``A diag(λ₂) Bᵀ``. Two starts come from
+    ``(λ₁ λ₂ᵀ) ∘ A ≈ W B (Bᵀ B)⁻¹``, one is ``λ₁ = 1``.
+    """
+    gram = B.mT @ B  # (r, r)
+
+    def improved(pair: Pair) -> Pair:
+        d, _ = pair
+        scaled = d[:, None] * A
+        second = torch.linalg.pinv((scaled.mT @ scaled) * gram, hermitian=True) @ (scaled * (W @ B)).sum(0)
+        M = (A * second) @ B.mT
+        size = M.square().sum(1)
+        return torch.where(size > 0, (W * M).sum(1) / size, 0), second
+
+    def distance(pair: Pair) -> float:
+        d, second = pair
+        return (W - (d[:, None] * A * second) @ B.mT).square().sum().item()
+
+    C = W @ B @ torch.linalg.pinv(gram, hermitian=True)  # (n, r)
+    starts = [_low_rank(C * A, 1)[0][:, 0], _low_rank(C / A, 1)[0][:, 0], torch.ones_like(A[:, 0])]
+    return _best([(d, torch.zeros_like(A[0])) for d in starts], improved, distance)
+
+
+def _best(starts: list[Pair], improved: Callable[[Pair], Pair], distance: Callable[[Pair], float]) -> Pair:
+    """Alternation from every start until it stops to gain, and the nearest of its ends."""
+
+    def settled(pair: Pair) -> Pair:
+        last = float("inf")
+        for _ in range(ROUNDS):
+            pair = improved(pair)
+            now = distance(pair)
+            if now >= (1 - GAIN) * last:
+                break
+            last = now
+        return pair
+
+    return min((settled(start) for start in starts), key=distance)
+
+
+def _balanced(factors: tuple[Tensor, ...]) -> list[Tensor]:
+    """The same product from factors whose entries have one root mean square."""
+    sizes = [factor.square().mean().sqrt() for factor in factors]
+    common = torch.stack(sizes).prod() ** (1 / len(sizes))
+    return [
+        torch.where(common > 0, factor * (common / size), factor)
+        for factor, size in zip(factors, sizes, strict=True)
+    ]

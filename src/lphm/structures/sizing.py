@@ -1,0 +1,160 @@
+"""Sizes left to the library: the structure that makes the most of a number of parameters."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lphm.errors import require_positive
+from lphm.structures.base import Structure
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sized(Structure):
+    """A structure whose sizes are a choice, which ``suggest`` makes and ``explain`` accounts for.
+
+    Args:
+        n: rows and columns of ``W``.
+    """
+
+    @abstractmethod
+    def largest_rank(self, rows: int | None = None) -> int:
+        """The largest rank that ``W``, or its leading ``rows x rows`` part, can have.
+
+        Almost every ``w`` gives it: all but a set of measure zero.
+        """
+
+    @property
+    @abstractmethod
+    def degrees_of_freedom(self) -> int:
+        """Dimension of the set of all ``W``: ``l`` less what the factors can trade without changing ``W``."""
+
+    @classmethod
+    @abstractmethod
+    def _smallest(cls, n: int) -> "Iterator[Self]":
+        """For every choice of the other sizes, the structure with ``r = 1``."""
+
+    @property
+    def _last_useful_r(self) -> int:
+        """The ``r`` above which more of it gives no new ``W``; 0 for a structure without ``r``."""
+        return 0
+
+    @classmethod
+    def suggest(cls, n: int, budget: float, *, partial: bool = False) -> "Self":
+        r"""The structure that makes the most of ``budget`` parameters.
+
+        Of all structures of this class with ``l <= budget`` it is, in this order, the one
+
+        1. of the largest rank: ``xi`` is a sum of as many products ``leftᵢᵀ rightᵢ``;
+        2. with the fewest rows above ``n``;
+        3. with the most degrees of freedom, the dimension of the set of all ``W``;
+        4. with the fewest parameters.
+
+        For LPHM with ``p = q`` a rank of ``K = p r`` takes ``l = p² + 2 n K / p²``, least at
+        ``p⁴ = 2 n K``: so ``l`` parameters buy a rank of ``l² / (8 n)``, and ``2 √2 n`` of them full rank.
+        The search goes over all divisors and finds what comes nearest to that.
+
+        Args:
+            n: rows and columns of ``W`` that are needed.
+            budget: an int, the largest number of parameters (of one channel); or a float above 0 and up to
+                1, the share of the ``n²`` parameters of ``Full``.
+            partial: also try up to ``√n`` rows more, which is how a prime ``n`` gets blocks. Where the
+                result has a larger ``n`` than was asked for, it needs ``partial=True`` wherever it is used.
+
+        Raises:
+            ValueError: no structure has so few parameters; the message says how many it takes.
+            TypeError: ``n`` is not an int, or ``budget`` not a number.
+
+        Example:
+            >>> LPHM.suggest(96, budget=160)
+            LPHM(n=96, p=8, q=8, r=4)
+            >>> LPHM.suggest(97, budget=200), LPHM.suggest(97, budget=200, partial=True)
+            (LPHM(n=97, p=1, q=1, r=1), LPHM(n=100, p=10, q=10, r=5))
+        """
+        require_positive(n=n)
+        limit = _limit(n, budget)
+        smallest = list(cls._for_at_least(n, partial))
+        fitting = [structure._grown(limit) for structure in smallest if structure.num_parameters <= limit]
+        if fitting:
+            return max(fitting, key=lambda structure: structure._merit(n))
+        least, padded = (
+            min(choices, key=lambda structure: structure.num_parameters)
+            for choices in (smallest, cls._for_at_least(n, partial=True))
+        )
+        got = f"{budget} of {n**2}, that is {limit}" if isinstance(budget, float) else f"{budget}"
+        fewer = padded.num_parameters < least.num_parameters
+        todo = f"; partial=True takes {padded.num_parameters}, {padded}" if fewer else ""
+        raise ValueError(
+            f"budget must be at least {least.num_parameters} parameters, those of {least}, got {got}{todo}"
+        )
+
+    @classmethod
+    def _for_at_least(cls, n: int, partial: bool) -> "Iterator[Self]":
+        for size in range(n, n + (math.isqrt(n) if partial else 0) + 1):
+            yield from cls._smallest(size)
+
+    def _grown(self, limit: int) -> "Self":
+        """With the largest useful ``r`` that ``limit`` parameters allow; ``l`` is linear in ``r``."""
+        if self._last_useful_r <= 1:
+            return self
+        more: dict[str, Any] = {"r": 2}
+        step = replace(self, **more).num_parameters - self.num_parameters
+        more["r"] = min(self._last_useful_r, 1 + (limit - self.num_parameters) // step)
+        return replace(self, **more)
+
+    def _merit(self, rows: int) -> tuple[int, ...]:
+        return self.largest_rank(rows), -self.n, self.degrees_of_freedom, -self.num_parameters
+
+    def explain(self, rows: int | None = None) -> str:
+        """What the sizes cost, what they give, and whether others would give more, in a few lines.
+
+        Args:
+            rows: rows of ``X`` where they are fewer than ``n`` (``partial=True``).
+
+        Raises:
+            ValueError: ``rows`` is not between 1 and ``n``.
+
+        Example:
+            >>> print(LPHM(n=96, p=8, q=8, r=4).explain())
+            LPHM(n=96, p=8, q=8, r=4)
+            160 parameters, 1.74% of the 9216 of Full
+            W of rank up to 32 of 96, through left and right of K = 32 rows
+            2048 flops for a column of X, where Full takes 18432; then 64 for an entry of xi
+            no LPHM of n=96 with as few parameters reaches a higher rank
+        """
+        used = self.n if rows is None else rows
+        if not 1 <= used <= self.n:
+            raise ValueError(f"rows must be between 1 and n={self.n}, got rows={rows}")
+        l, name = self.num_parameters, type(self).__name__
+        best = type(self).suggest(used, l, partial=used < self.n)
+        rank, better = self.largest_rank(used), best.largest_rank(used)
+        return "\n".join(
+            [
+                f"{self}" + (f" for {used} rows, with partial=True" if used < self.n else ""),
+                f"{l} parameters, {l / used**2:.2%} of the {used**2} of Full",
+                f"W of rank up to {rank} of {used}, through left and right of K = {self.middle} rows",
+                f"{self.projection_flops(1)} flops for a column of X, where Full takes {2 * used**2}; "
+                f"then {2 * self.middle} for an entry of xi",
+                f"no {name} of n={used} with as few parameters reaches a higher rank"
+                if better <= rank
+                else f"{best} reaches rank {better} with {best.num_parameters}",
+            ]
+        )
+
+
+def _limit(n: int, budget: float) -> int:
+    """``budget`` as a number of parameters."""
+    if isinstance(budget, bool) or not isinstance(budget, int | float):
+        raise TypeError(f"budget must be an int or a float, got {budget!r} of type {type(budget).__name__}")
+    if isinstance(budget, int):
+        return budget
+    if not 0 < budget <= 1:
+        raise ValueError(
+            f"budget must be an int, a number of parameters, or a float above 0 and up to 1, "
+            f"a share of n², got {budget}"
+        )
+    return math.floor(budget * n**2)

@@ -1,0 +1,246 @@
+"""The command line as a user meets it: real processes, real files, exit codes and what is printed."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
+
+from lphm.__main__ import main
+from lphm.learn.run import load_run, save_run
+from lphm.report import write_report
+from support.command import lphm, summary
+from support.runs import DAMAGE, make_run
+
+
+@pytest.mark.slow
+def test_digits_without_an_argument(tmp_path: Path) -> None:
+    result = lphm("train", cwd=tmp_path)
+    table = summary(result)
+    folder = tmp_path / "runs" / "digits-1"
+    assert table["run folder"] == "runs/digits-1"
+    assert float(table["test accuracy"]) >= 0.96
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["rows"] == {"train": 1438, "test": 359}
+    assert metrics["interdependence_parameters_full"] >= 10 * metrics["interdependence_parameters"]
+    assert f"{metrics['interdependence_parameters']:,}" in table["interdependence parameters"]
+    assert "training" in result.stderr
+    assert "Warning" not in result.stderr
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json",
+        "weights.safetensors",
+        "metrics.json",
+        "options.json",
+        "summary.json",
+        "predictions.csv",
+        "interdependence.npz",
+        "report.html",
+    }
+    assert (folder / "report.html").stat().st_size < 2e6
+    assert write_report(folder, tmp_path / "again.html").read_text() == (folder / "report.html").read_text()
+    assert json.loads((folder / "summary.json").read_text())["samples"] == 1797
+    tested = pd.read_csv(folder / "predictions.csv")
+    assert (tested["digit"] == tested["predicted"]).mean() == pytest.approx(metrics["test"]["accuracy"])
+    # What the table says of the test part is what the saved run does to rows in a file.
+    digits = load_digits(as_frame=True)
+    digits.data.to_csv(tmp_path / "pixels.csv", index=False)
+    assert lphm("predict", "runs/digits-1", "pixels.csv", "-o", "out.csv", cwd=tmp_path).returncode == 0
+    predicted = pd.read_csv(tmp_path / "out.csv")
+    right = (predicted["digit"] == digits.target).sum()
+    expected = sum(metrics["rows"][part] * metrics[part]["accuracy"] for part in metrics["rows"])
+    assert right == round(expected)
+    np.testing.assert_allclose(predicted.filter(like="probability_").sum(axis=1), 1, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "load"), [("breast_cancer", load_breast_cancer), ("wine", load_wine)])
+def test_tables_reach_their_accuracy(tmp_path: Path, name: str, load) -> None:
+    load(as_frame=True).frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    table = summary(lphm("train", f"{name}.csv", "--target", "target", cwd=tmp_path))
+    assert float(table["test accuracy"]) >= 0.95
+
+
+@pytest.mark.slow
+def test_regression_from_parquet_with_categories_and_missing_values(tmp_path: Path) -> None:
+    frame = load_diabetes(as_frame=True, scaled=False).frame
+    frame["sex"] = frame["sex"].map({1.0: "NA", 2.0: "f"})  # a category may be called NA
+    frame.loc[::7, "bmi"] = np.nan
+    frame.loc[3, "target"] = np.nan
+    frame.to_parquet(tmp_path / "d.parquet")
+    result = lphm("train", "d.parquet", "--target", "target", "--seed", 1, "-o", "run", cwd=tmp_path)
+    table = summary(result)
+    assert result.stdout.startswith("d.parquet: regression")
+    assert float(table["test R²"]) >= 0.3  # the mean of the training part scores 0
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["input"]["categorical"] == [{"name": "sex", "categories": ["NA", "f"]}]
+    assert lphm("predict", "run", "d.parquet", "-o", "out.csv", cwd=tmp_path).returncode == 0
+    predicted = pd.read_csv(tmp_path / "out.csv")
+    assert len(predicted) == len(frame)
+    known = frame["target"].notna().to_numpy()
+    assert np.corrcoef(predicted["target"][known], frame["target"][known])[0, 1] > 0.6
+
+
+@pytest.mark.slow
+def test_a_seed_repeats_a_run_bit_for_bit_and_another_does_not(tmp_path: Path) -> None:
+    load_wine(as_frame=True).frame.to_csv(tmp_path / "wine.csv", index=False)
+    for folder, seed in (("a", 5), ("b", 5), ("c", 6)):
+        short = ("--epochs", 2, "--seed", seed, "-o", folder)
+        assert lphm("train", "wine.csv", "--target", "target", *short, cwd=tmp_path).returncode == 0
+    weights = [(tmp_path / folder / "weights.safetensors").read_bytes() for folder in "abc"]
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]
+
+
+@pytest.mark.slow
+def test_task_and_structure_can_be_chosen(tmp_path: Path) -> None:
+    load_wine(as_frame=True).frame.to_csv(tmp_path / "wine.csv", index=False)
+    common = ("wine.csv", "--target", "target", "--epochs", 1)
+    table = summary(lphm("train", *common, "--task", "regression", "--kind", "none", cwd=tmp_path))
+    assert "test R²" in table
+    assert table["interdependence parameters"] == "0"
+    table = summary(lphm("train", *common, "--structure", "full", "--blocks", 1, cwd=tmp_path))
+    assert table["interdependence parameters"] == f"{4 * 4 * (2 * 16**2 + 32**2):,}"
+    assert load_run(tmp_path / "runs" / "wine-2").config.network.blocks == 1
+
+
+# Errors: one line, exit code 2, nothing written. In this process where that shows the same, for speed.
+
+
+@pytest.fixture
+def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Run ``lphm`` in this process; assert that it fails as a user's mistake does; return its line."""
+
+    def run(*arguments: object) -> str:
+        before = sorted(tmp_path.rglob("*"))
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["lphm", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        captured = capsys.readouterr()
+        assert caught.value.code == 2
+        assert captured.out == ""
+        assert captured.err.startswith("lphm: error: ")
+        assert captured.err.count("\n") == 1
+        assert sorted(tmp_path.rglob("*")) == before
+        return captured.err
+
+    return run
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_predict_with_a_damaged_run(tmp_path: Path, failing, case: str) -> None:
+    save_run(make_run(), tmp_path / "run", {})
+    DAMAGE[case][0](tmp_path / "run")
+    (tmp_path / "t.csv").write_text("x,c\n1,u\n")
+    assert "lphm: error: run/" in failing("predict", "run", "t.csv", "-o", "out.csv")
+
+
+NUMBERS = "".join(f"{i},{i % 7},{'ab'[i % 2]}\n" for i in range(40))
+BAD_TABLES = {
+    "without the target": ("x,z,y\n" + NUMBERS, ("--target", "label"), "must have the column 'label'"),
+    "empty": ("", ("--target", "y"), "must be a readable table, got: No columns to parse"),
+    "header only": ("x,z,y\n", ("--target", "y"), "must hold rows"),
+    "one class": ("x,y\n" + "".join(f"{i},a\n" for i in range(40)), ("--target", "y"), "got only 'a'"),
+    "a column of text only": (
+        "note,y\n" + "".join(f"words {i},{'ab'[i % 2]}\n" for i in range(40)),
+        ("--target", "y"),
+        "column 'note' must hold numbers or categories, got text",
+    ),
+    "nothing but a column of text": (
+        "note\n" + "".join(f"words {i}\n" for i in range(40)),
+        ("--target", "note"),
+        "0 columns beside 'note'",
+    ),
+    "text as target of a regression": (
+        "x,z,y\n" + NUMBERS,
+        ("--target", "y", "--task", "regression"),
+        "column 'y' must hold numbers, got 'a' in row 1",
+    ),
+    "a target of free text": (
+        "x,note\n" + "".join(f"{i},words {i}\n" for i in range(40)),
+        ("--target", "note"),
+        "every class of 'note' must have at least 3 rows",
+    ),
+    "too few rows": ("x,y\n1,a\n2,b\n3,a\n4,b\n", ("--target", "y"), "at least 20 rows"),
+    "no target named": ("x,z,y\n" + NUMBERS, (), "a table must come with --target COLUMN"),
+    "channels that do not divide": (
+        "x,z,y\n" + NUMBERS,
+        ("--target", "y", "--channels", 3),
+        "channels must divide rows, got channels=3, rows=8",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_TABLES)
+def test_train_on_a_table_that_cannot_be_learned(tmp_path: Path, failing, case: str) -> None:
+    content, options, message = BAD_TABLES[case]
+    (tmp_path / "t.csv").write_text(content)
+    assert message in failing("train", "t.csv", *options)
+
+
+def test_missing_files_and_options(tmp_path: Path, failing) -> None:
+    save_run(make_run(), tmp_path / "run", {})
+    assert "does not exist" in failing("train", "absent.csv", "--target", "y")
+    assert "the target of digits is 'digit', got 'y'" in failing("train", "--target", "y")
+    assert "does not exist" in failing("predict", "run", "absent.csv", "-o", "out.csv")
+    assert "must be a folder that 'lphm train' wrote" in failing("predict", "no", "t.csv", "-o", "out.csv")
+    assert "must be a .csv file" in failing("predict", "run", "t.csv", "-o", "out.parquet")
+    assert "must be a new or empty folder" in failing("train", "-o", "run")
+    (tmp_path / "t.csv").write_text("x\n1\n")
+    assert "missing: ['c']" in failing("predict", "run", "t.csv", "-o", "out.csv")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["truncated weights", "missing key", "wrong shape"])
+def test_a_damaged_run_in_a_real_process(tmp_path: Path, case: str) -> None:
+    save_run(make_run(), tmp_path / "run", {})
+    DAMAGE[case][0](tmp_path / "run")
+    (tmp_path / "t.csv").write_text("x,c\n1,u\n")
+    result = lphm("predict", "run", "t.csv", "-o", "out.csv", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith("lphm: error: run/")
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.slow
+def test_usage_errors_and_help(tmp_path: Path) -> None:
+    assert lphm("train", "--r", "none", cwd=tmp_path).returncode == 2
+    text = lphm("train", "--help", cwd=tmp_path).stdout
+    assert "--target" in text
+    assert "lphm train houses.csv --target price" in text
+
+
+def test_without_the_extra_the_command_line_says_what_to_install(tmp_path: Path) -> None:
+    """A Python that has torch but not the extra: its packages are hidden by modules that fail to import."""
+    for package in ("typer", "lightning"):
+        (tmp_path / f"{package}.py").write_text(f'raise ModuleNotFoundError("No module named {package!r}")')
+    code = "import runpy; runpy.run_module('lphm', run_name='__main__')"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "pip install 'lphm[train]'" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_lphm_is_installed_as_a_command() -> None:
+    assert shutil.which("lphm", path=str(Path(sys.executable).parent))
+
+
+@pytest.mark.parametrize(("typed", "offered"), [("lphm tr", "train"), ("lphm apply --norm", "--normalize")])
+def test_the_shell_completes_commands_and_options(typed: str, offered: str) -> None:
+    asked = {"_LPHM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    script = Path(sys.executable).with_name("lphm")
+    done = subprocess.run([script], env=os.environ | asked, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [offered]

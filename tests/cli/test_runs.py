@@ -1,0 +1,152 @@
+"""Runs through the real command line: killed and resumed, repeated, compared, on series."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from support.command import lphm, summary
+from support.lagged import lagged_series
+
+pytestmark = pytest.mark.slow
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "weights.safetensors").read_bytes()
+
+
+def test_kill_minus_nine_and_resume_give_the_same_weights(tmp_path: Path) -> None:
+    options = ("train", "iris", "--epochs", 300, "--seed", 3, "--members", 2)
+    assert lphm(*options, "-o", "whole", cwd=tmp_path).returncode == 0
+    command = [sys.executable, "-m", "lphm", *map(str, options), "-o", "cut"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    checkpoint = tmp_path / "cut" / "checkpoint.ckpt"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert checkpoint.exists()
+    assert not (tmp_path / "cut" / "config.json").exists()  # it was cut in the middle
+    assert lphm(*options, "-o", "cut", "--resume", cwd=tmp_path).returncode == 0
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+    assert not checkpoint.exists()
+    again = lphm(
+        *options, "-o", "cut", "--resume", "--json", "--quiet", cwd=tmp_path
+    )  # nothing is left to do
+    assert (
+        json.loads(again.stdout)["seconds"]
+        == json.loads((tmp_path / "cut/metrics.json").read_text())["seconds"]
+    )
+    other = lphm("train", "iris", "--epochs", 5, "-o", "cut", "--resume", cwd=tmp_path)
+    assert other.returncode == 2
+    assert (
+        "--resume must come with the options of the run, which differ in epochs, members, seed"
+        in other.stderr
+    )
+
+
+def test_the_options_of_a_run_repeat_it(tmp_path: Path) -> None:
+    options = ("--epochs", 2, "--kind", "instance", "--structure", "low-rank", "--r", 3, "--seed", 4)
+    assert lphm("train", "iris", *options, "-o", "first", cwd=tmp_path).returncode == 0
+    assert lphm("train", "--config", "first/options.json", "-o", "again", cwd=tmp_path).returncode == 0
+    assert weights(tmp_path / "first") == weights(tmp_path / "again")
+    config = json.loads((tmp_path / "again" / "config.json").read_text())
+    assert config["network"]["attribute"] is None
+    assert config["network"]["instance"] == {"name": "low_rank", "n": 32, "r": 3}
+    changed = lphm("train", "--config", "first/options.json", "--seed", 5, "-o", "other", cwd=tmp_path)
+    assert changed.returncode == 0
+    assert weights(tmp_path / "first") != weights(tmp_path / "other")
+    (tmp_path / "bad.json").write_text('{"speed": 3}')
+    bad = lphm("train", "--config", "bad.json", cwd=tmp_path)
+    assert bad.returncode == 2
+    assert "--config must hold options of 'lphm train', got speed in bad.json" in bad.stderr
+
+
+def test_compare_and_folds(tmp_path: Path) -> None:
+    short = ("--epochs", 3, "--members", 1, "--folds", 3)
+    told = lphm("train", "iris", "--compare", *short, "-o", "c", cwd=tmp_path)
+    assert told.returncode == 0, told.stderr
+    assert all(name in told.stdout for name in ("none", "full", "low-rank", "lphm", "accuracy", "seconds"))
+    table = {row["name"]: row for row in json.loads((tmp_path / "c/comparison.json").read_text())["table"]}
+    assert list(table) == ["none", "full", "low-rank", "lphm"]
+    files = {path.name for path in (tmp_path / "c").iterdir()}
+    assert files == {"options.json", "cross_validation.json", "comparison.json"}
+    assert table["none"]["interdependence_parameters"] == 0
+    assert table["full"]["interdependence_parameters"] > 10 * table["lphm"]["interdependence_parameters"]
+    assert all(
+        len(row["scores"]) == 3 and row["spread"] == pytest.approx(np.std(row["scores"]))
+        for row in table.values()
+    )
+    result = lphm("train", "iris", *short, "--quiet", "--json", cwd=tmp_path)
+    assert json.loads(result.stdout)["scores"] == table["lphm"]["scores"]  # the same seeds and folds
+    assert result.stderr == ""
+
+
+def test_a_resumed_comparison_trains_only_what_is_left(tmp_path: Path) -> None:
+    options = ("train", "iris", "--folds", 2, "--epochs", 1, "--members", 1, "-o", "c")
+    assert lphm(*options, cwd=tmp_path).returncode == 0
+    path = tmp_path / "c" / "cross_validation.json"
+    done = json.loads(path.read_text())
+    done["fold 1"]["score"] = 0.125
+    del done["fold 2"]
+    path.write_text(json.dumps(done))
+    result = lphm(*options, "--resume", "--quiet", "--json", cwd=tmp_path)
+    assert json.loads(result.stdout)["scores"][0] == 0.125
+    assert "fold 2" in json.loads(path.read_text())
+
+
+def test_arrays_and_long_tables_of_series(tmp_path: Path) -> None:
+    X, y = lagged_series(60, seed=0)
+    np.savez(tmp_path / "s.npz", X=X, y=y, channels=np.array(list("abcd")))
+    short = ("--epochs", 2, "--members", 1)
+    assert "test accuracy" in summary(lphm("train", "s.npz", *short, "-o", "array", cwd=tmp_path))
+    long = pd.DataFrame(X.reshape(-1, 4), columns=list("abcd"))
+    long["id"], long["t"], long["y"] = (
+        np.repeat(np.arange(60), 64),
+        np.tile(np.arange(64), 60),
+        np.repeat(y, 64),
+    )
+    long.sample(frac=1, random_state=0).to_parquet(tmp_path / "long.parquet")
+    named = ("--target", "y", "--series", "id", "--step", "t", "-o", "long")
+    assert lphm("train", "long.parquet", *named, *short, cwd=tmp_path).returncode == 0
+    assert weights(tmp_path / "long") == weights(tmp_path / "array")  # the same series, the same run
+    for run, file in (("array", "s.npz"), ("long", "long.parquet")):
+        assert lphm("predict", run, file, "-o", f"{run}.csv", cwd=tmp_path).returncode == 0
+    predicted = [pd.read_csv(tmp_path / f"{run}.csv") for run in ("array", "long")]
+    pd.testing.assert_frame_equal(*predicted)
+    told = json.loads(lphm("evaluate", "long", "long.parquet", "--json", cwd=tmp_path).stdout)
+    assert told["samples"] == 60
+    assert told["accuracy"] == pytest.approx((predicted[0]["y"] == y).mean())
+    assert (tmp_path / "long" / "report.html").read_text().count("<svg") > 3
+
+
+def test_report_and_info(tmp_path: Path) -> None:
+    assert lphm("train", "wine", "--epochs", 2, "--quiet", "-o", "w", cwd=tmp_path).stdout == ""
+    first = (tmp_path / "w" / "report.html").read_text()
+    assert lphm("report", "w", "-o", "again.html", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "again.html").read_text() == first
+    told = json.loads(lphm("info", "w", "--json", cwd=tmp_path).stdout)
+    assert told == json.loads((tmp_path / "w" / "config.json").read_text())
+    assert "lphm" in lphm("info", "w", cwd=tmp_path).stdout
+
+
+def test_help_teaches_and_usage_errors_are_two(tmp_path: Path) -> None:
+    for command in ("train", "predict", "evaluate", "report", "info", "bench"):
+        told = lphm(command, "--help", cwd=tmp_path)
+        assert told.returncode == 0
+        assert f"lphm {command} " in told.stdout.split("Example", 1)[1]
+    assert lphm("train", "--kind", "neither", cwd=tmp_path).returncode == 2
+    bad = lphm("train", "iris", "--structure", "full", "--p", 4, cwd=tmp_path)
+    assert bad.returncode == 2
+    assert "structure 'full' must be given sizes that it has, got p" in bad.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,133 @@
+"""Tables: what is read, what is refused and with which words, how they are split."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lphm.data.dataset import (
+    Dataset,
+    bundled,
+    check_target,
+    infer_task,
+    split_rows,
+)
+from lphm.data.readers import labelled_table, read_table
+from lphm.errors import InputError
+
+
+def table(target: list, **features: list) -> Dataset:
+    return Dataset("t", pd.DataFrame(features or {"x": range(len(target))}), pd.Series(target, name="y"))
+
+
+def test_csv_and_parquet_read_alike(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": [1.5, None, 3.0], "b": ["NA", "x", None], "c": [1, 2, 3]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    csv, parquet = read_table(tmp_path / "t.csv"), read_table(tmp_path / "t.parquet")
+    for read in (csv, parquet):
+        assert read["b"].tolist()[:2] == ["NA", "x"]  # a category called NA is no missing value
+        assert read["b"].isna().tolist() == [False, False, True]
+        assert read["a"].isna().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("absent.csv", None, "does not exist"),
+        ("t.txt", "a,b\n1,2\n", r"must be a \.csv or \.parquet file, got t\.txt"),
+        ("t.csv", "", "must be a readable table, got: No columns to parse"),
+        ("t.csv", "a,b\n", "must hold rows, got 0 rows of 2 columns"),
+        ("t.csv", 'a,b\n1,2\n"3', "must be a readable table"),
+        ("t.csv", "a,b\n1,2\n1,2,3,4\n", "must be a readable table, got: Error tokenizing"),
+        ("t.parquet", "not parquet at all", "must be a readable table"),
+    ],
+)
+def test_unreadable_files(tmp_path: Path, name: str, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=message):
+        read_table(tmp_path / name)
+
+
+def test_a_folder_and_a_binary_file_are_no_tables(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a directory"):
+        read_table(tmp_path)
+    (tmp_path / "t.csv").write_bytes(bytes(range(128, 256)) * 9)
+    with pytest.raises(InputError, match="must be a readable table"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_labelled_table_leaves_out_rows_without_target() -> None:
+    frame = pd.DataFrame({"x": [1, 2, 3], "z": [1, 1, 1], "y": [1.0, None, 0.0]})
+    made = labelled_table("t", frame, "y", drop=["z"])
+    assert list(made.inputs) == ["x"]
+    assert made.inputs["x"].tolist() == [1, 3]
+    assert made.target.tolist() == [1, 0]
+
+
+def test_labelled_table_refuses() -> None:
+    frame = pd.DataFrame({"x": [1, 2], "y": [None, None]})
+    with pytest.raises(InputError, match=r"t must have the column 'z', got the columns x, y"):
+        labelled_table("t", frame, "z")
+    with pytest.raises(InputError, match="1 columns beside 'y' and 0 rows in which it is not missing"):
+        labelled_table("t", frame, "y")
+    with pytest.raises(InputError, match="0 columns beside 'y'"):
+        labelled_table("t", pd.DataFrame({"y": [1, 2]}), "y")
+
+
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        (["a", "b"] * 20, "classification"),
+        ([True, False] * 20, "classification"),
+        ([0, 1, 2, 3] * 10, "classification"),
+        ([0.0, 1.0] * 20, "classification"),
+        ([0.5, 1.0] * 20, "regression"),
+        (list(range(40)), "regression"),
+        (list(np.linspace(0, 1, 40)), "regression"),
+    ],
+)
+def test_infer_task(target: list, task: str) -> None:
+    assert infer_task(pd.Series(target)) == task
+
+
+@pytest.mark.parametrize(
+    ("target", "task", "message"),
+    [
+        ([1, 0] * 5, "classification", "at least 20 rows with a target, got 10"),
+        (["a"] * 30, "classification", "target 'y' must have at least 2 classes, got only 'a'"),
+        (["a"] * 28 + ["b"] * 2, "classification", "at least 3 rows, got 2 of 'b'"),
+        ([5.0] * 30, "regression", "target 'y' must vary, got 5.0 in every row"),
+        (["a", "b"] * 15, "regression", "column 'y' must hold numbers, got 'a' in row 1"),
+        ([1.0] * 29 + [float("inf")], "regression", "must hold finite numbers, got inf in row 30"),
+    ],
+)
+def test_targets_that_cannot_be_learned(target: list, task: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_target(pd.Series(target, name="y"), task)
+
+
+def test_split_is_a_partition_stratified_and_seeded() -> None:
+    digits = bundled("digits")
+    parts = split_rows(digits, "classification", seed=3)
+    assert sum(len(part.target) for part in parts) == 1797
+    rows = pd.concat([part.inputs.assign(y=part.target) for part in parts])
+    whole = digits.inputs.assign(y=digits.target)
+    key = list(whole.columns)
+    pd.testing.assert_frame_equal(
+        rows.sort_values(key, ignore_index=True), whole.sort_values(key, ignore_index=True)
+    )
+    for part in parts:
+        assert (part.target.value_counts(normalize=True) - 0.1).abs().max() < 0.02
+    again = split_rows(digits, "classification", seed=3)
+    other = split_rows(digits, "classification", seed=4)
+    assert parts[1].inputs.equals(again[1].inputs)
+    assert not parts[1].inputs.equals(other[1].inputs)
+
+
+def test_split_of_few_rows_in_many_classes() -> None:
+    parts = split_rows(table(list("abcdefg") * 3), "classification", seed=0)
+    assert [len(part.target) for part in parts] == [14, 7]
+    assert all(part.target.nunique() == 7 for part in parts)

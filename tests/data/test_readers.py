@@ -1,0 +1,120 @@
+"""Arrays and long tables of series: read, and refused with one line."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lphm.data.dataset import fit_inputs
+from lphm.data.readers import read_dataset, read_inputs
+from lphm.data.schema import fit_series
+from lphm.errors import InputError
+
+LONG = pd.DataFrame(
+    {
+        "id": ["b", "a", "b", "a", "b", "c"],
+        "t": [2, 10, 1, 9, 3, 1],
+        "u": [0.2, 1.0, 0.1, 0.9, 0.3, 5.0],
+        "v": [2.0, 10.0, 1.0, None, 3.0, 5.0],
+        "y": ["p", "q", "p", "q", "p", None],
+    }
+)
+
+
+def test_bundled_sets_by_name() -> None:
+    sizes = {
+        name: read_dataset(name, None) for name in ("digits", "iris", "wine", "breast-cancer", "diabetes")
+    }
+    assert {n: len(d) for n, d in sizes.items()} == {
+        "digits": 1797,
+        "iris": 150,
+        "wine": 178,
+        "breast-cancer": 569,
+        "diabetes": 442,
+    }
+    assert set(sizes["iris"].target) == {"setosa", "versicolor", "virginica"}
+    assert sizes["digits"].grid == (8, 8)
+
+
+def test_arrays(tmp_path: Path) -> None:
+    x, y = np.arange(24.0).reshape(4, 3, 2), np.array(["a", "b", "a", "b"])
+    np.savez(tmp_path / "a.npz", X=x, y=y, channels=np.array(["left", "right"]))
+    data = read_dataset(tmp_path / "a.npz", None)
+    assert (data.inputs == x).all()
+    assert list(data.target) == list(y)
+    schema = fit_inputs(data)
+    assert schema.column_labels == ["left", "right"]
+    encoded = schema.encode(read_inputs(tmp_path / "a.npz", schema))
+    np.testing.assert_allclose(encoded.mean(dim=(0, 1)), 0, atol=1e-6)
+    np.testing.assert_allclose(encoded.std(dim=(0, 1), correction=0), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"X": np.zeros((4, 3, 2))}, "must hold an array 'y', got X"),
+        ({"X": np.zeros((4, 3)), "y": np.zeros(4)}, r"X \(N, steps, channels\) and y \(N,\), got \(4, 3\)"),
+        ({"X": np.zeros((4, 3, 2)), "y": np.zeros(3)}, r"got \(4, 3, 2\) and \(3,\)"),
+        ({"X": np.array([{}, {}], dtype=object), "y": np.zeros(2)}, "must be a readable .npz file, got: "),
+    ],
+)
+def test_arrays_that_do_not_fit(tmp_path: Path, arrays: dict, message: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match=message):
+        read_dataset(tmp_path / "a.npz", None)
+
+
+def test_a_long_table_of_series(tmp_path: Path) -> None:
+    LONG.to_csv(tmp_path / "long.csv", index=False)
+    data = read_dataset(tmp_path / "long.csv", "y", series="id", step="t")
+    assert list(data.target) == ["q", "p"]  # a, b; c has no target
+    assert data.channels == ("u", "v")
+    np.testing.assert_array_equal(data.inputs[0, :, 0], [0.9, 1.0, np.nan])  # in the order of t
+    np.testing.assert_array_equal(data.inputs[1, :, 1], [1.0, 2.0, 3.0])
+    schema = fit_inputs(data)
+    assert (schema.series, schema.step, schema.steps) == ("id", "t", 3)
+    again = read_inputs(tmp_path / "long.csv", schema)
+    assert again.shape == (3, 3, 2)  # prediction needs no target
+    assert (schema.encode(data.inputs)[0, 2] == 0).all()  # what is missing at the end is zero
+    assert schema.encode(data.inputs)[0, 0, 1] == 0  # and what is missing in between the mean
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.assign(t=1), "a step must occur once in a series, got t 1 twice in"),
+        (
+            lambda f: f.assign(y=["p", "q", "r", "q", "p", "p"]),
+            "must have one value in every series, got 2 in 'b'",
+        ),
+        (lambda f: f.assign(u="x"), "column 'u' must hold numbers, got 'x'"),
+        (lambda f: f.drop(columns=["u", "v"]), "must have a channel beside 'id', 't' and 'y', got none"),
+        (lambda f: f.drop(columns="t"), "missing: ['t']"),
+        (lambda f: f.assign(id=[None, *f["id"][1:]]), "must be there in every row"),
+        (lambda f: f.assign(y=None), "got no series with a target"),
+    ],
+)
+def test_long_tables_that_cannot_be_read(tmp_path: Path, change, message: str) -> None:
+    change(LONG).to_parquet(tmp_path / "long.parquet")
+    with pytest.raises(InputError) as caught:
+        read_dataset(tmp_path / "long.parquet", "y", series="id", step="t")
+    assert message in str(caught.value)
+
+
+def test_series_and_step_go_together(tmp_path: Path) -> None:
+    LONG.to_csv(tmp_path / "long.csv", index=False)
+    with pytest.raises(InputError, match="needs both --series and --step"):
+        read_dataset(tmp_path / "long.csv", "y", series="id")
+
+
+def test_series_that_do_not_fit_the_schema() -> None:
+    schema = fit_series(np.zeros((2, 5, 3)))
+    assert schema.encode(np.ones((1, 4, 3))).shape == (1, 5, 3)
+    for bad in (np.zeros((1, 6, 3)), np.zeros((1, 5, 2)), np.zeros((5, 3)), pd.DataFrame({"a": [1]})):
+        with pytest.raises(InputError, match="series must be"):
+            schema.encode(bad)
+    with pytest.raises(InputError, match=r"got inf at \(sample, step, channel\) \(0, 1, 2\)"):
+        schema.encode(np.where(np.arange(15).reshape(1, 5, 3) == 5, np.inf, 0.0))
+    with pytest.raises(InputError, match="got 2 names for 3"):
+        fit_series(np.zeros((2, 5, 3)), ["a", "b"])

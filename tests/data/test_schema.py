@@ -1,0 +1,111 @@
+"""From columns to tensors and back to answers, and what is refused on the way."""
+
+import datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from lphm.data.schema import FeatureSchema, fit_features, fit_grid
+from lphm.data.targets import ClassTarget, fit_target
+from lphm.errors import InputError
+
+
+def test_numbers_are_standardised_by_the_training_part() -> None:
+    schema = fit_features(pd.DataFrame({"x": [1.0, 3.0, None]}))
+    encoded = schema.encode(pd.DataFrame({"other": [0, 0, 0], "x": [2.0, 4.0, None]}))
+    torch.testing.assert_close(encoded, torch.tensor([[0.0], [2.0], [float("nan")]]), equal_nan=True)
+
+
+def test_categories_have_ranges_of_codes_of_their_own() -> None:
+    train = pd.DataFrame({"c": ["b", "a", "b", "a"], "d": ["x", "x", "y", None], "n": [1, 2, 3, 4]})
+    schema = fit_features(train)
+    assert schema.labels == ["n", "c", "d"]  # numbers first
+    assert schema.vocabulary == 6
+    new = pd.DataFrame({"c": ["a", "b", "new", None], "d": ["y", "x", None, "?"], "n": [1, 2, 3, 4]})
+    assert schema.encode(new)[:, 1:].tolist() == [[1, 5], [2, 4], [0, 3], [0, 3]]
+
+
+def test_words_for_missing_in_a_column_of_numbers() -> None:
+    schema = fit_features(pd.DataFrame({"x": ["1", "NA", "3", "?"]}))
+    assert [c.name for c in schema.numeric] == ["x"]
+    assert schema.encode(pd.DataFrame({"x": ["2", "nan"]})).isnan().tolist() == [[False], [True]]
+
+
+def test_booleans_and_categorical_types() -> None:
+    frame = pd.DataFrame({"f": [True, False] * 3, "c": pd.Categorical(["u", "v", None] * 2)})
+    schema = fit_features(frame)
+    assert [c.name for c in schema.numeric] == ["f"]
+    assert [c.categories for c in schema.categorical] == [["u", "v"]]
+
+
+def test_constant_columns_are_left_out() -> None:
+    assert fit_features(pd.DataFrame({"x": [1, 2, 3], "k": [7, 7, 7], "t": ["a"] * 3})).labels == ["x"]
+    with pytest.raises(InputError, match="a feature must vary, got one value in each of: k"):
+        fit_features(pd.DataFrame({"k": [7, 7, 7]}))
+
+
+def test_a_column_of_free_text_is_refused_with_what_to_do() -> None:
+    frame = pd.DataFrame({"x": range(30), "comment": [f"text {i}" for i in range(30)]})
+    with pytest.raises(
+        InputError, match=r"column 'comment' must hold numbers or categories, got text: 30 d.*--drop"
+    ):
+        fit_features(frame)
+
+
+def test_columns_that_are_neither_number_nor_text() -> None:
+    frame = pd.DataFrame({"when": [datetime.datetime(2020, 1, day) for day in range(1, 9)]})
+    with pytest.raises(InputError, match="column 'when' must hold numbers or categories, got datetime64"):
+        fit_features(frame)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        ({"y": [1.0]}, r"must have every column of training, missing: \['x'\]"),
+        ({"x": [1.0, np.inf]}, "column 'x' must hold finite numbers, got inf in row 2"),
+        ({"x": ["1", "two"]}, "column 'x' must hold numbers, got 'two' in row 2"),
+    ],
+)
+def test_new_rows_that_cannot_be_encoded(frame: dict, message: str) -> None:
+    schema = fit_features(pd.DataFrame({"x": [1.0, 2.0, 3.0]}))
+    with pytest.raises(InputError, match=message):
+        schema.encode(pd.DataFrame(frame))
+
+
+def test_grid_keeps_the_order_of_the_columns() -> None:
+    features = pd.DataFrame(np.arange(24.0).reshape(4, 6), columns=list("fedcba"))
+    schema = fit_grid(features, 2, 3)
+    encoded = schema.encode(features[list("abcdef")])  # found by name, laid out as in training
+    values = torch.arange(24.0).reshape(4, 2, 3)
+    torch.testing.assert_close(encoded, (values - 11.5) / values.std(correction=0))
+
+
+@pytest.mark.parametrize("values", [["no", "yes"], [0, 1], [False, True], [1.0, 2.0], ["a", 3]])
+def test_classes_come_back_as_they_were(values: list) -> None:
+    target = pd.Series(values * 5, name="y", dtype=object if values == ["a", 3] else None)
+    schema = ClassTarget.model_validate_json(fit_target(target, "classification").model_dump_json())
+    codes = schema.encode(target)
+    answers = schema.decode(10.0 * torch.nn.functional.one_hot(codes, schema.outputs))
+    assert answers["y"].tolist() == target.tolist()
+    assert list(answers) == ["y", *(f"probability_{c}" for c in schema.classes)]
+    np.testing.assert_allclose(answers.iloc[:, 1:].sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_class_that_training_never_saw() -> None:
+    schema = fit_target(pd.Series(["a", "b"], name="y"), "classification")
+    with pytest.raises(InputError, match=r"'y' must be one of the classes \['a', 'b'\], got 'c'"):
+        schema.encode(pd.Series(["a", "c"]))
+
+
+def test_numbers_come_back_in_their_own_unit() -> None:
+    target = pd.Series([100.0, 300.0, 200.0], name="y")
+    schema = fit_target(target, "regression")
+    answers = schema.decode(schema.encode(target).unsqueeze(1))
+    np.testing.assert_allclose(answers["y"], target, rtol=1e-6)
+
+
+def test_schema_survives_json() -> None:
+    schema = fit_features(pd.DataFrame({"x": [0.1, 0.2, 0.7], "c": ["u", "v", "u"]}))
+    assert FeatureSchema.model_validate_json(schema.model_dump_json()) == schema

@@ -1,0 +1,145 @@
+"""The estimators: scikit-learn's own checks, and what a user does with them."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_iris, load_wine
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from lphm.errors import InputError
+from lphm.estimators import LPHMClassifier, LPHMRegressor
+from lphm.nn.network import interdependence_parameters
+from support.lagged import lagged_series
+
+QUICK = {"members": 1, "epochs": 20, "width": 8, "channels": 2, "learning_rate": 0.02, "random_state": 0}
+#: What scikit-learn expects and a network trained in batches does not do.
+EXPECTED = {
+    "check_sample_weight_equivalence_on_dense_data": "a weight of 2 is not a sample in two batches",
+}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("cls", [LPHMClassifier, LPHMRegressor])
+def test_scikit_learns_own_checks(cls: type) -> None:
+    results = check_estimator(cls(**QUICK), expected_failed_checks=EXPECTED, on_fail=None, on_skip=None)
+    failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
+    assert failed == {}
+    assert {r["check_name"] for r in results if r["status"] == "xfail"} == set(EXPECTED)
+    assert sum(r["status"] == "passed" for r in results) > 45
+
+
+def test_a_seed_repeats_a_fit_bit_for_bit_and_another_does_not() -> None:
+    X, y = load_iris(return_X_y=True)
+    first, again, other = (
+        LPHMClassifier(**{**QUICK, "random_state": seed, "epochs": 2}).fit(X, y).predict_proba(X)
+        for seed in (1, 1, 2)
+    )
+    assert (first == again).all()
+    assert not np.allclose(first, other)
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    model = LPHMClassifier(**QUICK).fit(X, names)
+    model.save(tmp_path / "model")
+    back = LPHMClassifier.load(tmp_path / "model")
+    assert (back.predict_proba(X) == model.predict_proba(X)).all()
+    assert list(back.predict(X[:3])) == list(model.predict(X[:3]))
+    assert back.get_params() == model.get_params()
+    assert list(back.feature_names_in_) == list(X.columns)
+    with pytest.raises(InputError, match="must hold a LPHMRegressor, got LPHMClassifier"):
+        LPHMRegressor.load(tmp_path / "model")
+
+
+def test_pipeline_grid_search_and_cross_validation() -> None:
+    X, y = load_wine(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), LPHMClassifier(**QUICK))
+    assert cross_val_score(pipeline, X, y, cv=3).mean() > 0.9
+    grid = {"lphmclassifier__structure": ["lphm", "full"], "lphmclassifier__kind": ["both", "none"]}
+    search = GridSearchCV(clone(pipeline), grid, cv=2).fit(X, y)
+    assert search.best_score_ > 0.9
+    assert set(search.best_params_) == set(grid)
+
+
+def test_categories_and_missing_values_of_a_data_frame() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"kind": rng.choice(["a", "b"], 200), "x": rng.standard_normal(200)})
+    y = np.where(frame["kind"] == "a", 1, 0)
+    frame.loc[::5, "x"] = np.nan
+    model = LPHMClassifier(**QUICK).fit(frame, y)
+    assert model.score(frame, y) == 1.0
+    assert list(model.feature_names_in_) == ["kind", "x"]
+    with pytest.raises(ValueError, match="feature names"):
+        model.predict(frame.rename(columns={"x": "z"}))
+
+
+def test_class_weight_and_sample_weight() -> None:
+    X, y = load_iris(return_X_y=True)
+    rare = np.r_[0:50, 50:55, 100:150]
+    weighted = LPHMClassifier(**QUICK, class_weight={0: 1.0, 1: 0.0, 2: 1.0}).fit(X[rare], y[rare])
+    assert 1 not in weighted.predict(X)
+    assert (
+        LPHMClassifier(**QUICK, class_weight="balanced").fit(X[rare], y[rare]).predict(X) == 1
+    ).sum() >= 40
+    with pytest.raises(ValueError, match=r"[Nn]egative"):
+        LPHMClassifier(**QUICK).fit(X, y, sample_weight=-np.ones(150))
+
+
+def test_warm_start_goes_on_and_early_stopping_stops() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = LPHMClassifier(**{**QUICK, "epochs": 3, "warm_start": True}).fit(X, y)
+    first = model.history_[-1]["train_loss"]
+    assert (
+        model.fit(X, y).history_[0]["train_loss"]
+        < 1.5 * first
+        < LPHMClassifier(**QUICK).fit(X, y).history_[0]["train_loss"]
+    )
+    noise = np.random.default_rng(0).integers(0, 2, 150)
+    stopped = LPHMClassifier(**{**QUICK, "epochs": 100, "early_stopping": True, "patience": 3}).fit(X, noise)
+    assert stopped.n_iter_ < 100
+
+
+def test_interdependence_matrix() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = LPHMClassifier(**QUICK).fit(X, y)
+    xi = model.interdependence_matrix(X[:5])
+    assert xi.shape == (5, 8, 8)
+    np.testing.assert_allclose(xi.sum(axis=1), 1, atol=1e-5)  # softmax over what is looked at
+    assert model.interdependence_matrix(X[:5], "attribute").shape == (5, 8, 8)
+    with pytest.raises(
+        ValueError, match="kind must be one that the network was fitted with, got 'attribute'"
+    ):
+        LPHMClassifier(**QUICK, kind="instance").fit(X, y).interdependence_matrix(X, "attribute")
+
+
+def test_series_of_three_dimensions() -> None:
+    X, y = lagged_series(40, seed=0)
+    model = LPHMClassifier(**{**QUICK, "epochs": 2}).fit(X, y)
+    assert model.predict_proba(X).shape == (40, 2)
+    assert model.interdependence_matrix(X, "attribute").shape == (40, 4, 4)
+    assert model.interdependence_matrix(X, "instance").shape == (40, 64, 64)
+    with pytest.raises(InputError, match=r"series must be \(N, 64 steps or fewer, 4 channels\), got"):
+        model.predict(X[:, :, :3])
+
+
+def test_a_lagged_covariance_is_found_by_interdependence_alone() -> None:
+    """Who leads whom: means, variances, spectra and the covariance at lag 0 are those of the other class."""
+    X, y = lagged_series(600, seed=1)
+    held_out, truth = lagged_series(1000, seed=2)
+    found = {
+        name: LPHMClassifier(random_state=0, **options).fit(X, y)
+        for name, options in (("lphm", {"kind": "attribute", "channels": 4}), ("none", {"kind": "none"}))
+    }
+    scores = {name: model.score(held_out, truth) for name, model in found.items()}
+    assert scores["lphm"] >= 0.95
+    assert abs(scores["none"] - 0.5) < 0.06
+    own = interdependence_parameters(found["lphm"].run_.network)
+    assert 20 * own <= 4 * 4 * 2 * 64**2  # members, channels, block and readout; Full has n² each

@@ -1,0 +1,165 @@
+"""Configurations of ``lphm.rpn``: JSON, and back to an equal function."""
+
+import functools
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from lphm import rpn
+from support.rpn_oracle import (
+    CLASSES,
+    LPHM,
+    SIZES,
+    Full,
+    build,
+    classes,
+    halve_first_row,
+    tensors,
+)
+
+
+@classes
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"name": "mine", "require_data": False, "require_parameters": False, "device": torch.device("cpu")},
+        {"partial": True},
+        {"preprocess_functions": halve_first_row, "postprocess_functions": [torch.tanh, "softsign"]},
+        {"preprocess_functions": "torch.exp", "postprocess_functions": (torch.nn.functional.gelu,)},
+    ],
+)
+def test_config_round_trip_through_json(cls, more):
+    f = build(cls, SIZES["p>q"], "left", **more)
+    w, x, _ = tensors(f, grad=False)
+    config = json.loads(json.dumps(f.to_config()))
+    assert config == f.to_config()
+    assert config["function_class"] == f"lphm.rpn.{cls.__name__}"
+    for again in (cls.from_config(config), Full.from_config({**config, "device": "cpu"})):
+        assert type(again) is cls
+        assert again.to_config() == f.to_config()
+        assert repr(again) == repr(f)
+        assert torch.equal(again(x, w), f(x, w))
+
+
+def test_config_holds_what_it_should():
+    f = LPHM(r=2, p=4, b=None, m=8, preprocess_functions=[torch.tanh], postprocess_functions=torch.relu)
+    assert f.to_config() == {
+        "function_class": "lphm.rpn.lphm_parameterized_bilinear_interdependence",
+        "function_parameters": {
+            "r": 2,
+            "p": 4,
+            "q": 4,
+            "b": None,
+            "m": 8,
+            "interdependence_type": "instance",
+            "name": "lphm_parameterized_bilinear_interdependence",
+            "require_data": True,
+            "require_parameters": True,
+            "preprocess_functions": ["torch.tanh"],
+            "postprocess_functions": "torch.relu",
+            "device": "cpu",
+            "partial": False,
+        },
+    }
+
+
+def exp(x):
+    """Not torch's."""
+    return x + 1
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (torch.tanh, "torch.tanh"),
+        (torch.nn.functional.relu, "torch.nn.functional.relu"),
+        (torch.nn.functional.gelu, "torch.nn.functional.gelu"),  # says that it is of torch._C._nn
+        ("softsign", "torch.nn.functional.softsign"),
+        (exp, f"{exp.__module__}.exp"),
+    ],
+)
+def test_functions_are_written_by_their_public_name(function, name):
+    f = Full(4, 4, preprocess_functions=function)
+    assert f.to_config()["function_parameters"]["preprocess_functions"] == name
+    x = torch.randn(3, 4)
+    again = Full.from_config(f.to_config())
+    assert torch.equal(again.pre_process(x), f.pre_process(x))
+
+
+class Scaled(LPHM):
+    """A class of the user's own, at the top of a module."""
+
+
+def test_config_of_a_derived_class(monkeypatch):
+    monkeypatch.setitem(sys.modules, "my_package", SimpleNamespace(Scaled=Scaled))
+    monkeypatch.setattr(Scaled, "__module__", "my_package")
+    f = build(Scaled, SIZES["p>q"])
+    assert f.to_config()["function_class"] == "my_package.Scaled"
+    assert type(LPHM.from_config(f.to_config())) is Scaled
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x,
+        functools.partial(torch.softmax, dim=0),
+        torch.nn.Softmax(dim=0),
+        Scaled.to_config,
+    ],
+)
+def test_a_function_without_an_importable_name_has_no_config(function):
+    f = Full(4, 4, postprocess_functions=[torch.tanh, function])
+    with pytest.raises(ValueError, match=r"a function must be importable by its name .* got .*; define it"):
+        f.to_config()
+
+
+def test_a_function_of_a_script_has_no_config(monkeypatch):
+    monkeypatch.setattr(halve_first_row, "__module__", "__main__")
+    monkeypatch.setattr(sys.modules["__main__"], "halve_first_row", halve_first_row, raising=False)
+    with pytest.raises(ValueError, match="importable by its name"):
+        Full(4, 4, preprocess_functions=halve_first_row).to_config()
+
+
+@pytest.mark.parametrize(
+    ("config", "error", "message"),
+    [
+        ({}, ValueError, "a name must be importable, got 'None'"),
+        ({"function_class": "lphm.rpn.nothing"}, ValueError, "a name must be importable"),
+        (
+            {"function_class": "torch.tanh"},
+            ValueError,
+            "function_class must name lphm_para.* got 'torch.tanh'",
+        ),
+        ({"function_class": "torch.nn.Linear"}, ValueError, "function_class must name"),
+        ({"function_class": "lphm.rpn.parameterized_bilinear_interdependence"}, ValueError, "must name"),
+        ({"function_class": f"lphm.rpn.{LPHM.__name__}"}, TypeError, "missing"),
+    ],
+)
+def test_configs_that_do_not_fit(config, error, message):
+    with pytest.raises(error, match=message):
+        LPHM.from_config(config)
+
+
+def test_equality_stays_identity():
+    """nn.Module keeps its children in sets; two functions of one configuration are still two."""
+    f, g = build(LPHM, SIZES["p>q"]), build(LPHM, SIZES["p>q"])
+    assert f.to_config() == g.to_config()
+    assert f != g
+    assert len(list(torch.nn.ModuleList([f, g]).modules())) == 3
+
+
+def test_holds_no_parameters():
+    assert list(build(LPHM, SIZES["p>q"]).parameters()) == []
+
+
+def test_public_names():
+    assert {name for name in rpn.__all__ if isinstance(getattr(rpn, name), type)} == {
+        cls.__name__ for cls in CLASSES
+    }
+    for name in rpn.__all__:
+        assert getattr(rpn, name).__name__ == name
+        assert getattr(rpn, name).__doc__.count(">>>") >= 2

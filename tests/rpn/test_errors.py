@@ -1,0 +1,189 @@
+"""What a caller of ``lphm.rpn`` can get wrong: what must hold, what was got, what to do."""
+
+import pytest
+import torch
+
+import lphm
+from support.rpn_oracle import (
+    HM,
+    LPHM,
+    SIZES,
+    DualLPHM,
+    Full,
+    RandomMatrix,
+    build,
+    classes,
+    kinds,
+    table,
+    tensors,
+)
+
+
+@classes
+@pytest.mark.parametrize("word", ["rows", "", None, 3, [], "Instance"])
+def test_an_unknown_type_is_an_error_when_built_and_when_assigned(cls, word):
+    with pytest.raises(ValueError, match=r"interdependence_type must be one of 'row', .*, got "):
+        cls(b=12, m=12, interdependence_type=word, **dict.fromkeys(table(cls)[1], 2))
+    f = build(cls, SIZES["p>q"])
+    with pytest.raises(ValueError, match=r"interdependence_type must be one of 'row'"):
+        f.interdependence_type = word
+    assert f.interdependence_type == "attribute"
+
+
+@pytest.mark.parametrize("error", [ValueError, AssertionError, lphm.DivisibilityError])
+@pytest.mark.parametrize("cls", [LPHM, HM, DualLPHM])
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"p": 5}, r"p must divide b, got p=5, b=12 \(divisors of 12: 1, 2, 3, 4, 6, 12\)"),
+        ({"p": 4, "q": 5}, r"q must divide b, got q=5, b=12"),
+        ({"p": 24}, r"p must divide b, got p=24"),
+        ({"p": 5, "interdependence_type": "row"}, r"p must divide m, got p=5, m=8"),
+    ],
+)
+def test_indivisible_sizes(error, cls, sizes, message):
+    rank = {} if cls is HM else {"r": 2}
+    with pytest.raises(error, match=message):
+        cls(**{**rank, "b": 12, "m": 8, "interdependence_type": "column", **sizes})
+
+
+@classes
+@pytest.mark.parametrize("value", [0, -1])
+def test_sizes_below_one_in_every_class(cls, value):
+    own = dict.fromkeys(table(cls)[1], 1)
+    for b in (4, None):  # at once, also while the n of W is still to come
+        for key in own:
+            with pytest.raises(ValueError, match=f"{key} must be at least 1, got {key}={value}"):
+                cls(**{**own, "b": b, "m": 4, "interdependence_type": "right", key: value})
+    f = cls(b=4, m=4, **own)
+    for key in own:
+        setattr(f, key, value)
+        with pytest.raises(ValueError, match=f"{key} must be at least 1, got {key}={value}"):
+            f.calculate_l()
+        setattr(f, key, 1)
+
+
+def test_seed_of_random_matrix_adaptation():
+    f, g, h = (RandomMatrix(r=2, b=6, m=4, seed=seed) for seed in (0, 0, 1))
+    w, x, _ = tensors(f, grad=False)
+    assert torch.equal(f(x, w), g(x, w))
+    assert not torch.allclose(f(x, w), h(x, w))
+    with pytest.raises(ValueError, match="seed must be at least 0, got seed=-1"):
+        RandomMatrix(r=2, b=6, m=4, seed=-1)
+
+
+@pytest.mark.parametrize("size", ["r", "p", "q", "b", "m"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_sizes_below_one(size, value):
+    with pytest.raises(ValueError, match=f"{size} must be at least 1, got {size}={value}"):
+        LPHM(**{"r": 1, "p": 1, "b": 4, "m": 4, size: value})
+
+
+@pytest.mark.parametrize("size", ["r", "p", "q", "b", "m"])
+@pytest.mark.parametrize("value", [2.0, "2", True])
+def test_sizes_that_are_not_ints(size, value):
+    with pytest.raises(TypeError, match=f"{size} must be an int, got {value!r}"):
+        LPHM(**{"r": 1, "p": 1, "b": 4, "m": 4, size: value})
+
+
+def test_arguments_that_do_not_exist():
+    with pytest.raises(TypeError, match="arguments it does not know: interdependance_type"):
+        LPHM(r=1, p=1, b=4, m=4, interdependance_type="row")
+    with pytest.raises(TypeError, match="arguments it does not know: 7"):
+        Full(4, 4, "row", "name", True, True, None, None, "cpu", 7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "message"),
+    [
+        ("attribute", (17, 6), r"x must be \(12, m\), b=12 rows, .* got shape \(17, 6\); set b=17$"),
+        ("attribute", (7, 6), r"got shape \(7, 6\); set b=7, or pass partial=True to the constructor"),
+        ("attribute", (0, 6), r"got shape \(0, 6\); skip an empty batch$"),
+        ("attribute", (6, 12), r"x must be \(12, m\), b=12 rows"),
+        ("instance", (12, 7), r"x must be \(b, 6\), m=6 columns, .* got shape \(12, 7\)"),
+        ("attribute", (12,), r"x must be 2-D, \(b, m\), got shape \(12,\)"),
+        ("instance", (2, 12, 6), r"x must be 2-D, \(b, m\), got shape \(2, 12, 6\)"),
+    ],
+)
+def test_wrong_x(kind, shape, message):
+    f = LPHM(r=2, p=3, b=12, m=6, interdependence_type=kind)
+    with pytest.raises(ValueError, match=message):
+        f(torch.randn(shape), torch.randn(1, f.calculate_l()))
+
+
+@pytest.mark.parametrize("shape", [(17, 6), (0, 6)])
+def test_partial_takes_neither_more_rows_nor_none(shape):
+    f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="attribute", partial=True)
+    with pytest.raises(ValueError, match=r"x must be \(12, m\), b=12 rows"):
+        f(torch.randn(shape), torch.randn(1, f.calculate_l()))
+
+
+def test_partial_is_no_licence_for_the_instance_type():
+    f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="instance", partial=True)
+    with pytest.raises(ValueError, match=r"x must be \(b, 6\), m=6 columns"):
+        f(torch.randn(12, 5), torch.randn(1, f.calculate_l()))
+
+
+def test_calculate_A_of_the_instance_type_says_that_x_is_transposed():
+    f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="instance")
+    w = torch.randn(1, f.calculate_l())
+    with pytest.raises(ValueError, match=r"x must be \(6, b\), m=6 rows.*got shape \(12, 6\).*x\.mT"):
+        f.calculate_A(torch.randn(12, 6), w)
+    with pytest.raises(ValueError, match=r"x must be 2-D, \(m, b\), transposed"):
+        f.calculate_A(torch.randn(6), w)
+    f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="attribute")
+    with pytest.raises(ValueError, match=r"x must be 2-D, \(b, m\), got"):
+        f.calculate_A(torch.randn(12), w)
+
+
+@kinds
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((1, 16), r"w must hold 17 parameters \(A 9 \+ S 4 \+ T 4\).*got shape \(1, 16\)"),
+        ((17,), r"w must be 2-D, \(1, 17\), got shape \(17,\)"),
+        ((2, 17), r"w must be one row, \(1, 17\), got shape \(2, 17\); call once for each channel"),
+        ((17, 1), r"w must hold 17 parameters"),
+        ((1, 1, 17), r"w must be 2-D, \(1, 17\)"),
+    ],
+)
+def test_wrong_w(kind, shape, message):
+    f = LPHM(r=1, p=3, b=12, m=12, interdependence_type=kind)
+    x = torch.randn(12, 12)
+    with pytest.raises(ValueError, match=message):
+        f(x, torch.randn(shape))
+    with pytest.raises(ValueError, match=message):
+        f.calculate_A(x, torch.randn(shape))
+
+
+@kinds
+def test_missing_x_or_w_or_what_is_no_tensor(kind):
+    f = LPHM(r=1, p=3, b=12, m=12, interdependence_type=kind)
+    x, w = torch.randn(12, 12), torch.randn(1, f.calculate_l())
+    for call in (f, f.calculate_A):
+        with pytest.raises(ValueError, match=r"x must be a tensor .*got None"):
+            call(None, w)
+        with pytest.raises(ValueError, match=r"w must be a tensor \(1, 17\), got None"):
+            call(x, None)
+        with pytest.raises(TypeError, match=r"x must be a tensor"):
+            call(x.numpy(), w)
+        with pytest.raises(TypeError, match=r"w must be a tensor"):
+            call(x, w.tolist())
+        with pytest.raises(TypeError, match=r"x must be dense, got layout torch.sparse_coo; use x.to_dense"):
+            call(x.to_sparse(), w)
+        with pytest.raises(TypeError, match=r"x must have the type and device of w"):
+            call(x.double(), w)
+    with pytest.raises(ValueError, match=r"x must be a tensor .*got None"):
+        f(None, w, kappa_x=x)
+
+
+@pytest.mark.parametrize("post", [None, torch.tanh])
+@pytest.mark.parametrize(("kind", "shape"), [("attribute", (12, 7)), ("instance", (7, 6))])
+def test_wrong_kappa_x(kind, shape, post):
+    f = LPHM(r=1, p=3, b=12, m=6, interdependence_type=kind, postprocess_functions=post)
+    x, w = torch.randn(12, 6), torch.randn(1, f.calculate_l())
+    what = "6 columns" if kind == "attribute" else "12 rows"
+    with pytest.raises(ValueError, match=rf"kappa_x must have {what}.*got shape"):
+        f(x, w, kappa_x=torch.randn(shape))
+    with pytest.raises(ValueError, match=r"kappa_x must be 2-D"):
+        f(x, w, kappa_x=torch.randn(12))

@@ -1,0 +1,141 @@
+"""Every structure passes one suite: against the oracle, and as a citizen of torch."""
+
+import shutil
+from contextlib import AbstractContextManager
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.func import grad, vmap
+
+import lphm
+from lphm import LPHM, RandomMatrixAdaptation
+from lphm.structures import STRUCTURES
+from lphm.structures.random_matrix import _drawn, fixed_matrices
+from support import reference
+from support.registry import ROWS, draw
+from support.suite_algebra import check
+from support.suite_structure import StructureSuite
+
+
+class TestFull(StructureSuite):
+    row = ROWS["full"]
+
+    def test_w_is_its_own_vector(self) -> None:
+        w = torch.randn(144)
+        assert self.row.typical.to_dense(w).flatten().equal(w)
+
+
+class TestLowRank(StructureSuite):
+    row = ROWS["low_rank"]
+
+    def test_is_lphm_of_one_block(self) -> None:
+        w = torch.randn(self.row.typical.num_parameters)
+        one_block = LPHM(n=12, p=1, r=3)
+        assert one_block.to_dense(torch.cat([torch.ones(1), w])).equal(self.row.typical.to_dense(w))
+
+
+class TestHM(StructureSuite):
+    row = ROWS["hm"]
+
+
+class TestDualLPHM(StructureSuite):
+    row = ROWS["dual_lphm"]
+
+    def test_is_lphm_with_a_of_low_rank(self) -> None:
+        structure = self.row.typical
+        w = torch.randn(structure.num_parameters, dtype=torch.float64)
+        P, Q, S, T = structure.unpack(w)
+        other = LPHM(n=12, p=2, q=3, r=2)
+        torch.testing.assert_close(other.to_dense(other.pack(P @ Q.mT, S, T)), structure.to_dense(w))
+
+
+class TestRandomMatrixAdaptation(StructureSuite):
+    row = ROWS["random_matrix"]
+
+    def test_the_seed_decides(self) -> None:
+        w = torch.randn(15, dtype=torch.float64)
+        state = torch.random.get_rng_state()
+        W = [RandomMatrixAdaptation(n=12, r=3, seed=seed).to_dense(w) for seed in (0, 0, 1)]
+        assert W[0].equal(W[1])
+        assert not W[0].equal(W[2])
+        assert torch.random.get_rng_state().equal(state)
+        torch.testing.assert_close(self.row.typical.to_dense(w.float()), W[0].float())
+
+    def test_columns_have_one_length(self) -> None:
+        A, B = fixed_matrices(12, 3, 5, torch.float64, torch.device("cpu"))
+        for matrix in (A, B):
+            torch.testing.assert_close(matrix.norm(dim=0), torch.full((3,), 12**0.5, dtype=torch.float64))
+
+    def test_matrices_are_drawn_once(self) -> None:
+        _drawn.cache_clear()
+        layer = self.layer()
+        for _ in range(3):
+            layer(self.inputs()).sum().backward()
+        assert _drawn.cache_info().misses == 1
+
+    @pytest.mark.parametrize(
+        "mode",
+        [torch.inference_mode(), torch.device("meta"), FakeTensorMode(allow_non_fake_inputs=True), None],
+        ids=["inference", "meta", "fake", "vmap and grad"],
+    )
+    def test_matrices_first_drawn_in_a_mode_serve_after_it(self, mode: AbstractContextManager | None) -> None:
+        _drawn.cache_clear()
+        structure = self.row.typical
+        w, x, _ = draw(structure, batch=(2,), channels=2)
+        if mode is None:
+            loss = grad(lambda w, x: lphm.interdependence_matrix(structure, w, x).square().sum())
+            vmap(loss, (None, 0))(w.detach(), x.detach())
+        else:
+            with mode:
+                structure.to_dense(w.detach())
+        assert _drawn.cache_info().misses == 1
+        check(lphm.interdependence_matrix(structure, w, x), reference.matrix(structure, w, x), (w, x))
+        assert _drawn.cache_info().misses == 1
+
+
+class TestLPHM(StructureSuite):
+    row = ROWS["lphm"]
+
+    def test_block_is_a_times_s_t(self) -> None:
+        structure = self.row.typical  # n=12, p=2, q=3: blocks of 6 x 4
+        w = torch.randn(structure.num_parameters, dtype=torch.float64)
+        A, S, T = w[:6].view(2, 3), w[6:18].view(6, 2), w[18:].view(4, 2)
+        W = structure.to_dense(w)
+        for i in range(2):
+            for j in range(3):
+                block = W[6 * i : 6 * i + 6, 4 * j : 4 * j + 4]
+                torch.testing.assert_close(block, A[i, j] * (S @ T.T))
+
+    @pytest.mark.parametrize("name", ["typical", "p>q", "p=q", "p=n", "q=n", "n prime, p=1, q=n"])
+    def test_numpy_agrees(self, name: str) -> None:
+        structure = self.row.cases[name]
+        w = torch.randn(structure.num_parameters, dtype=torch.float64)
+        A, S, T = (factor.numpy() for factor in structure.unpack(w))
+        np.testing.assert_allclose(structure.to_dense(w).numpy(), np.kron(A, S @ T.T), rtol=1e-14)
+        np.testing.assert_allclose(reference.dense(structure, w).numpy(), np.kron(A, S @ T.T), rtol=1e-14)
+
+    def test_rank(self) -> None:
+        structure = LPHM(n=8, p=4, q=2, r=2)  # rank A times rank S Tᵀ
+        w = torch.randn(structure.num_parameters, dtype=torch.float64)
+        assert torch.linalg.matrix_rank(structure.to_dense(w)) == 4
+
+    def test_q_is_p_if_not_given(self) -> None:
+        assert LPHM(n=12, p=4, r=2) == LPHM(n=12, p=4, q=4, r=2)
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(not shutil.which("c++"), reason="inductor needs a C++ compiler")
+    @pytest.mark.filterwarnings(
+        "ignore:`torch.jit:DeprecationWarning"
+    )  # inductor imports its own old modules
+    def test_compiles_with_inductor(self) -> None:
+        self.compare_compiled("inductor", "attribute", None)
+
+
+def test_every_structure_has_a_row_and_a_dense_equal() -> None:
+    own = {name: cls for name, cls in STRUCTURES.items() if cls.__module__.startswith("lphm.")}
+    assert set(ROWS) == set(own)
+    assert set(reference.DENSE) >= {cls.__name__ for cls in own.values()}
+    for name, row in ROWS.items():
+        assert {type(case) for case in (*row.cases.values(), row.large)} == {STRUCTURES[name]}

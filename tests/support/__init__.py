@@ -1,0 +1,1 @@
+"""What the tests share: oracles, registries, inherited suites, workers."""

@@ -1,0 +1,90 @@
+"""Runs for the tests of what is said about runs: never trained, so that they cost nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lphm.data.dataset import Dataset
+from lphm.data.schema import fit_features
+from lphm.data.summary import summarize
+from lphm.data.targets import fit_target
+from lphm.learn.evaluation import evaluate
+from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_network, save_run, write_json
+from lphm.structures import LPHM
+
+#: Names as nobody should choose them: they must come out as text.
+NASTY, NASTY_CLASS = "<script>alert('f')</script>", '</script><img src=x onerror=alert(1)> & "co" $x$'
+METRICS: dict[str, Any] = {
+    "task": "classification",
+    "train": {"loss": 0.5, "accuracy": 0.875},
+    "validation": {"loss": 0.75, "accuracy": 0.625},
+    "test": {"loss": 0.625, "accuracy": 0.75},
+    "rows": {"train": 1234, "validation": 56, "test": 78},
+    "best_epoch": 2,
+    "seconds": 1.0,
+    "history": [
+        {"epoch": i, "train_loss": 2.0 / i, "val_loss": 1.0 + (i - 2) ** 2, "val_score": 0.1 * i}
+        for i in (1, 2, 3)
+    ],
+}
+
+
+def dataset(task: str = "classification", samples: int = 90) -> Dataset:
+    """A table with numbers, categories, missing values and nasty names."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            NASTY: rng.standard_normal(samples),
+            "$x_1$ & more": rng.exponential(size=samples),
+            "a name that is much longer than an axis of a picture has room for": rng.standard_normal(samples),
+            "kind": rng.choice(["u", "v", NASTY], samples),
+        }
+    )
+    frame.loc[::9, NASTY] = np.nan
+    classes = np.array(["01", "NA", NASTY_CLASS])[rng.integers(0, 3, samples)]
+    target = classes if task == "classification" else 100 + 20 * frame["$x_1$ & more"]
+    return Dataset("t <1>.csv", frame, pd.Series(target, name="answer <b>"))
+
+
+def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
+    """A network with random weights, everywhere, that fits the data."""
+    sizes: dict[str, Any] = {
+        "width": 6,
+        "blocks": 2,
+        "channels": 2,
+        "dropout": 0.0,
+        "members": 1,
+        "attribute": LPHM(n=8, p=2, q=4, r=3).to_config(),
+        "instance": LPHM(n=6, p=2, q=3, r=2).to_config(),
+    }
+    config = RunConfig(
+        source=data.name,
+        input=fit_features(data.inputs),
+        target=fit_target(data.target, task),
+        network=NetworkConfig(**{**sizes, **changes}),
+        training=TrainingConfig(
+            seed=0, epochs=3, batch_size=4, learning_rate=0.1, weight_decay=0.0, patience=1
+        ),
+    )
+    network = build_network(config).eval()
+    with torch.no_grad():
+        for tensor in network.parameters():
+            tensor.add_(0.3 * torch.randn_like(tensor))
+    return Run(config, network)
+
+
+def write_run(folder: Path, task: str = "classification", **changes: Any) -> Run:
+    """A whole run folder, but for the report."""
+    data = dataset(task)
+    run = run_of(data, task, **changes)
+    metrics = METRICS
+    if task == "regression":
+        scored = {p: {"loss": METRICS[p]["loss"], "r2": METRICS[p]["accuracy"]} for p in METRICS["rows"]}
+        metrics = {**METRICS, "task": task, **scored}
+    evaluate(run, data).save(folder)
+    write_json(folder / "summary.json", summarize(data, task))
+    save_run(run, folder, metrics)
+    return run

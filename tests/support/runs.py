@@ -1,0 +1,120 @@
+"""A small run, and ways in which a run folder can be damaged."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file, save_file
+
+from lphm.data.schema import fit_features
+from lphm.data.targets import fit_target
+from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_network
+from lphm.structures import LPHM
+
+FRAME = pd.DataFrame({"x": [0.0, 1.0, None, 3.0] * 3, "c": ["u", "v", "w", "u"] * 3})
+
+
+def make_run() -> Run:
+    config = RunConfig(
+        source="t.csv",
+        input=fit_features(FRAME),
+        target=fit_target(pd.Series(["no", "yes"], name="y"), "classification"),
+        network=NetworkConfig(
+            width=8,
+            blocks=1,
+            channels=2,
+            dropout=0.1,
+            members=1,
+            attribute=LPHM(n=8, p=2, q=4, r=1).to_config(),
+            instance=LPHM(n=8, p=2, r=2).to_config(),
+        ),
+        training=TrainingConfig(
+            seed=0, epochs=1, batch_size=4, learning_rate=0.1, weight_decay=0.0, patience=1
+        ),
+    )
+    return Run(config, build_network(config))
+
+
+def edit_config(change: Callable[[dict], None]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        config = json.loads((folder / "config.json").read_text())
+        change(config)
+        (folder / "config.json").write_text(json.dumps(config))
+
+    return edit
+
+
+def edit_weights(change: Callable[[dict], None]) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        weights = load_file(folder / "weights.safetensors")
+        change(weights)
+        save_file(weights, folder / "weights.safetensors")
+
+    return edit
+
+
+def truncate(name: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+
+    return edit
+
+
+#: What was done to a saved run, and what is said about it. The command line's tests use it too.
+DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "no weights": (lambda f: (f / "weights.safetensors").unlink(), "must be a readable file, got: No such"),
+    "no config": (lambda f: (f / "config.json").unlink(), "must be a readable file, got: No such"),
+    "truncated weights": (truncate("weights.safetensors"), "must be a whole safetensors file"),
+    "empty weights": (
+        lambda f: (f / "weights.safetensors").write_bytes(b""),
+        "must be a whole safetensors file",
+    ),
+    "truncated config": (truncate("config.json"), "must describe a run, got at the file: Invalid JSON"),
+    "missing tensor": (
+        edit_weights(lambda w: w.pop("members.0.head.weight")),
+        "got a file without 'members.0.head.weight'",
+    ),
+    "unknown tensor": (
+        edit_weights(lambda w: w.update(extra=torch.zeros(1))),
+        "got a file with the unknown 'extra'",
+    ),
+    "wrong shape": (
+        edit_weights(lambda w: w.update({"members.0.head.bias": torch.zeros(3)})),
+        r"'members.0.head.bias' must be \(2,\) torch.float32, got \(3,\) torch.float32",
+    ),
+    "wrong type": (
+        edit_weights(lambda w: w.update({"members.0.head.bias": torch.zeros(2, dtype=torch.float64)})),
+        r"'members.0.head.bias' must be \(2,\) torch.float32, got \(2,\) torch.float64",
+    ),
+    "missing key": (edit_config(lambda c: c.pop("network")), "got at network: Field required"),
+    "unknown key": (edit_config(lambda c: c.update(more=1)), "got at more: Extra inputs"),
+    "wrong value": (edit_config(lambda c: c["network"].update(width="wide")), "got at network.width: Input"),
+    "other format": (edit_config(lambda c: c.update(format=1)), "got at format: Input should be 2"),
+    "unknown structure": (
+        edit_config(lambda c: c["network"]["attribute"].update(name="cubic")),
+        "the network cannot be built: structure name must be one of",
+    ),
+    "structure without r": (
+        edit_config(lambda c: c["network"]["attribute"].pop("r")),
+        "the network cannot be built: .*'r'",
+    ),
+    "structure of other size": (
+        edit_config(lambda c: c["network"]["attribute"].update(n=16)),
+        "the rows of the network must be the structure's n, got 8",
+    ),
+    "p that does not divide": (
+        edit_config(lambda c: c["network"]["attribute"].update(p=3)),
+        "p must divide n, got p=3, n=8",
+    ),
+    "another width": (
+        edit_config(lambda c: c["network"].update(blocks=2)),
+        "got a file without 'members.0.blocks.1",
+    ),
+    "a width of terabytes": (
+        edit_config(lambda c: c["network"].update(width=2**20, attribute=None, instance=None)),
+        r"must be \(.*1048576",
+    ),
+}
