@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lphm.errors import InputError
+
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
@@ -33,4 +35,22 @@ def _umask() -> int:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write readable JSON, whole or not at all."""
     with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object that a JSON file holds.
+
+    Raises:
+        InputError: the file is missing, cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path} must be a readable file, got: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path} must be a JSON file, got: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} must hold a JSON object, got {type(content).__name__}")
+    return content

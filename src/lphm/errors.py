@@ -14,10 +14,21 @@ class DivisibilityError(ValueError, AssertionError):
 
 
 class InputError(ValueError):
-    """A file, a table or a saved run that cannot be used as it is; the message says why.
+    """A file, a table, an option or a saved run that cannot be used as it is; the message says why.
 
-    The command line prints it as one line and exits with code 2.
+    The message names arguments and columns. The command line prints it as one line, adds the flag of ``option``,
+    and exits with code 2.
+
+    Args:
+        message: what must hold, what was got, what to do.
+        option: the argument that mends it, such as ``"drop"``; the command line writes it as ``--drop``.
+        value: what to give that argument.
     """
+
+    def __init__(self, message: str, option: str | None = None, value: object = None) -> None:
+        super().__init__(message)
+        self.option = option
+        self.value = value
 
 
 class RankLostError(RuntimeError):

@@ -1,0 +1,17 @@
+"""How the library reports progress: a function that the command line implements with bars."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Called as work goes on; ``None`` in place of it means that nobody watches."""
+
+    def __call__(self, task: str, done: int, total: int, status: str = "") -> None:
+        """Report that ``done`` of ``total`` units of ``task`` are done.
+
+        Args:
+            task: what is being done, such as ``"training"``; one bar for each.
+            done: units done so far, not since the last call.
+            total: units in all.
+            status: a few words beside the bar, such as the loss of the last epoch.
+        """
