@@ -160,9 +160,24 @@ def numpy(t):
     return t.detach().numpy().astype(np.float64)
 
 
-sizes = pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def short_name(cls):
+    return cls.__name__.split("_param")[0]
+
+
+def different_cases():
+    """Every class with every size that is a case of its own: most classes have no ``p`` and ``q``."""
+    cases = {}
+    for cls, (_, letters) in CLASSES.items():
+        for name, size in SIZES.items():
+            n, p, q, r, k = size
+            own = tuple(value for key, value in zip("pqr", (p, q, r), strict=True) if key in letters)
+            cases.setdefault((cls, n, k, own), pytest.param(cls, size, id=f"{short_name(cls)}-{name}"))
+    return cases.values()
+
+
 kinds = pytest.mark.parametrize("kind", KINDS)
-classes = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__.split("_param")[0])
+classes = pytest.mark.parametrize("cls", CLASSES, ids=short_name)
+classes_and_sizes = pytest.mark.parametrize(("cls", "size"), different_cases())
 
 
 def halve_first_row(x):
