@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from typing_extensions import assert_type
 
@@ -85,7 +86,7 @@ def rows_of_this_process(structure: lphm.LPHM, w: Tensor, x: Tensor) -> Tensor:
     return sharded.interdependence_apply(structure, w, x, xi, kind="attribute", rows=[6, 6])
 
 
-def estimators() -> np.ndarray:
+def estimators() -> NDArray[np.float64]:
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((40, 3)), np.arange(40) % 2
     classifier = lphm.LPHMClassifier(members=1, epochs=1, random_state=0).fit(X, y)
