@@ -1,7 +1,7 @@
 """The lowest versions that pyproject.toml allows, as constraints for pip.
 
-torch is left out. Its older releases are on the index only as builds that ask for gigabytes of CUDA packages, so
-its lower bound cannot be tried here; the pin of constraints.txt holds instead.
+torch is left out. Its older releases are on the index only as builds that ask for gigabytes of CUDA packages,
+so its lower bound cannot be tried here; the pin of constraints.txt holds instead.
 """
 
 import re
