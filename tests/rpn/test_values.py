@@ -20,6 +20,7 @@ from support.rpn_oracle import (
     classes,
     classes_and_sizes,
     close,
+    derivatives,
     kinds,
     lphm_W,
     make_W,
@@ -48,18 +49,20 @@ def test_calculate_A_equals_kron(cls, size, kind):
 @kinds
 def test_forward_and_gradients_equal_kron(cls, size, kind):
     f = build(cls, size, kind)
+    w, x, kappa = tensors(f, columns=4)
     make = make_W(f, size)
-    for columns in (None, 4):
-        w, x, kappa = tensors(f, columns=columns)
-        out = f(x=x, w=w, kappa_x=kappa, device="cpu")
-        D = numpy(x if kappa is None else kappa)
-        close(out, oracle_forward(kind, make(numpy(w)[0]), numpy(x), D))
+    W, dW = make(numpy(w)[0]), derivatives(make, numpy(w)[0])
+    for data in (None, kappa):
+        w.grad = x.grad = None
+        out = f(x=x, w=w, kappa_x=data, device="cpu")
+        D = numpy(x if data is None else data)
+        close(out, oracle_forward(kind, W, numpy(x), D))
         G = torch.randn_like(out)
         out.backward(G)
-        g_w, g_X, g_D = oracle_gradients(kind, make, numpy(w)[0], numpy(x), D, numpy(G))
+        g_w, g_X, g_D = oracle_gradients(kind, W, dW, numpy(x), D, numpy(G))
         close(w.grad[0], g_w)
-        close(x.grad, g_X + g_D if kappa is None else g_X)
-        if kappa is not None:
+        close(x.grad, g_X + g_D if data is None else g_X)
+        if data is not None:
             close(kappa.grad, g_D)
 
 
