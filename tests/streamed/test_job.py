@@ -225,7 +225,7 @@ def test_the_command_says_what_it_did(tmp_path: Path, parquet: Path) -> None:
             "column 'id' must hold numbers, got large_string; leave it out with --drop 'id', or copy it",
         ),
         (["--drop", "no"], "must have the column 'no', got id, a, b, c, d"),
-        (["--drop", "id", "--structure", "full"], "structure must have a thin middle"),
+        (["--drop", "id", "--structure", "full"], "structure must reduce blocks of rows"),
         (
             ["--drop", "id", "--kind", "instance", "--normalize", "softmax"],
             "normalize must be None or 'scale'",

@@ -290,7 +290,7 @@ class Foreign(Structure):
 
     factor_shapes = {"w": (9,)}  # noqa: RUF012
     terms = middle = 1
-    projection_flops = _dense = _project = None
+    dense_from_factors = None
 
 
 @pytest.mark.parametrize(

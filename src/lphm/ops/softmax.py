@@ -32,8 +32,8 @@ def attend(
 ) -> Tensor:
     """``data @ softmax(leftᵀ right, dim=-2)`` without ``xi``: query ``right``, key ``left``, value ``data``.
 
-    A full mask meets ``causal`` in one mask of its own size. A key mask does not become as large as ``xi``
-    for it: it is one more feature of queries and keys, which leaves ``is_causal`` to torch.
+    A full mask and ``causal`` are joined in one mask of its own size. A key mask does not become as large as
+    ``xi`` for it: it is one more feature of queries and keys, which leaves ``is_causal`` to torch.
 
     Flops: ``4 k² max(K, d)`` for a sample and channel, where no kernel needs equal widths ``2 k² (K + d)``.
 
@@ -49,7 +49,8 @@ def attend(
     else:
         mask = _visible(mask, causal, left)
         sees = mask.any(-1).unsqueeze(-2)  # (N or 1, 1, 1, k)
-        # What sees nothing sees all, and is zeroed: the kernels differ in what they make of an empty softmax.
+        # An output that may look at nothing looks at everything and is zeroed afterwards: kernels differ in
+        # what an empty softmax gives.
         out = _attention(left, right, data, mask | ~sees.mT, False)
     return torch.where(sees, out, 0)
 
@@ -63,13 +64,13 @@ def flatten_mask(mask: Tensor, batch: torch.Size) -> Tensor:
     return mask.expand(*batch, -1, -1).reshape(math.prod(batch), 1, *mask.shape[-2:])
 
 
-def _visible(mask: Tensor | None, causal: bool, like: Tensor) -> Tensor:
-    """What output ``i`` may look at, ``[i, j]``: what ``mask`` leaves, and with ``causal`` nothing later."""
-    k = like.shape[-1]
+def _visible(mask: Tensor | None, causal: bool, xi: Tensor) -> Tensor:
+    """What output ``i`` may look at, ``[i, j]``: what ``mask`` allows, and with ``causal`` nothing later."""
     if not causal:
         assert mask is not None  # the callers have looked
         return mask
-    earlier = torch.ones(k, k, dtype=torch.bool, device=like.device).tril()
+    k = xi.shape[-1]
+    earlier = torch.ones(k, k, dtype=torch.bool, device=xi.device).tril()
     return earlier if mask is None else mask & earlier
 
 
@@ -91,7 +92,8 @@ def _attention(left: Tensor, right: Tensor, data: Tensor, mask: Tensor | None, c
     C = max(left.shape[1], right.shape[1], data.shape[1])
     query, key, value = (_rows(side, max(K, d)).expand(N, C, -1, -1) for side in (right, left, data))
     out = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, scale=1.0)
-    return out[..., :d].mT  # (N, C, d, k)
+    # The kernel keeps its output for the backward: what the caller may change in place has to be a copy.
+    return (out[..., :d] if d < K else out.clone()).mT  # (N, C, d, k)
 
 
 def _rows(side: Tensor, width: int) -> Tensor:
