@@ -40,8 +40,8 @@ SETTINGS: dict[Any, Any] = {
 }
 #: Equal bins of the confidence, from 0 to 1.
 BINS = 10
-#: Most points in a chart; of more, this many are drawn, evenly spaced.
-MOST_POINTS = 1000
+#: Largest number of points in a chart; if there are more, evenly spaced ones are drawn.
+MAX_POINTS = 1000
 
 
 def _draw(name: str, draw: Callable[[Axes], None]) -> Markup:
@@ -123,8 +123,8 @@ def quantile_chart(normal: np.ndarray, residuals: np.ndarray) -> Markup:
 
 
 def _points(axes: Axes, x: np.ndarray, y: np.ndarray, labels: tuple[str, str]) -> None:
-    """Points, at most ``MOST_POINTS`` of them, and the diagonal."""
-    drawn = np.unique(np.linspace(0, len(x) - 1, min(len(x), MOST_POINTS)).round().astype(int))
+    """Points, at most ``MAX_POINTS`` of them, and the diagonal."""
+    drawn = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
     ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
     axes.plot(ends, ends, color=LINE, linestyle="--")
     axes.plot(x[drawn], y[drawn], "o", color=FIRST, markersize=3, alpha=0.6, markeredgewidth=0)

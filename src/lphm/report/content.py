@@ -23,8 +23,8 @@ from lphm.structures import from_config
 
 PARTS = ("train", "validation", "test")
 SCORE_LABELS = {"r2": "R²"}
-#: Most classes in the confusion matrix: the most frequent ones are shown.
-MOST_CLASSES = 30
+#: Largest number of classes in the confusion matrix, which shows the most frequent ones.
+MAX_CLASSES = 30
 
 
 def content(sources: Sources) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def confusion(predictions: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
         shares = counts / totals[:, None]
         recall, precision = correct / totals, correct / counts.sum(axis=0)
     colors = np.where(counts, np.maximum(shares, 0.3), 0).round(3) * (1 - 2 * np.eye(len(classes)))
-    shown = np.sort(np.argsort(-totals, kind="stable")[:MOST_CLASSES])
+    shown = np.sort(np.argsort(-totals, kind="stable")[:MAX_CLASSES])
     cells = [[(counts[i, j], shares[i, j], colors[i, j]) for j in shown] for i in shown]
     return {
         "classes": [classes[i] for i in shown],

@@ -12,11 +12,11 @@ from lphm.learn.evaluation import Interdependence
 from lphm.nn.layer import BilinearInterdependence
 from lphm.report.sources import Sources
 
-#: Most cells along a side of a heat map of xi and of a factor, and most layers whose factors are shown.
-MOST_XI, MOST_FACTOR, MOST_LAYERS = 64, 32, 24
+#: Largest number of cells along a side of a heat map, and of layers whose factors are shown.
+MAX_XI_CELLS, MAX_FACTOR_CELLS, MAX_LAYERS = 64, 32, 24
 #: Side of a cell in pixels, by the largest number of cells along a side that it is used for.
-CELL_SIZES = {12: 26, 24: 18, 40: 13, MOST_XI: 11}
-#: Most characters of a name beside a heat map.
+CELL_SIZES = {12: 26, 24: 18, 40: 13, MAX_XI_CELLS: 11}
+#: Largest number of characters of a name beside a heat map.
 LONGEST_NAME = 22
 
 
@@ -68,7 +68,7 @@ class HeatMap:
     def cell_size(self) -> int:
         """Side of a cell in pixels."""
         longest = max(len(self.rows), len(self.columns))
-        return next(size for most, size in CELL_SIZES.items() if longest <= most)
+        return next(size for limit, size in CELL_SIZES.items() if longest <= limit)
 
     @property
     def margins(self) -> tuple[int, int]:
@@ -84,10 +84,10 @@ class HeatMap:
         low, high = rounded(first.min()), rounded(first.max())
         return f"{self.title}: heat map of {shape}, entries from {low:g} to {high:g}"
 
-    def largest(self, most: int = 5) -> list[str]:
+    def largest(self, number: int = 5) -> list[str]:
         """The entries of the first matrix with the largest absolute values, in words."""
         first = self.matrices[0]
-        order = np.argsort(-np.abs(first), axis=None, kind="stable")[:most]
+        order = np.argsort(-np.abs(first), axis=None, kind="stable")[:number]
         return [self._title(*divmod(int(at), first.shape[1])) for at in order]
 
     def _title(self, i: int, j: int) -> str:
@@ -124,7 +124,7 @@ def xi_panels(sources: Sources) -> list[Panel]:
 def _xi_map(kind: str, xi: Interdependence) -> HeatMap:
     matrices = np.concatenate([xi.mean[None], xi.examples])
     title = f"xi of the {kind} kind (rows: inputs, columns: outputs)"
-    return _heat_map(f"{kind}-xi", title, matrices, (xi.labels, xi.labels), MOST_XI, "{row} → {column}")
+    return _heat_map(f"{kind}-xi", title, matrices, (xi.labels, xi.labels), MAX_XI_CELLS, "{row} → {column}")
 
 
 def _sample(row: int, values: pd.Series, sources: Sources) -> str:
@@ -146,7 +146,7 @@ def factor_panels(network: nn.Module) -> list[Panel]:
     return [
         _factor_panel(f"w{i}", name, layer)
         for i, (name, layer) in enumerate(interdependence_layers(network).items())
-        if i < MOST_LAYERS
+        if i < MAX_LAYERS
     ]
 
 
@@ -169,25 +169,25 @@ def _factor_map(name: str, letter: str, factor: Tensor) -> HeatMap:
     title = f"{letter}, {' × '.join(map(str, factor.shape[1:]))}"
     matrices = factor.reshape(factor.shape[0], -1, factor.shape[-1]).double().numpy()
     numbers = [[str(i + 1) for i in range(side)] for side in matrices.shape[1:]]
-    return _heat_map(name, title, matrices, numbers, MOST_FACTOR, "row {row}, column {column}")
+    return _heat_map(name, title, matrices, numbers, MAX_FACTOR_CELLS, "row {row}, column {column}")
 
 
 def _heat_map(
-    name: str, title: str, matrices: np.ndarray, names: Sequence[Sequence[str]], most: int, entry: str
+    name: str, title: str, matrices: np.ndarray, names: Sequence[Sequence[str]], max_cells: int, entry: str
 ) -> HeatMap:
-    """A heat map with at most ``most`` cells along a side."""
-    pooled, rows = pool(matrices, names[0], -2, most)
-    pooled, columns = pool(pooled, names[1], -1, most)
+    """A heat map with at most ``max_cells`` cells along a side."""
+    pooled, rows = pool(matrices, names[0], -2, max_cells)
+    pooled, columns = pool(pooled, names[1], -1, max_cells)
     return HeatMap(name, title, pooled, rows, columns, entry, matrices.shape[1:])
 
 
 def pool(
-    matrices: np.ndarray, names: Sequence[str], axis: int, most: int
+    matrices: np.ndarray, names: Sequence[str], axis: int, max_groups: int
 ) -> tuple[np.ndarray, Sequence[str]]:
-    """Average neighbours along an axis, so that at most ``most`` groups remain, and name the groups."""
-    if len(names) <= most:
+    """Average neighbours along an axis, so that at most ``max_groups`` groups remain, and name the groups."""
+    if len(names) <= max_groups:
         return matrices, names
-    groups = np.array_split(np.arange(len(names)), most)
+    groups = np.array_split(np.arange(len(names)), max_groups)
     means = np.stack([matrices.take(group, axis).mean(axis) for group in groups], axis)
     ends = [(names[group[0]], names[group[-1]]) for group in groups]
     return means, [first if first == last else f"{first} – {last}" for first, last in ends]
