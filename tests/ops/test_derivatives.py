@@ -28,9 +28,13 @@ CASES = {
     "full": (Full(n=48), (), 180),
     "random": (RandomMatrixAdaptation(n=128, r=4), (), 64),
 }
-every_case = pytest.mark.parametrize("case", CASES)
-every_path = pytest.mark.parametrize(
-    "path", ["python", pytest.param("c++", marks=pytest.mark.slow)], indirect=True
+every_case = pytest.mark.parametrize(
+    ("case", "path"),
+    [
+        *((case, "python") for case in CASES),
+        *(pytest.param(case, "c++", marks=pytest.mark.slow) for case in CASES if case.startswith("lphm")),
+    ],
+    indirect=["path"],
 )
 both_kinds = pytest.mark.parametrize("kind", ["attribute", "instance"])
 Apply = Callable[[Tensor, Tensor], Tensor]
@@ -45,8 +49,6 @@ COMPOSITIONS: dict[str, Callable[[Apply], Apply]] = {
 def path(request: pytest.FixtureRequest) -> None:
     """With and without the compiled operator, which only LPHM has."""
     if request.param == "c++":
-        if "lphm" not in request.node.name:
-            pytest.skip("the compiled operator is for LPHM")
         request.getfixturevalue("native")
 
 
@@ -57,7 +59,6 @@ def leaves(structure: Structure, kind: str, batch: tuple[int, ...], k: int) -> t
     return w.requires_grad_(), x.requires_grad_()
 
 
-@every_path
 @every_case
 @both_kinds
 @pytest.mark.parametrize("composition", COMPOSITIONS)
@@ -100,7 +101,6 @@ def test_a_layer_applied_twice(kind: str, normalize: str | None) -> None:
         assert reference.error(got, want) < 1e-10
 
 
-@every_path
 @every_case
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
@@ -128,7 +128,6 @@ def test_vectorized_jacobian() -> None:
     assert reference.error(vectorized, loop) < 1e-12
 
 
-@every_path
 @every_case
 @both_kinds
 @pytest.mark.parametrize("normalize", [None, "softmax"])

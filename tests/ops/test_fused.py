@@ -44,7 +44,7 @@ def test_gradients(
 @both_kinds
 def test_one_sample_in_plain_operators(order: Order, structure: Structure, kind: str) -> None:
     w, x = inputs(structure, kind)
-    got = apply_to_one(structure, order, kind, w, x, 1.0)
+    got = apply_to_one(structure, order, kind, w, x)
     assert got.is_contiguous()
     check(got, reference.apply(structure, w, x, kind=kind), (w, x))
 
@@ -163,7 +163,7 @@ def test_where_it_is_used(calls: list[tuple], structure: Structure, used: bool) 
     """By hand where the structure states its gradient, or where W is formed; never for a partial ``x``."""
     w, x = torch.randn(2, structure.num_parameters), torch.randn(2, structure.n, 12)
     interdependence_grouped(structure, w, x)
-    interdependence_apply(structure, w[0], x, normalize="scale")
+    interdependence_apply(structure, w[0], x, normalize="scale" if isinstance(structure, LPHM) else None)
     BilinearInterdependence(structure, channels=2)(x)
     assert len(calls) == 3 * used
     calls.clear()

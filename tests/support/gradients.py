@@ -52,7 +52,7 @@ def apply_by_hand(structure: Structure, order: Order, kind: str, w: Tensor, x: T
     kernel = KERNELS[type(structure)]
     if order is not Order.DENSE_FACTORED:
         return apply_fused(ThinCall(structure, kernel, order, kind), w, x)
-    if kernel.dense is not None:
+    if hasattr(kernel, "dense"):
         return apply_fused(DenseCall(structure, kernel, kind), w, x)
     W = structure.to_dense(w.reshape(-1, structure.num_parameters))
     return apply_fused(DenseCall(structure, None, kind), W, x)

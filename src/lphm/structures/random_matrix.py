@@ -83,7 +83,9 @@ fixed_matrices._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=128)
-def drawn_matrices(n: int, r: int, seed: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+def drawn_matrices(
+    n: int, r: int, seed: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """``fixed_matrices``, drawn once, on a thread of its own, where the modes of the caller are not in force.
 
     A tensor that is made under ``inference_mode``, ``vmap`` or a tracer belongs to that mode, and what is
