@@ -229,6 +229,8 @@ def test_a_choice_changes_the_heat_map_and_back(show: Open, choice: str, name: s
     assert [title.rpartition(": ")[0] for title in titles] == [t.rpartition(": ")[0] for t in before[0]]
     assert sum(a != b for a, b in zip(colors, before[1], strict=True)) > len(colors) / 3
     assert float(scale[0]) == pytest.approx(data["limits"][1])
+    limit = f"return document.getElementById({name!r}).style.getPropertyValue('--limit')"
+    assert float(driver.execute_script(limit)) == data["limits"][1]
     assert float(scale[-1]) == pytest.approx(data["lowest"] * data["limits"][1])
     label = driver.find_element(By.ID, name).get_attribute("aria-label")
     assert f"to {max(data['values'][1]):g}" in label
