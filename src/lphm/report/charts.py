@@ -82,7 +82,7 @@ def curves(
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("{x:g}")
         axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend()
 
     return _draw(name, draw)
@@ -96,7 +96,7 @@ def reliability_chart(bins: pd.DataFrame) -> Markup:
         axes.plot([0, 1], [0, 1], color=LINE, linestyle="--", label="perfect calibration")
         axes.plot(bins.confidence, bins.accuracy, "o-", color=FIRST, label="this run")
         axes.set(xlabel="mean confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.03))
-        axes.legend(loc="upper left")
+        axes.legend()
 
     return _draw("reliability", draw)
 
