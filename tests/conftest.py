@@ -41,7 +41,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.getbasetemp().parent if in_worker else tmp_path_factory.getbasetemp()
     ) / "native"
     folder.mkdir(exist_ok=True)
-    with FileLock(folder / "lock"):  # one worker compiles, the others wait for it
+    with FileLock(folder.with_suffix(".lock")):  # one worker compiles, the others wait for it
         subprocess.run(
             [sys.executable, "-W", "error", "-m", "lphm.ops.cpp"],
             env={**os.environ, "LPHM_CACHE": str(folder)},
