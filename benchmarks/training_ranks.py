@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from benchmarks.ranks import measure, resident, written
-from lphm import loop
+from lphm.learn import lightning as loop
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream

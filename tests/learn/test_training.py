@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from lphm import loop
+from lphm.learn import lightning as loop
 from lphm.data.dataset import Dataset, split_validation
 from lphm.errors import InputError
 from lphm.learn.evaluation import evaluate

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from lphm import loop
+from lphm.learn import lightning as loop
 from lphm.data.batches import MemoryBatches
 from lphm.data.dataset import Dataset, fit_inputs
 from lphm.data.targets import fit_target
