@@ -254,4 +254,9 @@ def test_more_ranks_than_row_groups_are_refused(folder: Path, pretend: Any) -> N
 
 def test_without_a_launcher_there_is_one_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "8")  # of something else that this process is a part of
-    assert (distributed.rank(), distributed.ranks(), distributed.gathered(3), distributed.total(1.5)) == (0, 1, [3], [1.5])
+    assert (distributed.rank(), distributed.ranks(), distributed.gathered(3), distributed.total(1.5)) == (
+        0,
+        1,
+        [3],
+        [1.5],
+    )
