@@ -144,6 +144,12 @@ def test_what_cannot_be_prepared() -> None:
         prepare(PRODUCT, replace(SMALL, p=3), ONE_EPOCH)
 
 
+def test_a_stream_needs_a_test_part(flows: ParquetStream) -> None:
+    stream = ParquetStream(flows.index.files[0].parent, "y", test=0.0)
+    with pytest.raises(InputError, match="flows must hold enough rows for a test part, got none in it"):
+        prepare(stream, SMALL, ONE_EPOCH)
+
+
 def test_a_stream_takes_no_weights(flows: ParquetStream) -> None:
     with pytest.raises(InputError, match="balanced must be left out for a directory") as caught:
         prepare(flows, SMALL, TrainingOptions(balanced=True))

@@ -56,7 +56,7 @@ def fit_stream(
     Args:
         stream: the rows.
         task: decided from the first targets if not given.
-        progress: told of every row group that this process has read.
+        progress: called after every row group that this process has read.
 
     Raises:
         InputError: a column cannot be learned from.

@@ -144,6 +144,8 @@ def prepare_stream(
             "balanced must be left out for a directory, whose rows are not weighted", option="balanced"
         )
     fitted = fit_stream(stream, task, progress)
+    if not fitted.rows["test"]:
+        raise InputError(f"{stream.name} must hold enough rows for a test part, got none in it")
     config = configure(stream.name, fitted.input, fitted.target, fitted.rows["train"], network, training)
     seed = config.training.seed
     train_batches = StreamBatches(stream, "train", fitted, config.training.batch_size, seed)
@@ -165,13 +167,9 @@ def _test_stream(
 
 
 def _outputs(
-    run: Run, stream: ParquetStream, fitted: StreamFit, progress: Progress | None = None
+    run: Run, stream: ParquetStream, fitted: StreamFit, progress: Progress | None
 ) -> tuple[Tensor, Tensor]:
-    """Outputs and truth for all rows of the test part, in their order; each process predicts a share.
-
-    Raises:
-        InputError: the test part is empty.
-    """
+    """Outputs and truth for all rows of the test part, in their order; each process predicts a share."""
     progress, target = progress or no_progress, run.config.target
     groups = [g for g in range(rank(), len(stream.groups), world_size()) if fitted.counts["test"][g]]
     rows, total = 0, sum(fitted.counts["test"][g] for g in groups)
@@ -181,8 +179,6 @@ def _outputs(
         rows += len(frame)
         progress("testing", rows, total)
     parts = {group: part for of_process in all_gather_object(share) for group, part in of_process.items()}
-    if not parts:
-        raise InputError(f"{stream.name} must hold rows enough for a test part, got none in it")
     outputs, y = zip(*(parts[group] for group in sorted(parts)), strict=True)
     return torch.cat(outputs), torch.cat(y)
 

@@ -64,7 +64,7 @@ def prepare(
         network: choices about the network.
         training: choices about the training.
         task: decided from the target if not given.
-        progress: told of every row group that is read.
+        progress: called after every row group that is read.
 
     Raises:
         InputError: the data cannot be learned from, or the sizes of the network do not fit.
@@ -90,7 +90,7 @@ def train(
 
     Args:
         prepared: from ``prepare``.
-        progress: told of every batch.
+        progress: called after every batch.
         folder: where a checkpoint is written after every epoch; nowhere if not given.
         resume: continue from the checkpoint there, if there is one.
 

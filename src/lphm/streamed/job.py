@@ -94,7 +94,7 @@ def apply_file(
         normalize: ``None``, ``"scale"`` or ``"softmax"``.
         matrix: a ``.csv`` file for ``xi`` of the attribute kind.
         resume: continue an interrupted job.
-        progress: told of the rows of each pass.
+        progress: called with the rows of each pass that are done.
 
     Raises:
         InputError: the data or the files cannot be used, or the interrupted job is another one or damaged.
