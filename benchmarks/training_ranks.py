@@ -22,7 +22,7 @@ from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
 from lphm.distributed import process_group, rank
-from lphm.learn import lightning as loop
+from lphm.learn import lightning
 from lphm.learn.config import configure
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import build_network
@@ -55,7 +55,7 @@ def rank_main(folder: Path, data: Path, batch_size: int) -> None:
         model = build_network(config)
         batches = StreamBatches(stream, "train", fitted, batch_size, 0)
         start, begun = written(), time.perf_counter()
-        history = loop.fit(model, config, batches)
+        history = lightning.fit(model, config, batches)
         told = {
             "written": written() - start,
             "seconds": time.perf_counter() - begun,
