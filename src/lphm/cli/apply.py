@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rich.console import Console
 
 from lphm.cli.arguments import Json, Normalizes, Quiet, SidedKinds, Structures
 from lphm.cli.printing import grid, say
+from lphm.cli.progress import Bars
 from lphm.errors import InputError
 from lphm.learn.options import NetworkOptions, StructureName, structure_for, structure_for_rows
 from lphm.ops.checks import Kind
@@ -72,17 +72,19 @@ def apply_command(
             chosen = structure_for_rows(options, source.rows)
     except (ValueError, TypeError) as error:
         raise InputError(str(error)) from error
-    done = apply_file(
-        source,
-        output,
-        chosen,
-        read_weights(weights, chosen, seed),
-        of_kind,
-        {"none": None}.get(normalize.value, normalize.value),
-        matrix=matrix,
-        resume=resume,
-        console=None if quiet or json_output else Console(stderr=True),
-    )
+    w = read_weights(weights, chosen, seed)
+    with Bars() as bars:
+        done = apply_file(
+            source,
+            output,
+            chosen,
+            w,
+            of_kind,
+            {"none": None}.get(normalize.value, normalize.value),
+            matrix=matrix,
+            resume=resume,
+            progress=None if quiet or json_output else bars,
+        )
     values = {"output": str(output), "structure": chosen.to_config(), **vars(done)}
     shown = {
         "W": str(chosen),

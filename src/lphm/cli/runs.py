@@ -10,10 +10,10 @@ from rich.console import Console
 from lphm._io import write_atomically
 from lphm.cli.arguments import Json, Quiet, RunFolder, Source
 from lphm.cli.printing import grid, say
+from lphm.cli.progress import Bars
 from lphm.data.readers import read_dataset, read_inputs
 from lphm.errors import InputError
 from lphm.learn.evaluation import evaluate
-from lphm.learn.progress import bar
 from lphm.learn.run import load_run
 from lphm.report import write_report
 
@@ -33,8 +33,9 @@ def predict_command(
     console = Console(stderr=True)
     with console.status(f"reading {file}"):
         inputs = read_inputs(file, model.config.input)
-    with bar(console, f"predicting {file}", len(inputs)) as advance:
-        predicted = model.predict(inputs, advance)
+    with Bars() as bars:
+        predicted = model.predict(inputs)
+        bars(f"predicting {file}", len(inputs), len(inputs))
     with write_atomically(output) as temporary:
         predicted.to_csv(temporary, index=False)
     Console().print(

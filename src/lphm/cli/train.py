@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, cast
 
 import typer
-from rich.console import Console
 
 from lphm._io import write_json
 from lphm.cli.arguments import (
@@ -21,21 +20,20 @@ from lphm.cli.arguments import (
     Tasks,
 )
 from lphm.cli.printing import comparison_table, say, summary
+from lphm.cli.progress import Bars
 from lphm.cli.run_folder import read_options, run_folder
-from lphm.data.dataset import Dataset, check_target, infer_task
+from lphm.data.dataset import Dataset
 from lphm.data.parquet import ParquetStream
-from lphm.data.readers import read_dataset
+from lphm.data.readers import open_directory, read_dataset
 from lphm.data.summary import summarize
 from lphm.data.targets import Task
-from lphm.distributed import decide, launched, process_group, rank
+from lphm.distributed import broadcast_choice, launch_info, process_group, rank
 from lphm.errors import InputError
 from lphm.learn.cross_validation import compare, cross_validate
-from lphm.learn.evaluation import evaluate
 from lphm.learn.lightning import CHECKPOINT
 from lphm.learn.options import KindName, NetworkOptions, StructureName, TrainingOptions
 from lphm.learn.run import read_metrics, save_run
-from lphm.learn.streaming import open_stream, train_any
-from lphm.learn.training import check_network
+from lphm.learn.training import prepare, train
 from lphm.report import write_report
 
 #: What a run is not repeated by.
@@ -138,39 +136,40 @@ def train_command(
         device=device.value,
     )
     of_task = cast(Task, task.value) if task else None
-    if launched()[1] > 1 and (folds or comparison):
+    if launch_info().world_size > 1 and (folds or comparison):
         raise InputError("--folds and --compare must be run by one process, got several; leave torchrun out")
     data: Dataset | ParquetStream
     if Path(source).is_dir():
-        data = open_stream(Path(source), target, drop or [], training, folds or comparison or series or step)
+        if folds or comparison or series or step:
+            raise InputError("a directory takes no --folds, --compare, --series or --step; leave them out")
+        share = training.validation if training.early_stopping else 0.0
+        data = open_directory(Path(source), target, drop or [], seed, share)
     else:
         data = read_dataset(source, target, drop or [], series, step)
-        of_task = of_task or infer_task(data.target)
-        check_target(data.target, of_task)
-        check_network(data, network, training, of_task)
     options = {
         key: value.value if isinstance(value, Enum) else value
         for key, value in context.params.items()
         if key not in NOT_OPTIONS and value is not None
     }
-    with process_group(timeout):
+    with process_group(timeout), Bars() as bars:
         first = rank() == 0
-        folder = decide(lambda: run_folder(output, data.name, options, resume))
-        console = Console(stderr=True) if first and not quiet else None
+        progress = bars if first and not quiet else None
+        prepared = prepare(data, network, training, of_task, progress=progress)
+        folder = broadcast_choice(lambda: run_folder(output, data.name, options, resume))
         if comparison and isinstance(data, Dataset):
-            rows = compare(data, network, training, folds or 5, of_task, console=console, folder=folder)
+            rows = compare(data, network, training, folds or 5, of_task, progress=progress, folder=folder)
             told = {"table": [vars(row) for row in rows]}
             return say(comparison_table(data.name, rows), told, quiet, json_output)
         if folds and isinstance(data, Dataset):
-            row = cross_validate(data, network, training, folds, of_task, console=console, folder=folder)
+            row = cross_validate(data, network, training, folds, of_task, progress=progress, folder=folder)
             return say(comparison_table(data.name, [row]), vars(row), quiet, json_output)
         outcome = None
-        if not decide((folder / "config.json").exists):
-            outcome = train_any(data, network, training, of_task, console, folder, resume)
+        if not broadcast_choice((folder / "config.json").exists):
+            outcome = train(prepared, progress=progress, folder=folder, resume=resume)
     if not first:
         return None
     if outcome is not None:
-        evaluate(outcome.run, outcome.test).save(folder)
+        outcome.evaluation.save(folder)
         write_json(folder / "summary.json", summarize(outcome.sample, outcome.run.config.target.task))
         save_run(outcome.run, folder, outcome.metrics)
     write_report(folder)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from rich.console import Console
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
     _check_feature_names,
@@ -151,8 +150,7 @@ class InterdependenceEstimator(BaseEstimator):  # type: ignore[misc]
         network, training = self._options()
         start = self.run_ if self.warm_start and hasattr(self, "run_") else None
         data = Dataset(type(self).__name__, X, pd.Series(y, name="y"), weight)
-        console = Console(stderr=True) if self.verbose else None
-        trained = learn(data, network, training, self._task, console=console, start=start)
+        trained = learn(data, network, training, self._task, start=start)
         self.run_, self.history_ = trained.run, trained.history.lines
         self.n_iter_ = len(self.history_)
 

@@ -24,7 +24,6 @@ from lphm._io import write_atomically, write_json
 from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
-from lphm.learn.objective import combine
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import Ensemble, InterdependenceNetwork
 from lphm.structures import from_config
@@ -139,7 +138,7 @@ class Run:
             said.append(network(part))
             if after is not None:
                 after(len(part))
-        return combine(self.config.target, torch.cat(said))
+        return self.config.target.combine(torch.cat(said))
 
     def predict(
         self, inputs: pd.DataFrame | np.ndarray, after: Callable[[int], None] | None = None

@@ -28,7 +28,7 @@ class Sources:
     @property
     def score(self) -> str:
         """Name of the score in ``metrics.json``: ``"accuracy"`` or ``"r2"``."""
-        return self.run.config.target.score
+        return self.run.config.target.score_name
 
     @property
     def classes(self) -> list[str] | None:
