@@ -1,37 +1,61 @@
-"""``lphm`` and ``python -m lphm``: exit code 0, or 2 with one line for what a user can mend.
+"""``lphm`` and ``python -m lphm``: exit code 0, or 2 with one line for an error that the user can fix.
 
-Exit code 1, with one line too, says that another process of a training was lost.
+Exit code 1, with one line too, means that another process of a training was lost.
 """
 
 import os
 import sys
 
+from lphm import __version__
 from lphm.errors import InputError, RankLostError
 
+EXTRA = "the command line needs: pip install 'lphm[train]'"
+
 try:
+    from cyclopts import CycloptsError, UnusedCliTokensError
+
     from lphm.cli import app
 except ModuleNotFoundError as error:
-    print(f"lphm: error: {error}; the command line needs: pip install 'lphm[train]'", file=sys.stderr)
+    print(f"lphm: error: {error}; {EXTRA}", file=sys.stderr)
     raise SystemExit(2) from None
 
 
 def main() -> None:
     """Run the command line."""
+    app.version = __version__
     try:
-        app()
+        app(print_error=False, exit_on_error=False)
+    except UnusedCliTokensError as error:
+        _fail(f"the command must be given fewer arguments, got {' '.join(error.unused_tokens or [])} as well")
+    except CycloptsError as error:
+        _fail(str(error).rstrip("."))
     except InputError as error:
-        _say(error)
-        raise SystemExit(2) from None
+        _fail(f"{error}{_flag(error)}")
+    except ModuleNotFoundError as error:
+        _fail(f"{error}; {EXTRA}")
     except RankLostError as error:
-        _say(error)
-        os._exit(1)  # what is left of the group would wait for who is lost
+        _print(str(error))
+        os._exit(1)  # the processes that are left would wait for the lost one
 
 
-def _say(error: Exception) -> None:
-    """One line, which of several processes says it, and all at once: they share a terminal."""
+def _flag(error: InputError) -> str:
+    """The option that mends an error, as it is written on the command line."""
+    if error.option is None:
+        return ""
+    value = "" if error.value is None else f" {error.value!r}"
+    return f"; --{error.option.replace('_', '-')}{value}"
+
+
+def _fail(message: str) -> None:
+    _print(message)
+    raise SystemExit(2) from None
+
+
+def _print(message: str) -> None:
+    """Write one line at once, for several processes share a terminal; then it has the number of this one."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    who = f" (process {int(os.environ.get('RANK', '0')) + 1} of {size})" if size > 1 else ""
-    sys.stderr.write(f"lphm{who}: error: {' '.join(str(error).split())}\n")
+    process = f" (process {int(os.environ.get('RANK', '0')) + 1} of {size})" if size > 1 else ""
+    sys.stderr.write(f"lphm{process}: error: {' '.join(message.split())}\n")
     sys.stderr.flush()
 
 
