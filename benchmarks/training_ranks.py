@@ -18,11 +18,11 @@ import pandas as pd
 import torch
 
 from benchmarks.ranks import measure, resident, written
-from lphm import loop
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
 from lphm.distributed import process_group, rank
+from lphm.learn import lightning as loop
 from lphm.learn.config import configure
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import build_network

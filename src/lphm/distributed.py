@@ -1,14 +1,14 @@
-"""The processes of one training: how many there are, what they tell one another, what it means to lose one.
+"""The processes of one training: their number, what they send to each other, and the loss of one of them.
 
-A launcher such as ``torchrun`` starts them, and says in the environment which is which. Outside of
-``process_group`` there is one rank, whatever else the process may be a part of.
+A launcher such as ``torchrun`` starts the processes and numbers them in environment variables. Outside of
+``process_group`` there is one process, even if the environment names more.
 """
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -17,41 +17,52 @@ from lphm.errors import InputError, RankLostError
 
 T = TypeVar("T")
 _state = {"active": False}
-#: What errors of gloo and nccl have in their text.
-OF_PEERS = ("gloo", "NCCL", "peer")
+#: Words in the errors of gloo and nccl that mean a failed communication.
+COMMUNICATION_WORDS = ("gloo", "NCCL", "peer")
 
 
-def launched() -> tuple[int, int, int]:
-    """What the launcher says: rank, ranks, and ranks on this machine; ``(0, 1, 1)`` without one."""
+class LaunchInfo(NamedTuple):
+    """The numbers that a launcher gives to a process."""
+
+    rank: int = 0
+    world_size: int = 1
+    local_world_size: int = 1
+
+
+def launch_info() -> LaunchInfo:
+    """The numbers in the environment variables; one process if there was no launcher."""
     if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
-        return 0, 1, 1
+        return LaunchInfo()
     size = int(os.environ["WORLD_SIZE"])
-    return int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_WORLD_SIZE", str(size)))
+    return LaunchInfo(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_WORLD_SIZE", str(size))))
 
 
 def rank() -> int:
-    """Which rank this process is; 0 is the one that writes and prints."""
+    """The number of this process; process 0 writes files and prints."""
     return dist.get_rank() if _state["active"] else 0
 
 
-def ranks() -> int:
-    """How many ranks there are."""
+def world_size() -> int:
+    """The number of processes."""
     return dist.get_world_size() if _state["active"] else 1
 
 
 @contextmanager
 def process_group(seconds: float) -> Iterator[None]:
-    """The group of all ranks that were launched, each of which answers within so many seconds.
+    """The group of all processes that were launched; a process alone has none.
 
-    gloo carries tensors on the CPU, nccl those on GPUs where there are any. A single rank has no group.
+    Tensors on the CPU are sent by gloo, those on GPUs by nccl.
+
+    Args:
+        seconds: time in which every other process has to answer.
 
     Raises:
-        RankLostError: another rank is gone, or does not answer in time.
+        RankLostError: another process was lost or did not answer in time.
     """
-    if launched()[1] == 1:
+    if launch_info().world_size == 1:
         yield
         return
-    with _lost():
+    with _lost_processes():
         backend = "gloo"
         if torch.cuda.is_available():
             backend = "cpu:gloo,cuda:nccl"
@@ -65,52 +76,53 @@ def process_group(seconds: float) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def gathered(value: T) -> list[T]:
-    """The value of every rank, in their order."""
-    if ranks() == 1:
+def all_gather_object(value: T) -> list[T]:
+    """The value of every process, in the order of their ranks."""
+    if world_size() == 1:
         return [value]
-    values: list[Any] = [None] * ranks()
+    values: list[Any] = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
 
 
-def total(*values: float) -> list[float]:
-    """Sums over the ranks."""
-    if ranks() == 1:
+def all_reduce_sum(*values: float) -> list[float]:
+    """Each value summed over the processes."""
+    if world_size() == 1:
         return list(values)
     sums = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(sums)
     return [float(value) for value in sums]
 
 
-def decide(choose: Callable[[], T]) -> T:
-    """What the first rank chooses, on all of them.
+def broadcast_choice(choose: Callable[[], T]) -> T:
+    """The result of ``choose`` on process 0, on every process.
 
     Raises:
-        InputError: ``choose`` raised it there; now all do.
+        InputError: ``choose`` raised it on process 0; every process raises it.
     """
-    chosen: T | InputError | None = None
+    choice: T | InputError | None = None
     if rank() == 0:
         try:
-            chosen = choose()
+            choice = choose()
         except InputError as error:
-            chosen = error
-    value = gathered(chosen)[0]
+            choice = error
+    value = all_gather_object(choice)[0]
     if isinstance(value, InputError):
         raise value
     return value  # type: ignore[return-value]
 
 
 @contextmanager
-def _lost() -> Iterator[None]:
-    """An error of the communication is that of a rank that is lost."""
+def _lost_processes() -> Iterator[None]:
+    """A failed communication means that a process was lost."""
     try:
         yield
     except RuntimeError as error:
-        said = " ".join(str(error).split())[:200]
-        if not isinstance(error, dist.DistError) and not any(word in said for word in OF_PEERS):
+        text = " ".join(str(error).split())[:200]
+        if not isinstance(error, dist.DistError) and not any(word in text for word in COMMUNICATION_WORDS):
             raise
         raise RankLostError(
-            f"all {launched()[1]} processes must answer until the training ends, got: {said}; see what the "
-            "others said last; the last checkpoint is whole, --resume goes on with any number of processes"
+            f"all {launch_info().world_size} processes must answer until the training ends, got: {text}; the "
+            "errors of the other processes say more; the last checkpoint is complete, so the training can be "
+            "resumed with any number of processes"
         ) from error

@@ -16,8 +16,8 @@ class DivisibilityError(ValueError, AssertionError):
 class InputError(ValueError):
     """A file, a table, an option or a saved run that cannot be used as it is; the message says why.
 
-    The message names arguments and columns. The command line prints it as one line, adds the flag of ``option``,
-    and exits with code 2.
+    The message names arguments and columns. The command line prints it as one line, adds the flag of
+    ``option``, and exits with code 2.
 
     Args:
         message: what must hold, what was got, what to do.

@@ -16,7 +16,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lphm import ranks, stream_batches
+from lphm import distributed
+from lphm.data import parquet_batches
 from lphm.data.batches import MemoryBatches
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_batches import StreamBatches
@@ -173,7 +174,7 @@ def test_one_process_goes_on_with_what_two_began_and_the_other_way_round(folder:
 
 STOPS_AFTER_TWO = """
 import os
-from lphm import loop
+from lphm.learn import lightning as loop
 from lphm.__main__ import main
 own = loop._Checkpoint.on_train_epoch_end
 def stop(self, trainer, module):
@@ -203,8 +204,8 @@ class Pretended:
 @pytest.fixture
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Any:
     def set_rank(number: int, size: int) -> None:
-        monkeypatch.setattr(stream_batches, "rank", lambda: number)
-        monkeypatch.setattr(stream_batches, "ranks", lambda: size)
+        monkeypatch.setattr(parquet_batches, "rank", lambda: number)
+        monkeypatch.setattr(parquet_batches, "ranks", lambda: size)
 
     return set_rank
 
@@ -253,4 +254,9 @@ def test_more_ranks_than_row_groups_are_refused(folder: Path, pretend: Any) -> N
 
 def test_without_a_launcher_there_is_one_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "8")  # of something else that this process is a part of
-    assert (ranks.rank(), ranks.ranks(), ranks.gathered(3), ranks.total(1.5)) == (0, 1, [3], [1.5])
+    assert (distributed.rank(), distributed.ranks(), distributed.gathered(3), distributed.total(1.5)) == (
+        0,
+        1,
+        [3],
+        [1.5],
+    )

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from lphm import loop
 from lphm.data.dataset import Dataset, split_validation
 from lphm.errors import InputError
+from lphm.learn import lightning as loop
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.training import learn, train

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 import lphm
-from lphm import apply_file
 from lphm.errors import InputError
 from lphm.learn.options import NetworkOptions, structure_for_rows
+from lphm.streamed import job as apply_file
 from lphm.streamed.files import RowFile, open_rows
 from lphm.streamed.job import read_weights
 from support.command import lphm as command

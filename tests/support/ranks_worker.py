@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from lphm import loop
 from lphm.data.batches import MemoryBatches
 from lphm.data.dataset import Dataset, fit_inputs
 from lphm.data.targets import fit_target
 from lphm.distributed import process_group, rank, ranks
+from lphm.learn import lightning as loop
 from lphm.learn.config import configure
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import build_network

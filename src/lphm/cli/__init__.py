@@ -3,6 +3,8 @@
 The commands import what they run in their bodies: help and the refusal of a wrong option need no torch.
 """
 
+from collections.abc import Callable
+
 from cyclopts import App, Parameter
 
 from lphm.cli.apply import apply
@@ -22,5 +24,6 @@ app = App(
 )
 app.register_install_completion_command()
 app.command(train, config=use_config, sort_key=0)
-for place, command in enumerate((predict, evaluate, report, info, apply, bench), start=1):
+COMMANDS: tuple[Callable[..., None], ...] = (predict, evaluate, report, info, apply, bench)
+for place, command in enumerate(COMMANDS, start=1):
     app.command(command, sort_key=place)

@@ -9,33 +9,33 @@ from torch import Tensor
 
 from lphm.errors import require_positive
 
-#: Inputs ``(n, ...)``, target ``(n,)`` and what each sample counts ``(n,)``.
+#: Inputs ``(n, ...)``, target ``(n,)`` and how much each sample counts ``(n,)``.
 Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 
 class Batches(Protocol):
-    """Samples that are read in batches, as often as there are epochs.
+    """Samples that are read in batches, once in every epoch.
 
-    The batches of an epoch are known from its number alone: a training that goes on at epoch 7 reads what
-    it would have read had it never stopped.
+    The batches of an epoch depend on its number and on nothing that was read before: a training that is
+    resumed at epoch 7 reads the same batches as one that was never interrupted.
     """
 
     @property
     def rows(self) -> int:
-        """Samples in an epoch, of all ranks together."""
+        """Samples in an epoch, of all processes together."""
 
     def __len__(self) -> int:
         """Batches in an epoch."""
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of the epoch with this number, the first is 0; of several ranks, the share of this one.
+        """The batches of the epoch with this number, counted from 0; of several processes, this one's share.
 
-        A share without a sample is one sample that counts nothing: every rank has as many batches.
+        Every process has the same number of batches: an empty share is one sample that counts nothing.
         """
 
 
 def epoch_seed(seed: int, number: int) -> int:
-    """The seed of an epoch's order: no two epochs of one training, nor of seeds side by side, share it."""
+    """The seed for the order of an epoch; epochs of one training or of neighbouring seeds never share it."""
     return seed * 1_000_003 + number
 
 
@@ -45,12 +45,12 @@ class MemoryBatches:
     Args:
         x: inputs, ``(N, ...)``.
         y: target, ``(N,)``.
-        weight: what each sample counts, ``(N,)``; every sample counts 1 if not given.
-        batch_size: samples in a batch; the last one of an epoch has what is left.
+        weight: how much each sample counts, ``(N,)``; 1 if not given.
+        batch_size: samples in a batch; the last batch of an epoch may have fewer.
         seed: with the number of the epoch, decides the order.
         shuffle: without it, every epoch is in the order of the tensors.
-        rank: of every batch this is the share of one rank.
-        ranks: so many share every batch.
+        rank: the process whose share of every batch this is.
+        world_size: processes that share every batch.
 
     Raises:
         ValueError: there is no sample, the tensors have different lengths, or a batch would be empty.
@@ -71,10 +71,10 @@ class MemoryBatches:
         seed: int,
         shuffle: bool = True,
         rank: int = 0,
-        ranks: int = 1,
+        world_size: int = 1,
     ) -> None:
         require_positive(batch_size=batch_size)
-        self.rank, self.ranks = rank, ranks
+        self.rank, self.world_size = rank, world_size
         self.x, self.y, self.batch_size, self.seed, self.shuffle = x, y, batch_size, seed, shuffle
         self.weight = torch.ones(len(y)) if weight is None else weight
         if not len(y) or not len(x) == len(y) == len(self.weight):
@@ -93,14 +93,14 @@ class MemoryBatches:
         return math.ceil(self.rows / self.batch_size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of the epoch with this number; the same number gives the same batches."""
+        """This process's share of the batches of an epoch; always the same for a number."""
         order = torch.arange(self.rows)
         if self.shuffle:
             generator = torch.Generator().manual_seed(epoch_seed(self.seed, number))
             order = torch.randperm(self.rows, generator=generator)
         for rows in torch.split(order, self.batch_size):
-            own = rows[self.rank :: self.ranks]
-            if len(own):
-                yield self.x[own], self.y[own], self.weight[own]
-            else:  # a rank without a sample in this batch takes part in it all the same
+            share = rows[self.rank :: self.world_size]
+            if len(share):
+                yield self.x[share], self.y[share], self.weight[share]
+            else:  # a process without a sample in this batch takes part in it with one that counts nothing
                 yield self.x[rows[:1]], self.y[rows[:1]], torch.zeros(1)

@@ -1,4 +1,4 @@
-"""Columns of a table as numbers, as words, or as plain values; what cannot be read is refused."""
+"""Columns of a table as numbers, as words, or as plain Python values."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,8 +8,8 @@ import pandas as pd
 
 from lphm.errors import InputError
 
-#: Words that stand for a missing value in a column whose other values are numbers. In a column of
-#: text they are categories like any other.
+#: Words that stand for a missing value in a column whose other values are numbers. In a column of text they
+#: are categories.
 MISSING_WORDS = frozenset({"na", "n/a", "nan", "null", "none", "?", "-", ""})
 
 
@@ -24,35 +24,52 @@ def is_text(column: pd.Series) -> bool:
 
 
 def missing_words_to_nan(column: pd.Series) -> pd.Series:
-    """Numbers in which some cells say 'NA' or '?' are numbers; anything else is left as it is."""
+    """A column of numbers in which some cells say 'NA' or '?' as numbers; any other column unchanged."""
     if not is_text(column):
         return column
-    words = column.astype("string").str.strip().str.lower()
-    numbers = pd.to_numeric(column.mask(words.isin(MISSING_WORDS)), errors="coerce")
-    unread = column.notna() & numbers.isna() & ~words.isin(MISSING_WORDS).fillna(False)
+    numbers, unread = _read_numbers(column)
     return column if unread.any() or numbers.notna().sum() == 0 else numbers
 
 
+def _read_numbers(column: pd.Series) -> tuple[pd.Series, np.ndarray]:
+    """Text as numbers, and which cells are neither a number nor a word for a missing value."""
+    missing = column.astype("string").str.strip().str.lower().isin(MISSING_WORDS)
+    numbers = pd.to_numeric(column.mask(missing), errors="coerce")
+    unread = column.notna() & numbers.isna() & ~missing
+    return numbers, unread.to_numpy(dtype=bool)
+
+
 def column_numbers(column: pd.Series, name: str) -> np.ndarray:
-    """A column as float64, ``nan`` where missing; refuses text, dates and infinities."""
-    column = missing_words_to_nan(column)
+    """A column as float64, ``nan`` where missing.
+
+    Raises:
+        InputError: it holds text, dates or infinities.
+    """
     if is_text(column):
-        numbers = pd.to_numeric(column, errors="coerce")
-        unread = column[column.notna() & numbers.isna()]
-        if len(unread):
-            raise InputError(
-                f"column {name!r} must hold numbers, got {unread.iloc[0]!r} in row {unread.index[0] + 1}"
-            )
+        numbers, unread = _read_numbers(column)
+        if unread.any():
+            value, row = _first(column, unread)
+            raise InputError(f"column {name!r} must hold numbers, got {value!r} in row {row}")
         column = numbers
     elif not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
         raise InputError(
-            f"column {name!r} must hold numbers or categories, got {column.dtype}; convert it or drop it"
+            f"column {name!r} must hold numbers or categories, got {column.dtype}; "
+            "convert it or leave it out",
+            option="drop",
+            value=name,
         )
     values: np.ndarray = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
-        row = int(np.isinf(values).argmax()) + 1
-        raise InputError(f"column {name!r} must hold finite numbers, got {values[row - 1]} in row {row}")
+        value, row = _first(column, np.isinf(values))
+        raise InputError(f"column {name!r} must hold finite numbers, got {value} in row {row}")
     return values
+
+
+def _first(column: pd.Series, chosen: np.ndarray) -> tuple[Any, int]:
+    """The first chosen value and its row: by the number it had in the whole table, counted from 1."""
+    position = int(chosen.argmax())
+    label = column.index[position]
+    return column.iloc[position], (int(label) if isinstance(label, int | np.integer) else position) + 1
 
 
 def category_words(column: pd.Series) -> list[str | None]:
@@ -61,7 +78,7 @@ def category_words(column: pd.Series) -> list[str | None]:
 
 
 def plain_values(column: pd.Series) -> list[Any]:
-    """Python values; a whole float is an int, whatever else is not a number or bool is text."""
+    """Python values: bool, int, float or text. A whole float becomes an int."""
 
     def plain(value: Any) -> bool | int | float | str:
         value = value.item() if isinstance(value, np.generic) else value
@@ -73,8 +90,15 @@ def plain_values(column: pd.Series) -> list[Any]:
 
 
 def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raise ``InputError`` unless the table has all these columns."""
+    """Raise ``InputError`` unless the table has all columns that a run was trained on."""
     absent = [name for name in names if name not in frame.columns]
     if absent:
         more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
         raise InputError(f"the table must have every column of training, missing: {absent[:5]}{more}")
+
+
+def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> None:
+    """Raise ``InputError`` unless every name that a user gave is one of the columns of ``source``."""
+    for name in names:
+        if name not in columns:
+            raise InputError(f"{source} must have the column {name!r}, got {', '.join(map(str, columns))}")

@@ -1,9 +1,5 @@
-"""Samples with a target: bundled, checked, and split.
+"""Samples with a target: the bundled data sets, and the checks that a model can be trained on a target."""
 
-What cannot be learned from is refused here, with one line that says why.
-"""
-
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,14 +7,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
-from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
 
 from lphm.data.columns import column_numbers, is_text, plain_values
 from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
 from lphm.data.targets import Task
 from lphm.errors import InputError
 
-#: A table with fewer rows than this cannot be split into three parts that say anything.
+#: Fewest rows, and fewest rows of a class, from which a test part and a validation part can be split off.
 FEWEST_ROWS = 20
 FEWEST_PER_CLASS = 3
 
@@ -28,13 +23,13 @@ class Dataset:
     """Samples with a target, in memory.
 
     Args:
-        name: what it is called in messages and in the run folder.
+        name: for messages and the run folder.
         inputs: a table with a row per sample, or an array ``(N, steps, channels)`` of series.
         target: one value per sample.
-        weight: what each sample counts in training, or None where they count alike.
-        grid: ``(rows, columns)`` where each row of a table is such a matrix, row by row.
+        weight: how much each sample counts in training; None if all count the same.
+        grid: ``(rows, columns)`` if each row of the table holds such a matrix, row by row.
         channels: names of the last dimension of an array.
-        columns: series and step column of the long table that an array was made from.
+        columns: series and step column of the long table that the array was made from.
     """
 
     name: str
@@ -50,14 +45,12 @@ class Dataset:
         return len(self.target)
 
     def take(self, rows: np.ndarray) -> "Dataset":
-        """The samples with these numbers, in this order."""
+        """The samples at these positions, in this order; rows of a table keep their labels for messages."""
         inputs = self.inputs
         return replace(
             self,
-            inputs=inputs[rows]
-            if isinstance(inputs, np.ndarray)
-            else inputs.iloc[rows].reset_index(drop=True),
-            target=self.target.iloc[rows].reset_index(drop=True),
+            inputs=inputs[rows] if isinstance(inputs, np.ndarray) else inputs.iloc[rows],
+            target=self.target.iloc[rows],
             weight=None if self.weight is None else self.weight[rows],
         )
 
@@ -75,7 +68,7 @@ def bundled(name: str) -> Dataset:
     """A data set that comes with scikit-learn; digits are images of 8 rows and 8 columns.
 
     Raises:
-        InputError: there is none of that name.
+        InputError: no data set has that name.
     """
     if name not in BUNDLED:
         raise InputError(f"a bundled data set must be one of {', '.join(BUNDLED)}, got {name!r}")
@@ -86,9 +79,6 @@ def bundled(name: str) -> Dataset:
         return Dataset(name, bunch.data, bunch.target.rename("progression"))
     classes = np.array([str(c) for c in bunch.target_names])[bunch.target.to_numpy()]
     return Dataset(name, bunch.data, pd.Series(classes, name="class"))
-
-
-# What can be learned from a table.
 
 
 def infer_task(target: pd.Series) -> Task:
@@ -120,58 +110,14 @@ def check_target(target: pd.Series, task: Task) -> None:
         raise InputError(
             f"every class of {name!r} must have at least {FEWEST_PER_CLASS} rows, got {counts.min()} of "
             f"{counts.idxmin()!r} ({len(counts)} classes in {len(target)} rows); if it is a quantity, "
-            "use --task regression"
+            "choose the task regression",
+            option="task",
+            value="regression",
         )
 
 
 def fit_inputs(data: Dataset) -> InputSchema:
-    """The schema of the samples, from the training part: series, matrices laid out in rows, or features."""
+    """The schema of the training part: of series, of matrices laid out in rows, or of features."""
     if isinstance(data.inputs, np.ndarray):
         return fit_series(data.inputs, data.channels, *(data.columns or ()))
     return fit_grid(data.inputs, *data.grid) if data.grid else fit_features(data.inputs)
-
-
-# The split.
-
-
-def split_rows(data: Dataset, task: Task, seed: int, test: float = 0.2) -> tuple[Dataset, Dataset]:
-    """Training and test part; stratified by class for classification."""
-    classes = [str(c) for c in plain_values(data.target)] if task == "classification" else None
-    held_out = max(round(test * len(data)), len(set(classes)) if classes else 1)
-    with warnings.catch_warnings():
-        # Classes of a few rows in many: said by check_target, where it is an error.
-        warnings.filterwarnings("ignore", message=".*number of unique classes.*")
-        kept, out = train_test_split(
-            np.arange(len(data)), test_size=held_out, random_state=seed, stratify=classes
-        )
-    return data.take(np.sort(kept)), data.take(np.sort(out))
-
-
-def split_validation(data: Dataset, task: Task, seed: int, share: float) -> tuple[Dataset, Dataset]:
-    """Training and validation part; every class keeps a sample for training.
-
-    Raises:
-        InputError: there are too few samples.
-    """
-    try:
-        return split_rows(data, task, seed, share)
-    except ValueError as error:
-        raise InputError(
-            f"early stopping must hold {share:.0%} of the samples out, two of every class at the least, "
-            f"got {len(data)} samples: {error}; train without it"
-        ) from error
-
-
-def folds(data: Dataset, task: Task, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows of training and test part of every fold; stratified by class for classification.
-
-    Raises:
-        InputError: a class, or the data, has fewer samples than there are folds.
-    """
-    classes = np.array([str(c) for c in plain_values(data.target)]) if task == "classification" else None
-    fewest = len(data) if classes is None else int(pd.Series(classes).value_counts().min())
-    if not 2 <= k <= fewest:
-        what = "samples" if classes is None else "samples of the smallest class"
-        raise InputError(f"folds must be at least 2 and at most the {fewest} {what}, got {k}")
-    splitter = (KFold if classes is None else StratifiedKFold)(k, shuffle=True, random_state=seed)
-    return list(splitter.split(np.zeros(len(data)), classes))

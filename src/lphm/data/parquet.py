@@ -1,6 +1,8 @@
-"""A directory of Parquet files, read row group by row group: no more than a few are in memory at a time."""
+"""Parquet files, read row group by row group: no more than a few row groups are in memory at a time."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -9,16 +11,109 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lphm.data.columns import require_named
 from lphm.errors import InputError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
-class ParquetStream:
-    """The rows of all ``.parquet`` files of a directory, each in the training, validation or test part.
+@dataclass(frozen=True)
+class RowGroup:
+    """Some consecutive rows of a Parquet file.
 
-    Which part a row is in depends on the seed, the place of its file among the sorted names, and its own.
+    Args:
+        file: place of the file in ``ParquetIndex.files``.
+        place: place of the row group in its file.
+        offset: rows before it in its file.
+        first: rows before it in all files.
+        rows: number of its rows.
+    """
+
+    file: int
+    place: int
+    offset: int
+    first: int
+    rows: int
+
+
+class ParquetIndex:
+    """The row groups of a Parquet file, or of the Parquet files of a directory in the order of their names.
+
+    The files of a directory are those that end in ``.parquet``, in upper or lower case, and are not hidden (a
+    file that is still being written is). Folders inside it are not searched.
+
+    Args:
+        path: the file or directory.
+        same_types: all files have to agree in the types of their columns, not only in the names.
+
+    Attributes:
+        files: the files.
+        schema: the columns of the first file.
+        groups: the row groups of all files.
+        rows: the number of all rows.
+
+    Raises:
+        InputError: there is no Parquet file, one cannot be read, or its columns are not those of the first.
+    """
+
+    def __init__(self, path: Path, same_types: bool = False) -> None:
+        self.files = [path] if path.is_file() else sorted(filter(_counts, path.iterdir()))
+        if not self.files:
+            raise InputError(f"{path} must hold .parquet files, got none")
+        self.groups: list[RowGroup] = []
+        self.rows = 0
+        for number, file in enumerate(self.files):
+            with _open(file) as opened:
+                schema, metadata = opened.schema_arrow, opened.metadata
+            if number == 0:
+                self.schema: pa.Schema = schema
+            elif schema.names != self.schema.names:
+                first, names = self.files[0].name, ", ".join(schema.names)
+                raise InputError(f"{file} must have the columns of {first}, got {names}")
+            elif same_types and not schema.equals(self.schema):
+                first, types = self.files[0].name, ", ".join(f"{f.name} {f.type}" for f in schema)
+                raise InputError(f"{file} must have the types of {first}, got {types}")
+            offset = 0
+            for place in range(metadata.num_row_groups):
+                rows = metadata.row_group(place).num_rows
+                self.groups.append(RowGroup(number, place, offset, self.rows, rows))
+                offset += rows
+                self.rows += rows
+
+    def read(self, group: RowGroup, columns: list[str]) -> pd.DataFrame:
+        """The rows of a row group, as a data frame."""
+        with _open(self.files[group.file]) as opened:
+            frame: pd.DataFrame = opened.read_row_group(group.place, columns=columns).to_pandas()
+        return frame.reset_index(drop=True)
+
+    def batches(self, group: RowGroup, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows of a row group, at most ``rows`` at a time."""
+        with _open(self.files[group.file]) as opened:
+            yield from opened.iter_batches(rows, row_groups=[group.place], columns=columns, use_threads=False)
+
+
+def _counts(path: Path) -> bool:
+    """Whether a path in a directory is one of its Parquet files."""
+    return path.suffix.lower() == ".parquet" and not path.name.startswith(".") and path.is_file()
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[pq.ParquetFile]:
+    """The open file; everything that goes wrong while it is read is an ``InputError``."""
+    try:
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as opened:
+            yield opened
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} must be a readable Parquet file, got: {reason}; check the file") from error
+
+
+class ParquetStream:
+    """The rows of a directory of Parquet files, each in the training, validation or test part.
+
+    The part of a row depends on the seed, the place of its file among the sorted names, and its own place in
+    the file.
 
     Args:
         folder: the directory; its other files are ignored.
@@ -28,8 +123,13 @@ class ParquetStream:
         test: share of the test part.
         validation: share of the validation part in the rest.
 
+    Attributes:
+        name: of the directory.
+        columns: names of the features.
+        groups: the row groups of all files.
+
     Raises:
-        InputError: there is no such file, one cannot be read, or its columns are not those of the first.
+        InputError: as ``ParquetIndex``, or a column is missing.
     """
 
     def __init__(
@@ -43,28 +143,11 @@ class ParquetStream:
     ) -> None:
         self.name, self.target, self.seed = folder.name, target, seed
         self.test, self.validation = test, validation
-        self.files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".parquet")
-        if not self.files:
-            raise InputError(f"{folder} must hold .parquet files, got none")
-        self.groups: list[tuple[int, int, int, int]] = []  # file, row group, first row, rows
-        names: list[str] = []
-        for number, path in enumerate(self.files):
-            metadata = _opened(path).metadata
-            own = list(metadata.schema.to_arrow_schema().names)
-            names = names or own
-            if own != names:
-                raise InputError(
-                    f"{path} must have the columns of {self.files[0].name}, got {', '.join(own)}"
-                )
-            first = 0
-            for group in range(metadata.num_row_groups):
-                rows = metadata.row_group(group).num_rows
-                self.groups.append((number, group, first, rows))
-                first += rows
-        for column in (target, *drop):
-            if column not in names:
-                raise InputError(f"{self.name} must have the column {column!r}, got {', '.join(names)}")
+        self.index = ParquetIndex(folder)
+        names = self.index.schema.names
+        require_named(self.name, [target, *drop], names)
         self.columns = [name for name in names if name not in {target, *drop}]
+        self.groups = self.index.groups
 
     def frames(self, part: Part, groups: Iterable[int] | None = None) -> Iterator[pd.DataFrame]:
         """Features and target of a part, row group by row group; rows without a target are left out."""
@@ -74,43 +157,23 @@ class ParquetStream:
 
     def group(self, number: int) -> tuple[pd.DataFrame, np.ndarray]:
         """The rows of a row group that have a target, and the part that each is in."""
-        file, group, first, rows = self.groups[number]
-        frame = _read_group(self.files[file], group, [*self.columns, self.target])
+        group = self.groups[number]
+        frame = self.index.read(group, [*self.columns, self.target])
         known = frame[self.target].notna().to_numpy()
-        return frame[known].reset_index(drop=True), self._parts(file, first, rows)[known]
+        return frame[known].reset_index(drop=True), self._parts(group)[known]
 
-    def _parts(self, file: int, first: int, rows: int) -> np.ndarray:
-        """The part of each row, by a number in [0, 1) that its place and the seed give."""
-        place = np.arange(first, first + rows, dtype=np.uint64)
-        key = np.uint64((self.seed * 0x9E3779B97F4A7C15 + (file + 1) * 0xD1B54A32D192ED03) % 2**64)
+    def _parts(self, group: RowGroup) -> np.ndarray:
+        """The part of each row, by a number in [0, 1) that follows from its place and the seed."""
+        place = np.arange(group.offset, group.offset + group.rows, dtype=np.uint64)
+        key = np.uint64((self.seed * 0x9E3779B97F4A7C15 + (group.file + 1) * 0xD1B54A32D192ED03) % 2**64)
         share = _mixed(place ^ _mixed(np.array([key], dtype=np.uint64))) / 2.0**64
         held_out = self.test + self.validation * (1 - self.test)
         return np.where(share < self.test, "test", np.where(share < held_out, "validation", "train"))
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:
-    """SplitMix64's finaliser: neighbours become unrelated (Steele et al., 2014)."""
+    """SplitMix64's finaliser, which makes neighbouring numbers unrelated (Steele et al., 2014)."""
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     mixed: np.ndarray = values ^ (values >> np.uint64(31))
     return mixed
-
-
-def _opened(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path} must be a readable Parquet file, got: {str(error).splitlines()[0]}"
-        ) from error
-
-
-def _read_group(path: Path, group: int, columns: list[str]) -> pd.DataFrame:
-    try:
-        with _opened(path) as file:
-            frame: pd.DataFrame = file.read_row_group(group, columns=columns).to_pandas()
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{path} must be a readable Parquet file, got: {str(error).splitlines()[0]}"
-        ) from error
-    return frame.reset_index(drop=True)

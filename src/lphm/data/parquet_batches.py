@@ -1,25 +1,24 @@
-"""Batches of a part of a stream: lanes of row groups that are read side by side, shared out among the ranks.
+"""Batches of a part of a stream: lanes of row groups that are read side by side, shared by the processes.
 
-An epoch deals its row groups to a few lanes. Every batch takes rows of every lane, as many as keep the lanes
-in step, so which rows a batch has does not depend on who reads which lane: one process reads them all, and
-several the same rows, each its own.
+An epoch deals its row groups out to a few lanes. Every batch takes rows of every lane, in proportion to the
+length of the lane. So the rows of a batch do not depend on which process reads which lane: one process reads
+all lanes, and several processes read the same rows, each those of its own lanes.
 """
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import accumulate
 
-import pandas as pd
 import torch
 from torch import Tensor
 
 from lphm.data.batches import Batch, epoch_seed
 from lphm.data.parquet import ParquetStream, Part
 from lphm.data.parquet_schema import StreamFit
-from lphm.distributed import rank, ranks
+from lphm.distributed import rank, world_size
 from lphm.errors import InputError
 
-#: Lanes of 1, 2 or 4 ranks; where there are others, each rank has one.
+#: Lanes for 1, 2 or 4 processes; with any other number of processes there is one lane for each.
 LANES = 4
 
 
@@ -30,12 +29,12 @@ class StreamBatches:
         stream: the rows.
         part: which of them.
         fitted: the schemas, and the rows of each row group.
-        batch_size: samples in a batch, of all ranks together.
+        batch_size: samples in a batch, of all processes together.
         seed: with the number of the epoch, decides the order.
         shuffle: without it, every epoch is in the order of the files within a lane.
 
     Raises:
-        InputError: there are fewer row groups with rows of the part than ranks.
+        InputError: there are fewer row groups with rows of the part than processes.
     """
 
     def __init__(
@@ -51,15 +50,15 @@ class StreamBatches:
         self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
         self.counts = fitted.counts[part]
         self.groups = [number for number, count in enumerate(self.counts) if count]
-        if len(self.groups) < ranks():
+        if len(self.groups) < world_size():
             raise InputError(
-                f"{stream.name} must have a row group with rows of the {part} part for each of {ranks()} "
-                f"processes, got {len(self.groups)}; write it with smaller row groups, or start fewer"
+                f"{stream.name} must have a row group with rows of the {part} part for each of "
+                f"{world_size()} processes, got {len(self.groups)}; write smaller row groups, or start fewer"
             )
 
     @property
     def rows(self) -> int:
-        """Samples in an epoch, of all ranks together."""
+        """Samples in an epoch, of all processes together."""
         return sum(self.counts)
 
     def __len__(self) -> int:
@@ -67,62 +66,65 @@ class StreamBatches:
         return math.ceil(self.rows / self.batch_size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """This rank's share of the batches of the epoch with this number; the same number gives the same."""
-        world = ranks()
-        count = LANES if LANES % world == 0 else world
-        lanes = [_Lane(self, i, number) for i in range(count)]
-        order = self.groups
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(epoch_seed(self.seed, number))
-            order = [order[i] for i in torch.randperm(len(order), generator=generator)]
-        for group in order:
-            emptiest = min(lanes, key=lambda lane: lane.rows)
-            emptiest.groups.append(group)
-            emptiest.rows += self.counts[group]
-        before = [0]
-        for lane in lanes:
-            before.append(before[-1] + lane.rows)
+        """This process's share of the batches of the epoch with this number; always the same for a number."""
+        lanes = self._lanes(number)
+        read_here = [lane for lane in lanes[rank() :: world_size()] if lane.groups]
+        starts = list(accumulate((lane.rows for lane in lanes), initial=0))  # of each lane among all rows
         for batch in range(1, len(self) + 1):
-            all_of = min(batch * self.batch_size, self.rows)
-            share = [until * all_of // self.rows for until in before]
-            wanted = [stop - start for start, stop in pairwise(share)]
-            parts = [lanes[i].until(wanted[i]) for i in range(rank(), count, world) if lanes[i].groups]
+            rows = min(batch * self.batch_size, self.rows)  # of all lanes, up to the end of this batch
+            ends = [start * rows // self.rows for start in starts]
+            parts = [lane.until(ends[lane.place + 1] - ends[lane.place]) for lane in read_here]
             x, y = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
             if len(y):
                 yield x, y, torch.ones(len(y))
-            else:  # a rank without a sample in this batch takes part in it all the same
-                yield *lanes[rank()].some, torch.zeros(1)
+            else:  # a process without a sample in this batch takes part in it with one that counts nothing
+                yield *lanes[rank()].sample, torch.zeros(1)
+
+    def _lanes(self, epoch: int) -> list["_Lane"]:
+        """The row groups of an epoch, each dealt out to the lane that has the fewest rows."""
+        count = LANES if LANES % world_size() == 0 else world_size()
+        lanes = [_Lane(self, place, epoch) for place in range(count)]
+        order = self.groups
+        if self.shuffle:
+            generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
+            order = [order[i] for i in torch.randperm(len(order), generator=generator)]
+        for group in order:
+            shortest = min(lanes, key=lambda lane: lane.rows)
+            shortest.groups.append(group)
+            shortest.rows += self.counts[group]
+        return lanes
 
 
 class _Lane:
     """Row groups one after another, the rows of each in random order."""
 
     def __init__(self, batches: StreamBatches, place: int, epoch: int) -> None:
-        self.batches, self.groups, self.rows, self.given = batches, list[int](), 0, 0
+        self.batches, self.place = batches, place
         self.generator = torch.Generator().manual_seed(epoch_seed(batches.seed, epoch) * 1009 + place + 1)
-        self.loaded = 0
-        self.x, self.y = torch.empty(0), torch.empty(0)
-        self.some = self.x, self.y  # a sample of it
+        self.groups: list[int] = []
+        self.rows = 0  # of these row groups
+        self.loaded = 0  # row groups that were read so far
+        self.taken = 0  # rows that were given to batches so far
+        self.x, self.y = torch.empty(0), torch.empty(0)  # rows that were read and not yet given
+        self.sample = self.x, self.y  # one sample of the last row group
 
-    def until(self, wanted: int) -> tuple[Tensor, Tensor]:
-        """The next rows, so that ``wanted`` are given in all."""
-        count = max(wanted - self.given, 0)
+    def until(self, rows: int) -> tuple[Tensor, Tensor]:
+        """The next rows, so that so many were given to batches in all."""
+        count = max(rows - self.taken, 0)
         while not self.loaded or len(self.y) < count:
             self._load()
         x, y = self.x[:count], self.y[:count]
         self.x, self.y = self.x[count:], self.y[count:]
-        self.given += count
+        self.taken += count
         return x, y
 
     def _load(self) -> None:
-        batches = self.batches
-        frame: pd.DataFrame = next(iter(batches.stream.frames(batches.part, [self.groups[self.loaded]])))
-        fitted = batches.fitted
-        x, y = fitted.input.encode(frame), fitted.target.encode(frame[batches.stream.target])
-        if batches.shuffle:
+        stream, fitted = self.batches.stream, self.batches.fitted
+        frame = next(stream.frames(self.batches.part, [self.groups[self.loaded]]))
+        x, y = fitted.input.encode(frame), fitted.target.encode(frame[stream.target])
+        if self.batches.shuffle:
             rows = torch.randperm(len(y), generator=self.generator)
             x, y = x[rows], y[rows]
-        self.some = x[:1].clone(), y[:1].clone()
-        left = len(self.y) > 0
-        self.x, self.y = (torch.cat([self.x, x]), torch.cat([self.y, y])) if left else (x, y)
+        self.sample = x[:1].clone(), y[:1].clone()
+        self.x, self.y = (torch.cat([self.x, x]), torch.cat([self.y, y])) if len(self.y) else (x, y)
         self.loaded += 1

@@ -15,3 +15,7 @@ class Progress(Protocol):
             total: units in all.
             status: a few words beside the bar, such as the loss of the last epoch.
         """
+
+
+def no_progress(task: str, done: int, total: int, status: str = "") -> None:
+    """The ``Progress`` that reports nothing."""

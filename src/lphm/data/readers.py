@@ -1,73 +1,20 @@
 """Data from files and by name: read, checked, and made into a dataset.
 
-What cannot be read is refused here, with one line that says why.
+Everything that cannot be read raises ``InputError`` with one line that says why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lphm.data.columns import column_numbers, missing_words_to_nan, require_columns
+from lphm.data.columns import column_numbers, missing_words_to_nan, require_columns, require_named
 from lphm.data.dataset import BUNDLED, Dataset, bundled
+from lphm.data.parquet import ParquetStream
 from lphm.data.schema import InputSchema, SeriesSchema
 from lphm.errors import InputError
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV or Parquet file as a data frame.
-
-    In CSV only an empty cell is missing: a category may be called ``NA``.
-
-    Raises:
-        InputError: there is no such file, it is of another kind, cannot be read, or is empty.
-    """
-    readers = {
-        ".csv": lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False),
-        ".parquet": lambda: pd.read_parquet(path),
-    }
-    if not path.is_file():
-        raise InputError(f"the table must be a file, got {path}, which {_what_is(path)}; check the path")
-    if path.suffix.lower() not in readers:
-        raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
-    try:
-        frame = readers[path.suffix.lower()]()
-    except Exception as error:  # each reader has its own family of exceptions; every one means this file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} must be a readable table, got: {reason}; check the file") from error
-    if frame.empty:
-        raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
-    frame.columns = [str(column) for column in frame.columns]
-    return frame.reset_index(drop=True)
-
-
-def _what_is(path: Path) -> str:
-    return "is a directory" if path.is_dir() else "does not exist"
-
-
-def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[str] = ()) -> Dataset:
-    """Split a data frame in features and target; rows without a target are left out.
-
-    Raises:
-        InputError: a named column is not there, the target is empty, or no feature is left.
-    """
-    for column in (target, *drop):
-        if column not in frame.columns:
-            known = ", ".join(map(str, frame.columns))
-            raise InputError(f"{name} must have the column {column!r}, got the columns {known}")
-    labels = missing_words_to_nan(frame[target])
-    present = labels.notna()
-    features = frame.drop(columns=[target, *drop])[present]
-    if features.empty:
-        raise InputError(
-            f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
-            f"{target!r} and {int(present.sum())} rows in which it is not missing"
-        )
-    return Dataset(name, features.reset_index(drop=True), labels[present].reset_index(drop=True))
-
-
-# Arrays and long tables of series.
 
 
 def read_dataset(
@@ -87,24 +34,26 @@ def read_dataset(
         step: of a long table, the column that orders a series.
 
     Raises:
-        InputError: the source is not one of these or cannot be read, or what is named is not in it.
+        InputError: the source is not one of these, cannot be read, or has no column or array of a given name.
     """
     if str(source) in BUNDLED and not Path(source).exists():
         if series or step or drop:
-            raise InputError(f"{source} takes no --series, --step or --drop")
+            raise InputError(f"{source} must be read without series, step and drop; leave them out")
         data = bundled(str(source))
         if target not in (None, data.target.name):
             raise InputError(f"the target of {source} is {data.target.name!r}, got {target!r}; leave it out")
         return data
     path = Path(source)
     if path.suffix.lower() == ".npz":
-        return _arrays(path, target or "y")
+        return _labelled_arrays(path, target or "y")
     if target is None:
         raise InputError(
-            f"a table must come with --target COLUMN, got {path} alone; name the column to predict"
+            f"a table must come with a target, got {path} alone; name the column to predict",
+            option="target",
+            value="COLUMN",
         )
     if (series is None) != (step is None):
-        raise InputError("a long table of series needs both --series and --step, got one of them")
+        raise InputError("a long table of series needs both series and step, got one of them")
     frame = read_table(path)
     if series is None or step is None:
         return labelled_table(path.name, frame, target, drop)
@@ -120,21 +69,78 @@ def read_inputs(path: Path, schema: InputSchema) -> pd.DataFrame | np.ndarray:
     if not isinstance(schema, SeriesSchema):
         return read_table(path)
     if schema.series is None or schema.step is None:
-        return _array(_load_arrays(path), "X", path)
+        return _array(_read_arrays(path), "X", path)
     frame = read_table(path)
     require_columns(frame, [schema.series, schema.step, *schema.column_labels])
     return _stacked(frame, schema.series, schema.step, schema.column_labels)[0]
 
 
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise InputError(f"the arrays must be a file, got {path}, which {_what_is(path)}; check the path")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except Exception as error:  # zip, header, pickle: each its own family, and every one means this file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} must be a readable .npz file, got: {reason}") from error
+def open_directory(
+    folder: Path, target: str | None, drop: Sequence[str] = (), seed: int = 0, validation: float = 0.0
+) -> ParquetStream:
+    """The rows of a directory of Parquet files; arguments as ``ParquetStream``.
+
+    Raises:
+        InputError: there is no target, or no Parquet file that can be read.
+    """
+    if target is None:
+        raise InputError(
+            f"a directory must come with a target, got {folder} alone; name the column to predict",
+            option="target",
+            value="COLUMN",
+        )
+    return ParquetStream(folder, target, tuple(drop), seed, validation=validation)
+
+
+# Tables.
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV or Parquet file as a data frame.
+
+    In CSV only an empty cell is missing: a category may be called ``NA``.
+
+    Raises:
+        InputError: there is no such file, it is of another kind, cannot be read, or is empty.
+    """
+    readers = {
+        ".csv": lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False),
+        ".parquet": lambda: pd.read_parquet(path),
+    }
+    with _reading(path, "table"):
+        if path.suffix.lower() not in readers:
+            raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
+        frame = readers[path.suffix.lower()]()
+    if frame.empty:
+        raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
+    frame.columns = [str(column) for column in frame.columns]
+    return frame.reset_index(drop=True)
+
+
+def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[str] = ()) -> Dataset:
+    """Split a data frame in features and target; rows without a target are left out.
+
+    Raises:
+        InputError: a named column is not there, the target is empty, or no feature is left.
+    """
+    require_named(name, [target, *drop], list(frame.columns))
+    labels = missing_words_to_nan(frame[target])
+    present = labels.notna()
+    features = frame.drop(columns=[target, *drop])[present]
+    if features.empty:
+        raise InputError(
+            f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
+            f"{target!r} and {int(present.sum())} rows in which it is not missing"
+        )
+    return Dataset(name, features, labels[present])
+
+
+# Arrays and long tables of series.
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    with _reading(path, ".npz file"), np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
 
 
 def _array(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
@@ -143,9 +149,9 @@ def _array(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     return arrays[name]
 
 
-def _arrays(path: Path, target: str) -> Dataset:
+def _labelled_arrays(path: Path, target: str) -> Dataset:
     """``X`` ``(N, steps, channels)``, a target ``(N,)`` and, if given, ``channels``, their names."""
-    arrays = _load_arrays(path)
+    arrays = _read_arrays(path)
     x, y = _array(arrays, "X", path), _array(arrays, target, path)
     if x.ndim != 3 or y.shape != x.shape[:1]:
         raise InputError(
@@ -159,7 +165,7 @@ def _labelled_series(
     name: str, frame: pd.DataFrame, target: str, drop: Sequence[str], series: str, step: str
 ) -> Dataset:
     """Series and their target, which has one value in each; series without a target are left out."""
-    require_columns(frame, [target, series, step, *drop])
+    require_named(name, [target, series, step, *drop], list(frame.columns))
     channels = [c for c in frame.columns if c not in {target, series, step, *drop}]
     if not channels:
         raise InputError(f"{name} must have a channel beside {series!r}, {step!r} and {target!r}, got none")
@@ -171,18 +177,8 @@ def _labelled_series(
         raise InputError(f"target {target!r} must have one value in every series, got {got}")
     array, ids = _stacked(frame[frame[series].isin(counts.index)], series, step, channels)
     values = labelled.drop_duplicates(series).set_index(series)[target].loc[ids].reset_index(drop=True)
-    return Dataset(
-        name,
-        array,
-        missing_words_to_nan(values.rename(target)),
-        channels=tuple(channels),
-        columns=(series, step),
-    )
-
-
-def _check_keys(frame: pd.DataFrame, series: str, step: str) -> None:
-    if frame[[series, step]].isna().any(axis=None):
-        raise InputError(f"{series!r} and {step!r} must be there in every row, got a missing one")
+    labels = missing_words_to_nan(values.rename(target))
+    return Dataset(name, array, labels, channels=tuple(channels), columns=(series, step))
 
 
 def _stacked(
@@ -199,5 +195,25 @@ def _stacked(
     position = ordered.groupby(series, sort=False).cumcount().to_numpy()
     array = np.full((len(ids), position.max() + 1, len(channels)), np.nan)
     for j, channel in enumerate(channels):
-        array[numbers, position, j] = column_numbers(ordered[channel].reset_index(drop=True), channel)
+        array[numbers, position, j] = column_numbers(ordered[channel], channel)
     return array, pd.Index(ids)
+
+
+def _check_keys(frame: pd.DataFrame, series: str, step: str) -> None:
+    if frame[[series, step]].isna().any(axis=None):
+        raise InputError(f"{series!r} and {step!r} must be there in every row, got a missing one")
+
+
+@contextmanager
+def _reading(path: Path, content: str) -> Iterator[None]:
+    """Everything that goes wrong when ``path`` is read is an ``InputError``."""
+    if not path.is_file():
+        state = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"the data must be a file, got {path}, which {state}; check the path")
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # every reader has exception types of its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path} must be a readable {content}, got: {reason}; check the file") from error

@@ -1,7 +1,7 @@
 """How samples become a tensor: rows of a table, matrices laid out in a row, or series.
 
-A schema is fitted on the training part only, serialises to JSON, and refuses with one line what it
-cannot read. The target's is in ``targets.py``.
+A schema is fitted on the training part only, is saved as JSON, and raises ``InputError`` for samples that it
+cannot encode. The schema of the target is in ``targets.py``.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lphm.data.columns import (
-    category_words,
-    column_numbers,
-    is_text,
-    missing_words_to_nan,
-    require_columns,
-)
+from lphm.data.columns import category_words, column_numbers, missing_words_to_nan, require_columns
+from lphm.data.statistics import ColumnStatistics, Moments, free_text
 from lphm.data.targets import Strict
 from lphm.errors import InputError
 
@@ -40,7 +35,7 @@ class CategoricalColumn(Strict):
 
 
 class FeatureSchema(Strict):
-    """Each column is a feature of its own; a row becomes ``(features,)``, numbers first."""
+    """Every column is a feature; a row of the table becomes ``(features,)``, numbers first."""
 
     layout: Literal["features"] = "features"
     numeric: list[NumericColumn]
@@ -53,26 +48,26 @@ class FeatureSchema(Strict):
 
     @property
     def vocabulary(self) -> int:
-        """Category codes of all columns together, each column's code for missing or unknown included."""
+        """Category codes of all columns together, including one per column for missing or unknown."""
         return sum(len(c.categories) + 1 for c in self.categorical)
 
     @property
     def column_labels(self) -> list[str]:
-        """The columns of ``X`` are the network's own, without names."""
+        """Names of the columns of ``X``: none, for they are learned."""
         return []
 
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised numbers (``nan`` where missing), then category codes: ``(N, features)``.
 
-        Each categorical column has its own range of codes; the first is 'missing or unknown'.
+        Each categorical column has its own range of codes; the first code means missing or unknown.
         """
         frame = _frame(inputs)
         require_columns(frame, self.labels)
         columns = [(column_numbers(frame[c.name], c.name) - c.mean) / c.std for c in self.numeric]
         offset = 1
         for c in self.categorical:
-            found = pd.Index(c.categories).get_indexer(pd.Index(category_words(frame[c.name])))
-            columns.append((found + offset).astype(float))
+            codes = pd.Index(c.categories).get_indexer(pd.Index(category_words(frame[c.name])))
+            columns.append((codes + offset).astype(float))
             offset += len(c.categories) + 1
         return torch.as_tensor(np.stack(columns, axis=1), dtype=torch.float32)
 
@@ -107,9 +102,9 @@ class GridSchema(Strict):
 
 
 class SeriesSchema(Strict):
-    """Series of ``steps`` rows and a column per channel: ``(N, steps, channels)``.
+    """Series with a row per step and a column per channel: ``(N, steps, channels)``.
 
-    ``series`` and ``step`` are the columns of the long table that they came from, None for an array.
+    ``series`` and ``step`` name the columns of the long table that the series came from; None for an array.
     """
 
     layout: Literal["series"] = "series"
@@ -181,7 +176,7 @@ def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
 def fit_series(
     array: np.ndarray, names: Sequence[str] | None = None, series: str | None = None, step: str | None = None
 ) -> SeriesSchema:
-    """The schema of series, from the training part; a channel that never varies is only centred.
+    """The schema of series, from the training part; a constant channel is centred and not scaled.
 
     Raises:
         InputError: not an array ``(N, steps, channels)`` of finite numbers, or one name too many or few.
@@ -194,7 +189,7 @@ def fit_series(
     for j, name in enumerate(names):
         known = array[..., j][~np.isnan(array[..., j])]
         mean, std = (float(known.mean()), float(known.std())) if known.size else (0.0, 1.0)
-        # What rounding leaves of a constant is no variation.
+        # The spread that rounding gives to a constant is not variation.
         channels.append(NumericColumn(name=name, mean=mean, std=std if std > 1e-12 * abs(mean) else 1.0))
     return SeriesSchema(steps=array.shape[1], channels=channels, series=series, step=step)
 
@@ -210,39 +205,50 @@ def _frame(inputs: pd.DataFrame | np.ndarray) -> pd.DataFrame:
 def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:
     """The schema of a table whose rows are ``rows x columns`` matrices, from the training part."""
     values = np.stack([column_numbers(features[name], name) for name in features], axis=1)
-    std = float(np.nanstd(values)) or 1.0
+    moments = Moments.of(values.ravel())
     names = list(features.columns)
-    return GridSchema(names=names, rows=rows, columns=columns, mean=float(np.nanmean(values)), std=std)
+    return GridSchema(names=names, rows=rows, columns=columns, mean=moments.mean, std=moments.std or 1.0)
 
 
 def fit_features(features: pd.DataFrame) -> FeatureSchema:
-    """The schema of a table with a feature per column, from the training part.
+    """The schema of a table in memory with a feature per column, from the training part.
 
-    A column with one value in the training part tells nothing and is left out.
+    A column with a single value is left out; a missing value counts as a value. A column of numbers in which
+    some cells say 'NA' or '?' is numbers. Text is categories, unless more than half of it is distinct.
 
     Raises:
         InputError: a column holds free text, or something that is neither number nor text, or no
             column varies.
     """
-    numeric, categorical = [], []
-    for name in features:
-        column = missing_words_to_nan(features[name])
-        if is_text(column):
-            words = category_words(column)
-            categories = sorted({word for word in words if word is not None})
-            if len(categories) > max(2, sum(word is not None for word in words) / 2):
-                raise InputError(
-                    f"column {name!r} must hold numbers or categories, got text: {len(categories)} distinct "
-                    f"values in {len(words)} rows; leave it out with --drop {name!r}"
-                )
-            if len(set(words)) > 1:
-                categorical.append(CategoricalColumn(name=str(name), categories=categories))
-            continue
-        values = column_numbers(column, str(name))
-        if np.isnan(values).all() or len(np.unique(values)) < 2:
-            continue
-        std = float(np.nanstd(values)) or 1.0
-        numeric.append(NumericColumn(name=str(name), mean=float(np.nanmean(values)), std=std))
-    if not numeric and not categorical:
-        raise InputError(f"a feature must vary, got one value in each of: {', '.join(map(str, features))}")
-    return FeatureSchema(numeric=numeric, categorical=categorical)
+    statistics, varying = ColumnStatistics(), set()
+    for label in features:
+        name, column = str(label), missing_words_to_nan(features[label])
+        statistics.add(name, column)
+        if name in statistics.words:
+            distinct, present = len(statistics.words[name].distinct), int(column.notna().sum())
+            if distinct > max(2, present / 2):
+                raise free_text(name, f"{distinct} distinct values in {len(column)} rows")
+        elif column.notna().any() and column.nunique(dropna=False) > 1:
+            varying.add(name)
+    return feature_schema(statistics, varying)
+
+
+def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSchema:
+    """The schema of a table from the statistics of its columns.
+
+    Args:
+        statistics: of the training part.
+        varying: the columns of numbers to keep; columns of text are kept if they vary.
+
+    Raises:
+        InputError: there are none.
+    """
+    numbers = {name: moments for name, moments in statistics.numbers.items() if name in varying}
+    words = {name: column for name, column in statistics.words.items() if column.varies}
+    if not numbers and not words:
+        names = ", ".join([*statistics.numbers, *statistics.words])
+        raise InputError(f"a feature must vary, got one value in each of: {names}")
+    return FeatureSchema(
+        numeric=[NumericColumn(name=n, mean=m.mean, std=m.std or 1.0) for n, m in numbers.items()],
+        categorical=[CategoricalColumn(name=n, categories=sorted(w.distinct)) for n, w in words.items()],
+    )

@@ -1,16 +1,25 @@
-"""What a network answers: classes or a number, from a column to a tensor and back."""
+"""What a network predicts, classes or a number: from a column to a tensor and back, its losses, its score.
 
+``outputs`` ``(N, members, k)`` are those of networks that are trained side by side, ``combined`` ``(N, k)``
+those of the ensemble. ``weight`` ``(N,)`` says how much each sample counts; 1 if not given.
+"""
+
+import math
 from typing import Annotated, Literal
 
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from lphm.data.columns import column_numbers, plain_values
 from lphm.errors import InputError
 
 Task = Literal["classification", "regression"]
+
+#: Label smoothing in training: without it a few confident errors on a small validation part decide its loss.
+SMOOTHING = 0.05
 
 
 class Strict(BaseModel):
@@ -19,7 +28,28 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ClassTarget(Strict):
+class _Target(Strict):
+    """What classes and numbers share."""
+
+    task: str
+    name: str
+
+    def training_loss(self, outputs: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+        """Sum of the members' losses, so that each member is trained as if it were alone."""
+        members = outputs.shape[1]
+        losses = self._losses(outputs.flatten(0, 1), y.repeat_interleave(members), SMOOTHING)
+        return members * _mean(losses, weight.repeat_interleave(members))
+
+    def loss(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Cross entropy, or mean squared error of the standardised target."""
+        return _mean(self._losses(combined, y), weight)
+
+    def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The loss of every sample."""
+        raise NotImplementedError
+
+
+class ClassTarget(_Target):
     """Classes in the order of the network's outputs."""
 
     task: Literal["classification"] = "classification"
@@ -32,8 +62,8 @@ class ClassTarget(Strict):
         return len(self.classes)
 
     @property
-    def score(self) -> str:
-        """What the network is scored by."""
+    def score_name(self) -> str:
+        """What ``score`` is called."""
         return "accuracy"
 
     def encode(self, target: pd.Series) -> Tensor:
@@ -42,20 +72,31 @@ class ClassTarget(Strict):
             pd.Index(plain_values(target), dtype=object)
         )
         if (numbers < 0).any():
-            got = target[numbers < 0].iloc[0]
-            raise InputError(f"{self.name!r} must be one of the classes {self.classes}, got {got!r}")
+            unknown = target[numbers < 0].iloc[0]
+            raise InputError(f"{self.name!r} must be one of the classes {self.classes}, got {unknown!r}")
         return torch.as_tensor(numbers)
 
-    def decode(self, outputs: Tensor) -> pd.DataFrame:
-        """Logits ``(N, classes)`` as the most probable class and the probability of each."""
-        probabilities = outputs.softmax(dim=-1)
+    def decode(self, combined: Tensor) -> pd.DataFrame:
+        """The most probable class and the probability of each, from logits ``(N, classes)``."""
+        probabilities = combined.softmax(dim=-1)
         best = [self.classes[i] for i in probabilities.argmax(dim=-1).tolist()]
         columns = {f"probability_{c}": probabilities[:, i].numpy() for i, c in enumerate(self.classes)}
         return pd.DataFrame({self.name: best, **columns})
 
+    def combine(self, outputs: Tensor) -> Tensor:
+        """The log of the members' mean probability."""
+        return outputs.log_softmax(dim=-1).logsumexp(dim=1) - math.log(outputs.shape[1])
 
-class NumberTarget(Strict):
-    """A number, standardised by the training part's mean and standard deviation."""
+    def score(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Accuracy: the share of samples whose most probable class is right."""
+        return _mean((combined.argmax(dim=-1) == y).float(), weight)
+
+    def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
+        return F.cross_entropy(outputs, y, label_smoothing=smoothing, reduction="none")
+
+
+class NumberTarget(_Target):
+    """A number, standardised by the mean and standard deviation of the training part."""
 
     task: Literal["regression"] = "regression"
     name: str
@@ -68,8 +109,8 @@ class NumberTarget(Strict):
         return 1
 
     @property
-    def score(self) -> str:
-        """What the network is scored by."""
+    def score_name(self) -> str:
+        """What ``score`` is called."""
         return "r2"
 
     def encode(self, target: pd.Series) -> Tensor:
@@ -77,12 +118,29 @@ class NumberTarget(Strict):
         values = (column_numbers(target, self.name) - self.mean) / self.std
         return torch.as_tensor(values, dtype=torch.float32)
 
-    def decode(self, outputs: Tensor) -> pd.DataFrame:
+    def decode(self, combined: Tensor) -> pd.DataFrame:
         """Network outputs ``(N, 1)`` in the target's own unit."""
-        return pd.DataFrame({self.name: outputs[:, 0].double().numpy() * self.std + self.mean})
+        return pd.DataFrame({self.name: combined[:, 0].double().numpy() * self.std + self.mean})
+
+    def combine(self, outputs: Tensor) -> Tensor:
+        """The mean of the members."""
+        return outputs.mean(dim=1)
+
+    def score(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
+        """R²: predicting the mean scores 0, a perfect model 1; nan where the target does not vary."""
+        error = _mean((combined[:, 0] - y).square(), weight)
+        return 1 - error / _mean((y - _mean(y, weight)).square(), weight)
+
+    def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002
+        return (outputs[:, 0] - y).square()
 
 
 TargetSchema = Annotated[ClassTarget | NumberTarget, Field(discriminator="task")]
+
+
+def sorted_classes(values: set[bool | int | float | str]) -> list[bool | int | float | str]:
+    """Numbers in their order, then text."""
+    return sorted(values, key=lambda c: (isinstance(c, str), c))
 
 
 def fit_target(target: pd.Series, task: Task) -> ClassTarget | NumberTarget:
@@ -91,5 +149,10 @@ def fit_target(target: pd.Series, task: Task) -> ClassTarget | NumberTarget:
     if task == "regression":
         values = column_numbers(target, name)
         return NumberTarget(name=name, mean=float(values.mean()), std=float(values.std()) or 1.0)
-    classes = sorted(set(plain_values(target)), key=lambda c: (isinstance(c, str), c))
-    return ClassTarget(name=name, classes=classes)
+    return ClassTarget(name=name, classes=sorted_classes(set(plain_values(target))))
+
+
+def _mean(values: Tensor, weight: Tensor | None) -> Tensor:
+    if weight is None:
+        return values.mean()
+    return (values * weight).sum() / weight.sum().clamp_min(torch.finfo(weight.dtype).tiny)

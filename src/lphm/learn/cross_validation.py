@@ -1,19 +1,19 @@
-"""Cross-validation, and the comparison that says whether interdependence helps here and what it costs."""
+"""Cross-validation, and the comparison that says whether interdependence helps and what it costs."""
 
-import json
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
 
-from rich.console import Console
+from pydantic import ValidationError
 
-from lphm._io import write_json
-from lphm.data.dataset import Dataset, check_target, folds, infer_task
-from lphm.data.targets import Task
+from lphm._io import read_json, write_json
+from lphm.data.dataset import Dataset, check_target, infer_task
+from lphm.data.progress import Progress
+from lphm.data.splits import folds
+from lphm.data.targets import Strict, Task
 from lphm.errors import InputError
-from lphm.learn.evaluation import Evaluation, evaluate
+from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.training import learn
 from lphm.nn.network import interdependence_parameters
@@ -28,7 +28,7 @@ class CrossValidation:
     Args:
         name: of the variant.
         score_name: "accuracy" or "r2".
-        scores: of every fold, on the samples that it did not train on.
+        scores: of every fold, on the samples that it was not trained on.
         interdependence_parameters: of one network.
         seconds: of every training.
     """
@@ -50,15 +50,23 @@ class CrossValidation:
         return pstdev(self.scores)
 
 
+class FoldResult(Strict):
+    """The result of one fold, as ``cross_validation.json`` holds it."""
+
+    score: float
+    score_name: str
+    interdependence_parameters: int
+    seconds: float
+
+
 def variants(network: NetworkOptions) -> dict[str, NetworkOptions]:
     """The same network without interdependence, with Full, with LowRank and with LPHM."""
-    sized = {"low-rank": replace(network, p=None, q=None), "lphm": network}
     free = replace(network, p=None, q=None, r=None, budget=None)
     return {
         "none": replace(free, kind="none"),
         "full": replace(free, structure="full"),
-        "low-rank": replace(sized["low-rank"], structure="low-rank"),
-        "lphm": replace(sized["lphm"], structure="lphm"),
+        "low-rank": replace(network, structure="low-rank", p=None, q=None),
+        "lphm": replace(network, structure="lphm"),
     }
 
 
@@ -70,10 +78,10 @@ def cross_validate(
     task: Task | None = None,
     *,
     name: str = "",
-    console: Console | None = None,
+    progress: Progress | None = None,
     folder: Path | None = None,
 ) -> CrossValidation:
-    """Train on all folds but one and score on that one, for each.
+    """For each fold, train on all other folds and score on this one.
 
     Args:
         data: samples and target.
@@ -81,65 +89,48 @@ def cross_validate(
         training: choices about the training; the seed decides the folds, too.
         k: number of folds.
         task: decided from the target if not given.
-        name: of the variant, in the result and before the progress bar.
-        console: where the progress bars go.
-        folder: holds the results so far: a fold that is there is not trained again, one begun goes on.
+        name: of the variant, in the result and in the tasks that are reported.
+        progress: told of every batch.
+        folder: keeps the results: a fold that is done is not trained again, one that was begun is resumed.
 
     Raises:
-        InputError: the data cannot be learned from, or a class has fewer samples than there are folds.
+        InputError: the data cannot be learned from, a class has fewer samples than there are folds, or the
+            results in ``folder`` are damaged.
     """
     task = task or infer_task(data.target)
     check_target(data.target, task)
     done = _read(folder)
-    found: list[dict[str, Any]] = []
+    results: list[FoldResult] = []
     for number, (train_rows, test_rows) in enumerate(folds(data, task, k, training.seed), start=1):
         key = f"{name or 'fold'} {number}"
         if key not in done:
-            done[key] = _one(
-                data.take(train_rows), data.take(test_rows), network, training, task, key, console, folder
+            checkpoints = None if folder is None else folder / CHECKPOINTS / key.replace(" ", "-")
+            trained = learn(
+                data.take(train_rows),
+                network,
+                training,
+                task,
+                progress=progress,
+                folder=checkpoints,
+                resume=True,
+                name=key,
             )
-            if folder is not None:
-                write_json(folder / RESULTS, done)
-                shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # of the fold that is done
-        found.append(done[key])
+            evaluation = evaluate(trained.run, data.take(test_rows), interdependence=False)
+            done[key] = FoldResult(
+                score=evaluation.score,
+                score_name=evaluation.score_name,
+                interdependence_parameters=interdependence_parameters(trained.run.network),
+                seconds=round(trained.seconds, 2),
+            )
+            _write(folder, done)
+        results.append(done[key])
     return CrossValidation(
         name,
-        found[0]["score_name"],
-        [one["score"] for one in found],
-        found[0]["interdependence_parameters"],
-        [one["seconds"] for one in found],
+        results[0].score_name,
+        [result.score for result in results],
+        results[0].interdependence_parameters,
+        [result.seconds for result in results],
     )
-
-
-def _one(
-    train: Dataset,
-    test: Dataset,
-    network: NetworkOptions,
-    training: TrainingOptions,
-    task: Task,
-    what: str,
-    console: Console | None,
-    folder: Path | None,
-) -> dict[str, Any]:
-    own = None if folder is None else folder / CHECKPOINTS / what.replace(" ", "-")
-    trained = learn(train, network, training, task, console=console, folder=own, resume=True, what=what)
-    result: Evaluation = evaluate(trained.run, test, interdependence=False)
-    return {
-        "score": result.score,
-        "score_name": result.score_name,
-        "interdependence_parameters": interdependence_parameters(trained.run.network),
-        "seconds": round(trained.seconds, 2),
-    }
-
-
-def _read(folder: Path | None) -> dict[str, dict[str, Any]]:
-    if folder is None or not (folder / RESULTS).is_file():
-        return {}
-    try:
-        done: dict[str, dict[str, Any]] = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{folder / RESULTS} must be JSON, got: {error}; remove it") from error
-    return done
 
 
 def compare(
@@ -149,15 +140,37 @@ def compare(
     k: int,
     task: Task | None = None,
     *,
-    console: Console | None = None,
+    progress: Progress | None = None,
     folder: Path | None = None,
 ) -> list[CrossValidation]:
-    """Cross-validate ``variants(network)`` under the same seed and folds; arguments as there."""
+    """Cross-validate ``variants(network)`` with the same seed and folds; arguments as ``cross_validate``."""
     rows = [
-        cross_validate(data, options, training, k, task, name=name, console=console, folder=folder)
+        cross_validate(data, options, training, k, task, name=name, progress=progress, folder=folder)
         for name, options in variants(network).items()
     ]
     if folder is not None:
         table = [asdict(row) | {"mean": row.mean, "spread": row.spread} for row in rows]
         write_json(folder / "comparison.json", {"folds": k, "seed": training.seed, "table": table})
     return rows
+
+
+def _read(folder: Path | None) -> dict[str, FoldResult]:
+    """The results of the folds that are done."""
+    if folder is None or not (folder / RESULTS).exists():
+        return {}
+    content = read_json(folder / RESULTS)
+    try:
+        return {key: FoldResult.model_validate(result) for key, result in content.items()}
+    except ValidationError as error:
+        first = error.errors()[0]
+        got = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise InputError(
+            f"{folder / RESULTS} must hold the results of folds, got at {got}; delete the file"
+        ) from error
+
+
+def _write(folder: Path | None, done: dict[str, FoldResult]) -> None:
+    """Write the results, and delete the checkpoints of the fold that is done."""
+    if folder is not None:
+        write_json(folder / RESULTS, {key: result.model_dump() for key, result in done.items()})
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

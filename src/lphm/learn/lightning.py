@@ -1,16 +1,17 @@
 """The training loop: Lightning's, over batches from anywhere, with a checkpoint after every epoch.
 
-An epoch depends on nothing but its number, the seed, and the state at its start, all of which the checkpoint
-holds. So a training that was killed goes on as if it had not been.
+An epoch depends on its number, the seed and the state at its start, and on nothing else. The checkpoint holds
+all of these: a training that is resumed after a kill ends with the weights of one that was not interrupted.
 
-Several ranks share every batch. DDP averages their gradients, so each one's loss is its sum over its samples,
-over what all samples of the batch count, times the number of ranks: the average is the gradient of the whole
-batch, however it is shared. What is random within the network differs from rank to rank.
+Several processes share every batch, and DDP averages their gradients. Each process multiplies the mean loss
+of its samples by their share of the weight of the whole batch, and by the number of processes. So the average
+is the gradient of the whole batch, however it is shared. Dropout differs from process to process.
 """
 
 import logging
 import math
 import warnings
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,18 +21,15 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
-from rich.console import Console
-from rich.progress import Progress
 from torch import Tensor
 
 from lphm._io import write_atomically
 from lphm.data.batches import Batch, Batches, epoch_seed
-from lphm.distributed import gathered, launched, rank, ranks, total
+from lphm.data.progress import Progress, no_progress
+from lphm.distributed import all_gather_object, all_reduce_sum, launch_info, rank, world_size
 from lphm.errors import InputError
-from lphm.learn.objective import SMOOTHING, combine, loss, score, training_loss
-from lphm.learn.progress import bars
 from lphm.learn.run import RunConfig
 from lphm.nn.network import Ensemble
 
@@ -40,7 +38,7 @@ CHECKPOINT = "checkpoint.ckpt"
 
 @dataclass(frozen=True)
 class History:
-    """What a training was like.
+    """The losses of a training.
 
     Args:
         lines: a dictionary per epoch: ``epoch``, ``train_loss`` and, with a validation part, ``val_loss``
@@ -52,8 +50,81 @@ class History:
     best_epoch: int | None = None
 
 
+@dataclass(frozen=True)
+class Execution:
+    """How a training is carried out, which does not change what is learned.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "mps".
+        folder: where ``checkpoint.ckpt`` is written after every epoch; nowhere if not given.
+        resume: continue from the checkpoint in ``folder``, if there is one.
+        progress: told of every batch.
+        name: of the task that is reported.
+    """
+
+    device: str = "cpu"
+    folder: Path | None = None
+    resume: bool = False
+    progress: Progress | None = None
+    name: str = "training"
+
+    @property
+    def start(self) -> Path | None:
+        """The checkpoint to continue from.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        if self.folder is None or not self.resume or not (self.folder / CHECKPOINT).is_file():
+            return None
+        file = self.folder / CHECKPOINT
+        if not zipfile.is_zipfile(file):
+            raise InputError(
+                f"{file} must be a whole checkpoint, got a damaged file; delete it to start again"
+            )
+        return file
+
+
+def fit(
+    network: Ensemble,
+    config: RunConfig,
+    train: Batches,
+    validation: Batches | None = None,
+    execution: Execution | None = None,
+) -> History:
+    """Train in place, and leave the weights of the best epoch, or of the last without a validation part.
+
+    Args:
+        network: is trained.
+        config: its target and training options are used.
+        train: the batches to train on.
+        validation: decides which epoch is the best, and when to stop.
+        execution: device, checkpoints, progress.
+
+    Raises:
+        InputError: the loss is not finite, the device is not available, or the checkpoint is damaged.
+    """
+    execution = execution or Execution()
+    learner = _Learner(network, config, config.training.epochs * len(train))
+    recorder = _Recorder(learner, execution)
+    held_out = None if validation is None else _Epochs(validation, learner)
+    with _quiet_lightning(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        trainer = _trainer(execution.device, config.training.epochs, recorder, len(network.members))
+        trainer.fit(learner, _Epochs(train, learner), held_out, ckpt_path=execution.start)
+    if not recorder.is_finite():
+        raise InputError(
+            "training must keep a finite loss, got none; choose a smaller learning rate",
+            option="learning_rate",
+            value=f"{config.training.learning_rate / 10:g}",
+        )
+    if recorder.best_weights is not None:
+        network.load_state_dict(recorder.best_weights)
+    network.to("cpu").eval()
+    return History(recorder.lines, recorder.best_epoch or None)
+
+
 class _Epochs:
-    """The batches of the epoch that the training is at."""
+    """The batches of the epoch that the trainer is at."""
 
     def __init__(self, batches: Batches, learner: "_Learner") -> None:
         self.batches, self.learner = batches, learner
@@ -62,184 +133,140 @@ class _Epochs:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[Batch]:
-        """The epoch begins with the first batch that is asked for; before, a resumed trainer is at epoch 0.
-
-        Dropout, too, is a function of the seed and the epoch, and of the rank.
-        """
-        seed = epoch_seed(self.learner.config.training.seed, self.learner.current_epoch)
-        torch.manual_seed(seed + rank() * 2**51)
-        yield from self.batches.epoch(self.learner.current_epoch)
+        # The body runs when the first batch is asked for: before that, a resumed trainer still says epoch 0.
+        epoch = self.learner.current_epoch
+        torch.manual_seed(epoch_seed(self.learner.config.training.seed, epoch) + rank() * 2**51)  # of dropout
+        yield from self.batches.epoch(epoch)
 
 
 class _Learner(L.LightningModule):
-    """What Lightning needs to know: the losses and the optimiser."""
+    """The network, its losses and the optimizer, in the form that Lightning asks for."""
 
     def __init__(self, network: Ensemble, config: RunConfig, steps: int) -> None:
         super().__init__()
         self.network, self.config, self.steps = network, config, steps
-        self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
-        self.losses: list[tuple[Tensor, Tensor]] = []
+        self.losses: list[tuple[Tensor, Tensor]] = []  # of the epoch so far: loss times weight, and weight
+        self.validated: list[tuple[Tensor, Tensor, Tensor]] = []  # of the epoch so far: outputs, y, weight
+        self.validation: dict[str, float] = {}  # of the last epoch
 
     def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
         x, y, weight = batch
-        value, counts = training_loss(self.config.target, self.network(x), y, weight), weight.sum()
-        self.losses.append((value.detach() * counts, counts))
-        if ranks() > 1:
-            own = float(counts)
-            value = value * (own * ranks() / max(total(own)[0], 1e-30))
-        return value
+        loss, total = self.config.target.training_loss(self.network(x), y, weight), weight.sum()
+        self.losses.append((loss.detach() * total, total))
+        if world_size() > 1:
+            share = float(total)
+            loss = loss * (share * world_size() / max(all_reduce_sum(share)[0], 1e-30))
+        return loss
 
     def epoch_loss(self) -> float:
-        """The mean loss of a member over the samples of the epoch, of all ranks."""
-        loss, counts = total(*(float(torch.stack(part).sum()) for part in zip(*self.losses, strict=True)))
+        """The mean loss of a member over the samples of the epoch, of all processes."""
+        sums = (float(torch.stack(part).sum()) for part in zip(*self.losses, strict=True))
+        loss, total = all_reduce_sum(*sums)
         self.losses.clear()
-        return loss / counts / len(self.network.members)
+        return loss / total / len(self.network.members)
 
     def validation_step(self, batch: Batch, _batch_index: int) -> None:
         x, y, weight = batch
-        self.seen.append((combine(self.config.target, self.network(x)).cpu(), y.cpu(), weight.cpu()))
+        combined = self.config.target.combine(self.network(x))
+        self.validated.append((combined.cpu(), y.cpu(), weight.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        seen = [batch for of_rank in gathered(self.seen) for batch in of_rank]
-        outputs, y, weight = (torch.cat(part) for part in zip(*seen, strict=True))
-        self.seen.clear()
+        batches = [batch for share in all_gather_object(self.validated) for batch in share]
+        combined, y, weight = (torch.cat(part) for part in zip(*batches, strict=True))
+        self.validated.clear()
         target = self.config.target
-        self.log("val_loss", loss(target, outputs, y, weight, SMOOTHING), sync_dist=ranks() > 1)
-        self.log("val_score", score(target, outputs, y, weight), sync_dist=ranks() > 1)
+        self.validation = {  # the ensemble is judged by the loss that a member is trained with
+            "val_loss": target.training_loss(combined.unsqueeze(1), y, weight).item(),
+            "val_score": target.score(combined, y, weight).item(),
+        }
 
     def configure_optimizers(self) -> Any:
         options = self.config.training
         optimizer = torch.optim.AdamW(
             self.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay
         )
-        rising = 0.2 if self.steps > 5 else 0.3  # a rise of exactly one step divides by zero in torch
+        rising = 0.2 if self.steps > 5 else 0.3  # OneCycleLR divides by zero if it rises for exactly one step
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer, options.learning_rate, total_steps=max(self.steps, 2), pct_start=rising
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class _Record(Callback):
-    """One line per epoch, and the weights of the best; both are part of a checkpoint."""
+class _Recorder(Callback):
+    """What happens after an epoch: history, best weights, checkpoint, progress, early stopping."""
 
-    def __init__(self, learner: _Learner) -> None:
-        self.learner = learner
+    def __init__(self, learner: _Learner, execution: Execution) -> None:
+        self.learner, self.execution = learner, execution
+        self.progress = execution.progress or no_progress
+        self.status = ""
         self.lines: list[dict[str, float]] = []
-        self.best: dict[str, Any] = {"loss": math.inf, "epoch": None, "weights": None}
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        keys = [key for key in ("val_loss", "val_score") if key in trainer.callback_metrics]
-        line: dict[str, float] = {"epoch": trainer.current_epoch + 1, "train_loss": self.learner.epoch_loss()}
-        line |= {key: float(trainer.callback_metrics[key]) for key in keys}
-        self.lines.append(line)
-        if line.get("val_loss", math.inf) < self.best["loss"]:
-            weights = {name: t.clone() for name, t in self.learner.network.state_dict().items()}
-            self.best = {"loss": line["val_loss"], "epoch": line["epoch"], "weights": weights}
+        self.best_loss, self.best_epoch = math.inf, 0
+        self.best_weights: dict[str, Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {"lines": self.lines, "best": self.best}
+        return {name: getattr(self, name) for name in ("lines", "best_loss", "best_epoch", "best_weights")}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.lines, self.best = list(state_dict["lines"]), state_dict["best"]
+        vars(self).update(state_dict)
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        trainer.should_stop = self._is_over()  # a resumed training may have been stopped early
 
-class _Checkpoint(Callback):
-    """The whole state of the training after every epoch, in one file that is always whole."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
+        self._report(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        file = self.folder / CHECKPOINT
+        epoch = trainer.current_epoch + 1
+        line = {"epoch": epoch, "train_loss": self.learner.epoch_loss(), **self.learner.validation}
+        self.lines.append(line)
+        if line.get("val_loss", math.inf) < self.best_loss:
+            self.best_loss, self.best_epoch = line["val_loss"], epoch
+            self.best_weights = {name: t.clone() for name, t in self.learner.network.state_dict().items()}
+        if self.execution.folder is not None:
+            self._save(trainer, self.execution.folder / CHECKPOINT)
+        self.status = f"epoch {epoch} of {trainer.max_epochs}  loss {line['train_loss']:.4f}"
+        if "val_score" in line:
+            score_name = self.learner.config.target.score_name
+            self.status += f"  validation {score_name} {line['val_score']:.4f}"
+        self._report(trainer)
+        trainer.should_stop = self._is_over()
+
+    def is_finite(self) -> bool:
+        """Whether the weights that are kept have a finite loss."""
+        line = self.lines[-1]
+        return math.isfinite(self.best_loss if "val_loss" in line else line["train_loss"])
+
+    def _is_over(self) -> bool:
+        """Whether the validation loss has not fallen for ``patience`` epochs."""
+        if not self.lines or "val_loss" not in self.lines[-1]:
+            return False
+        return len(self.lines) - self.best_epoch >= self.learner.config.training.patience
+
+    def _save(self, trainer: L.Trainer, file: Path) -> None:
+        """Write the whole state of the training, to one file that is always whole."""
         if not trainer.is_global_zero:
-            trainer.save_checkpoint(file)  # every rank takes part; the first writes
+            trainer.save_checkpoint(file)  # every process takes part, the first one writes
             return
         with write_atomically(file) as temporary:
             trainer.save_checkpoint(temporary)
 
-
-class _Bar(Callback):
-    """The progress bar: a step per batch, the losses after each epoch."""
-
-    def __init__(self, progress: Progress, record: _Record, what: str, score_name: str, total: int) -> None:
-        self.progress, self.record, self.score_name = progress, record, score_name
-        self.bar = progress.add_task(what, total=total, status="")
-
-    def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        self.progress.update(self.bar, completed=trainer.global_step)
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        line = self.record.lines[-1]
-        status = f"epoch {int(line['epoch'])} of {trainer.max_epochs}  loss {line['train_loss']:.4f}"
-        if "val_score" in line:
-            status += f"  validation {self.score_name} {line['val_score']:.4f}"
-        self.progress.update(self.bar, status=status)
+    def _report(self, trainer: L.Trainer) -> None:
+        self.progress(self.execution.name, trainer.global_step, self.learner.steps, self.status)
 
 
-def fit(
-    network: Ensemble,
-    config: RunConfig,
-    train: Batches,
-    validation: Batches | None = None,
-    *,
-    console: Console | None = None,
-    device: str = "cpu",
-    folder: Path | None = None,
-    resume: bool = False,
-    what: str = "training",
-) -> History:
-    """Train in place, and leave the weights of the best epoch, or of the last without a validation part.
-
-    Args:
-        network: is trained.
-        config: the target and the training options are taken from it.
-        train: what it is trained on.
-        validation: what the epoch is chosen by, and training stopped.
-        console: where the progress bar goes; none is shown if not given.
-        device: "auto", "cpu", "cuda" or "mps".
-        folder: where ``checkpoint.ckpt`` is written after every epoch; nowhere if not given.
-        resume: go on from the checkpoint in ``folder``, if there is one.
-        what: the words before the bar.
-
-    Raises:
-        InputError: the loss is not finite, or there is no such device.
-    """
-    options = config.training
-    steps = options.epochs * len(train)
-    learner = _Learner(network, config, steps)
-    record = _Record(learner)
-    callbacks: list[Callback] = [record]
-    if validation is not None:
-        callbacks.append(EarlyStopping("val_loss", patience=options.patience, check_finite=False))
-    start = None
-    if folder is not None:
-        callbacks.append(_Checkpoint(folder))
-        start = folder / CHECKPOINT if resume and (folder / CHECKPOINT).is_file() else None
-    with bars(console) as progress, _quiet_lightning(), _own_randomness():
-        if console is not None:
-            callbacks.append(_Bar(progress, record, what, config.target.score, steps))
-        trainer = _trainer(device, options.epochs, callbacks, math.sqrt(len(network.members)))
-        held_out = None if validation is None else _Epochs(validation, learner)
-        trainer.fit(
-            learner, _Epochs(train, learner), held_out, ckpt_path=None if start is None else str(start)
-        )
-    return _finished(record, network, options.learning_rate)
-
-
-def _trainer(device: str, epochs: int, callbacks: list[Callback], clip: float) -> L.Trainer:
-    """``clip`` bounds the norm of all gradients together: 1 for a member, so √members for all."""
-    several: dict[str, Any] = {"devices": 1}
-    if ranks() > 1:
-        here = launched()[2]
-        several = {"devices": here, "num_nodes": ranks() // here, "use_distributed_sampler": False}
-        several["strategy"] = DDPStrategy(cluster_environment=TorchElasticEnvironment())
+def _trainer(device: str, epochs: int, recorder: _Recorder, members: int) -> L.Trainer:
+    processes: dict[str, Any] = {"devices": 1}
+    if world_size() > 1:
+        local = launch_info().local_world_size
+        processes = {"devices": local, "num_nodes": world_size() // local, "use_distributed_sampler": False}
+        processes["strategy"] = DDPStrategy(cluster_environment=TorchElasticEnvironment())
     try:
         return L.Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
-            **several,
+            **processes,
             max_epochs=epochs,
-            callbacks=callbacks,
-            gradient_clip_val=clip,
+            callbacks=[recorder],
+            gradient_clip_val=math.sqrt(members),  # of all gradients together: 1 for each member
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -247,35 +274,14 @@ def _trainer(device: str, epochs: int, callbacks: list[Callback], clip: float) -
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
-    except Exception as error:  # Lightning has a type of its own for each accelerator that is not there
+    except Exception as error:  # Lightning has an exception type of its own for every kind of accelerator
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"device must be one that is here, got {device!r}: {reason}") from error
-
-
-def _finished(record: _Record, network: Ensemble, learning_rate: float) -> History:
-    """The history; the best weights are put back."""
-    key = "val_loss" if "val_loss" in record.lines[-1] else "train_loss"
-    finite = record.best["weights"] is not None if key == "val_loss" else math.isfinite(record.lines[-1][key])
-    if not finite:
-        raise InputError(
-            f"training must keep a finite loss, got none; try --learning-rate {learning_rate / 10:g}"
-        )
-    if record.best["weights"] is not None:
-        network.load_state_dict(record.best["weights"])
-    network.to("cpu").eval()
-    return History(record.lines, record.best["epoch"])
-
-
-@contextmanager
-def _own_randomness() -> Iterator[None]:
-    """Torch's generator afterwards is where it was before."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        yield
+        raise InputError(f"device must be available, got {device!r}: {reason}", option="device") from error
 
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Without Lightning's advice on hardware and loader workers: the data need none."""
+    """Without Lightning's advice on hardware and on worker processes, which these batches do not need."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -284,7 +290,7 @@ def _quiet_lightning() -> Iterator[None]:
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             # Without early stopping there is no validation part.
             warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
-            # Lightning 2.6 asks torch's pytree in the way that torch 2.13 deprecates.
+            # Lightning 2.6 uses torch's pytree in a way that torch 2.13 deprecates.
             warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
             yield
     finally:

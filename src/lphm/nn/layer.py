@@ -40,7 +40,6 @@ class BilinearInterdependence(nn.Module):
         kind: ``"attribute"`` or ``"instance"``.
         channels: number of parameter vectors, each with its own ``xi``.
         normalize: ``None``, ``"scale"``, ``"softmax"`` or a callable on ``xi``.
-        gain: ``E‖W‖_F² = gain²`` at the start; 0 starts from ``xi = 0``.
         device: of the parameters.
         dtype: of the parameters.
         partial: let ``x`` have fewer than ``n`` rows (attribute) or columns (instance); the missing ones
@@ -80,7 +79,6 @@ class BilinearInterdependence(nn.Module):
         kind: Kind = "attribute",
         channels: int = 1,
         normalize: Normalize = None,
-        gain: float = 1.0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
@@ -98,7 +96,6 @@ class BilinearInterdependence(nn.Module):
         self.kind: Kind = kind
         self.channels = channels
         self.normalize = normalize
-        self.gain = gain
         self.partial = partial
         self.running_size = running_size
         self.momentum = momentum
@@ -118,8 +115,12 @@ class BilinearInterdependence(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw ``weight`` anew with ``E‖W‖_F² = gain²``, and forget the running average."""
-        initialize_(self.structure, self.weight, self.gain)
+        """Draw ``weight`` anew with ``E‖W‖_F² = 1``, and forget the running average.
+
+        ``lphm.initialize_(layer.structure, layer.weight, gain)`` draws another size, or with ``gain=0``
+        starts from ``xi = 0``.
+        """
+        initialize_(self.structure, self.weight)
         self.reset_running_xi()
 
     def reset_running_xi(self) -> None:

@@ -76,8 +76,9 @@ class InterdependenceBlock(nn.Module):
         branches: list[nn.Module] = []
         if attribute is not None:
             require_divisor("rows", attribute.n, channels=channels)
-            # Entries of xi of variance 1 / width: D @ xi, a sum over width columns, keeps the size of D.
-            mix = BilinearInterdependence(attribute, "attribute", channels, gain=width**-0.5)
+            mix = BilinearInterdependence(attribute, "attribute", channels)
+            with torch.no_grad():  # entries of xi of variance 1 / width: D @ xi, a sum over width columns,
+                attribute.unpack(mix.weight)[0].mul_(width**-0.5)  # has entries of the size of D's
             branches.append(nn.Sequential(nn.LayerNorm(width), mix, LayerScale(width), nn.Dropout(dropout)))
         if instance is not None:
             require_divisor("width", width, channels=channels)

@@ -1,70 +1,19 @@
-"""What is done with a structure and data: ``xi``, and ``xi`` applied.
+"""The public functions: ``xi``, and ``xi`` applied.
 
 The core knows one orientation. ``x`` is ``(N, n, k)`` and ``xi = xᵀ W x`` is ``(k, k)``; ``data`` is
 ``(N, d, k)`` and the result ``data @ xi``. The attribute kind is this with ``X``, the instance kind
-with ``Xᵀ``: ``xiᵀ D = (Dᵀ xi)ᵀ``. The functions at the end of the file turn one into the other.
+with ``Xᵀ``: ``xiᵀ D = (Dᵀ xi)ᵀ``.
 """
 
 import torch
 from torch import Tensor
 
 from lphm.ops.checks import Kind, Normalize, check_arguments
-from lphm.ops.dispatch import mix_itself, scaled
-from lphm.ops.orders import choose_order, compose, count_samples, orient, product, thin_pair
+from lphm.ops.cost import choose_order, count_samples, scale_of
+from lphm.ops.dispatch import try_fused_apply
+from lphm.ops.reference import cheaper_pair, compose, orient, product
 from lphm.ops.softmax import attend, flatten_mask, masked_softmax
 from lphm.structures.base import Structure, flatten_batch
-
-
-def _matrix(
-    structure: Structure,
-    w: Tensor,
-    x: Tensor,
-    normalize: Normalize,
-    mask: Tensor | None = None,
-    causal: bool = False,
-) -> Tensor:
-    """``xi`` ``(N, C, k, k)`` from ``w`` ``(C, l)`` and ``x`` ``(N, n, k)``."""
-    return normalized_matrix(structure, *thin_pair(structure, w, x), normalize, mask, causal)
-
-
-def normalized_matrix(
-    structure: Structure,
-    left: Tensor,
-    right: Tensor,
-    normalize: Normalize,
-    mask: Tensor | None = None,
-    causal: bool = False,
-) -> Tensor:
-    """``xi`` ``(N, C, k, k)`` from ``left, right`` ``(N, C or 1, K, k)``."""
-    xi = product(left.mT, right)
-    if normalize == "scale":
-        return xi / structure.n
-    if normalize == "softmax":
-        return masked_softmax(xi, mask, causal)
-    return normalize(xi) if callable(normalize) else xi
-
-
-def _apply(
-    structure: Structure,
-    w: Tensor,
-    x: Tensor,
-    data: Tensor,
-    normalize: Normalize,
-    mask: Tensor | None = None,
-    causal: bool = False,
-) -> Tensor:
-    """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``."""
-    k, d = x.shape[-1], data.shape[-2]
-    if normalize == "softmax" and k > d:
-        return attend(*thin_pair(structure, w, x), data, mask, causal)
-    if normalize not in (None, "scale"):
-        return product(data, _matrix(structure, w, x, normalize, mask, causal))
-    if normalize == "scale":
-        w = scaled(structure, w, 1 / structure.n)
-    return compose(structure, choose_order(structure, count_samples(x), k, d), w, x, data)
-
-
-# The public functions: shapes checked, oriented, and brought back.
 
 
 def interdependence_matrix(
@@ -118,7 +67,9 @@ def interdependence_matrix(
     """
     check_arguments(structure, w, x, kind, normalize, partial=partial, mask=mask, causal=causal)
     mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
-    xi = _matrix(structure, *_flat(structure, w, x, kind), normalize, mask, causal)
+    vectors, rows = w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))
+    pair = cheaper_pair(structure, vectors, rows, scale_of(structure, normalize))
+    xi = normalized_matrix(*pair, normalize, mask, causal)
     return xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
 
 
@@ -171,17 +122,7 @@ def interdependence_apply(
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
-    if (data is None or data is x) and mask is None and not causal:
-        mixed = mix_itself(structure, w, x, kind, normalize, grouped=False)
-        if mixed is not None:
-            return mixed if w.dim() == 1 else mixed.unsqueeze(-3)
-    data = x if data is None else data
-    check_arguments(structure, w, x, kind, normalize, data, partial, mask, causal)
-    mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
-    parameters, rows = _flat(structure, w, x, kind)
-    target = flatten_batch(orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
-    out = orient(_apply(structure, parameters, rows, target, normalize, mask, causal), kind)
-    return out.reshape(*x.shape[:-2], *w.shape[:-1], *data.shape[-2:])
+    return _apply(structure, w, x, data, kind, normalize, partial, mask, causal, grouped=False)
 
 
 def interdependence_grouped(
@@ -210,24 +151,75 @@ def interdependence_grouped(
         ValueError: as ``interdependence_apply``, and if ``channels`` does not divide that dimension.
         TypeError: as ``interdependence_apply``.
     """
+    return _apply(structure, w, x, data, kind, normalize, partial, mask, causal, grouped=True)
+
+
+def _apply(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor | None,
+    kind: Kind,
+    normalize: Normalize,
+    partial: bool,
+    mask: Tensor | None,
+    causal: bool,
+    grouped: bool,
+) -> Tensor:
+    """Both ways to apply ``xi``: every channel to all of ``data``, or (``grouped``) each to its own group."""
     if (data is None or data is x) and mask is None and not causal:
-        mixed = mix_itself(structure, w, x, kind, normalize, grouped=True)
-        if mixed is not None:
-            return mixed
+        out = try_fused_apply(structure, w, x, kind, normalize, grouped)
+        if out is not None:
+            return out if grouped or w.dim() == 1 else out.unsqueeze(-3)
     data = x if data is None else data
     check_arguments(structure, w, x, kind, normalize, data, partial, mask, causal)
-    dim, what = (-2, "rows") if kind == "attribute" else (-1, "columns")
-    channels, d = w.numel() // w.shape[-1], data.shape[dim]
-    if d % channels:
-        raise ValueError(f"channels must divide the {what} of data, got channels={channels}, {what}={d}")
     mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
-    parameters, rows = _flat(structure, w, x, kind)
-    target = flatten_batch(orient(data, kind))  # (N, d, k)
-    groups = torch.unflatten(target, 1, (channels, d // channels))  # (N, C, d / C, k)
-    out = _apply(structure, parameters, rows, groups, normalize, mask, causal).flatten(1, 2)  # (N, d, k)
-    return orient(out, kind).reshape(data.shape)
+    vectors, rows = w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))
+    target = _groups(data, kind, len(vectors) if grouped else 1)  # (N, C or 1, d, k)
+    out = _apply_core(structure, vectors, rows, target, normalize, mask, causal)  # (N, C, d, k)
+    if grouped and kind == "attribute":
+        out = out.flatten(1, 2)  # (N, C d, k)
+    elif kind == "instance":
+        out = out.permute(0, 3, 1, 2).flatten(2) if grouped else out.mT  # (N, k, C d) or (N, C, k, d)
+    shape = data.shape if grouped else (*x.shape[:-2], *w.shape[:-1], *data.shape[-2:])
+    return out.reshape(shape).contiguous()  # in memory as the output of nn.Linear
 
 
-def _flat(structure: Structure, w: Tensor, x: Tensor, kind: Kind) -> tuple[Tensor, Tensor]:
-    """``w`` as ``(C, l)`` and ``x`` as ``(N, n, k)``."""
-    return w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))
+def _groups(data: Tensor, kind: Kind, channels: int) -> Tensor:
+    """``data`` in the core's orientation, in as many groups of its rows as there are channels."""
+    rows = flatten_batch(orient(data, kind))  # (N, d, k)
+    d = rows.shape[1]
+    if d % channels:
+        what = "rows" if kind == "attribute" else "columns"
+        raise ValueError(f"channels must divide the {what} of data, got channels={channels}, {what}={d}")
+    return torch.unflatten(rows, 1, (channels, d // channels))
+
+
+def _apply_core(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor,
+    normalize: Normalize,
+    mask: Tensor | None,
+    causal: bool,
+) -> Tensor:
+    """``data @ xi`` ``(N, C, d, k)`` from ``(C, l)``, ``(N, n, k)`` and ``data`` ``(N, C or 1, d, k)``."""
+    k, d = x.shape[-1], data.shape[-2]
+    if normalize is None or normalize == "scale":
+        order = choose_order(structure, count_samples(x), k, d)
+        return compose(structure, order, w, x, data, scale_of(structure, normalize))
+    pair = cheaper_pair(structure, w, x)
+    if normalize == "softmax" and k > d:
+        return attend(*pair, data, mask, causal)
+    return product(data, normalized_matrix(*pair, normalize, mask, causal))
+
+
+def normalized_matrix(
+    left: Tensor, right: Tensor, normalize: Normalize, mask: Tensor | None = None, causal: bool = False
+) -> Tensor:
+    """``xi`` ``(N, C, k, k)`` from a pair ``(N, C or 1, K, k)`` that is scaled already."""
+    xi = product(left.mT, right)
+    if normalize == "softmax":
+        return masked_softmax(xi, mask, causal)
+    return normalize(xi) if callable(normalize) else xi

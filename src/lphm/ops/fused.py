@@ -1,110 +1,182 @@
 """``xi`` applied to the data that it is made from, with a gradient derived by hand.
 
-Autograd keeps a gradient of ``x`` for each place where ``x`` is used and adds them up: two more passes
-over memory than needed. Here the thin ones come first, and the widest product, to which it makes no
-difference, is added to them in place. Values, and second derivatives, are those of ``compose``.
+Autograd keeps a gradient of ``x`` for each place where ``x`` is used and adds them up: two more passes over
+memory than needed. Here the thin gradients come first, and the widest product is added to them in place.
 
-In the alphabet of the core, with ``G`` the gradient of ``out = D xi``, ``D`` the rows of ``x``:
+In the alphabet of the core, with ``G`` the gradient of ``out = D xi`` and ``D`` the rows of ``x``:
 
     MATRIX           xi = Lᵀ R       dxi = Dᵀ G        dL = R dxiᵀ     dR = L dxi       dD = G xiᵀ
     FACTORED         Z = D Lᵀ        dZ = G Rᵀ         dL = dZᵀ D      dR = Zᵀ G        dD = dZ L
     DENSE_FACTORED   Z = D xᵀ        Q = Z W           out = Q x
                      dQ = G xᵀ       dZ = dQ Wᵀ        dW = Zᵀ dQ      dx = Qᵀ G + (dZ + dZᵀ) x
 
-and ``dL``, ``dR`` go back through the structure's own projection.
+``dL`` and ``dR`` go back through the projection of the structure's kernel, ``dW`` through its dense form.
 
 Every sample and channel is one matrix of a batch of ``B = N C``: group ``c`` of the rows of a sample is mixed
-by its ``xi_c``. At small sizes the price is the number of operators, so there are few, on views made once.
+by its ``xi_c``. Results are written into a new tensor of the layout of ``nn.Linear``'s output, so that they
+can be viewed and changed in place.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lphm.ops.checks import Kind
-from lphm.ops.orders import Order, compose, orient
+from lphm.ops.cost import Order
+from lphm.ops.kernels import Kernel
+from lphm.ops.reference import compose, compose_dense, orient
 from lphm.structures.base import Structure, flatten_batch
-from lphm.structures.row_blocks import is_transpose, like
+from lphm.structures.row_blocks import is_transpose
 
-#: A product that sums over this many times more rows than its result has is summed in ``PARTS``.
+Gradients = tuple[Tensor | None, ...]
+
+#: A product that sums over ``TALL`` times more rows than its result has is summed in ``PARTS``.
 TALL, PARTS = 32, 4
 
 
-def apply_to_itself(structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor) -> Tensor:
-    """``x`` mixed by its own ``xi``; with channels, group ``c`` of its rows (or columns) by ``xi_c``.
+@dataclass(frozen=True)
+class ThinCall:
+    """``x`` mixed by its own ``xi`` through the pair, by ``Order.MATRIX`` or ``Order.FACTORED``.
+
+    With channels, group ``c`` of the rows (attribute) or columns (instance) is mixed by ``xi_c``.
 
     Shape:
         ``w`` ``(l,)`` or ``(C, l)``; ``x`` and the result ``(*batch, b, m)``.
     """
-    if torch.is_grad_enabled() and (w.requires_grad or x.requires_grad):
-        out: Tensor = _ApplyToItself.apply(structure, order, kind, w, x)  # type: ignore[no-untyped-call]
-        return out
-    return _forward(structure, order, kind, w, x)[0]
 
+    structure: Structure
+    kernel: Kernel
+    order: Order
+    kind: Kind
 
-def has_gradient(structure: Structure, order: Order) -> bool:
-    """Whether the gradient of this order is known by hand."""
-    if order in (Order.MATRIX, Order.FACTORED):
-        return structure._project_backward is not None
-    return order is Order.DENSE_FACTORED
-
-
-class _ApplyToItself(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor) -> Tensor:
-        ctx.choices = structure, order, kind
-        out, saved = _forward(structure, order, kind, w, x)
-        ctx.save_for_backward(w, x, *saved)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, G: Tensor) -> tuple[Tensor | None, ...]:
-        (structure, order, kind), (w, x, *saved) = ctx.choices, ctx.saved_tensors
-        if torch.is_grad_enabled():  # a second derivative is wanted: differentiate the plain composition
-            return None, None, None, *_differentiable(structure, order, kind, w, x, G)
-        G, needs_dx = orient(flatten_batch(G), kind), ctx.needs_input_grad[4]  # (N, n, k)
-        if order is Order.DENSE_FACTORED:
-            dw, dx = _backward_dense(structure, G, needs_dx, *saved)
+    def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        """The result, and what the backward needs."""
+        out, rows = torch.empty_like(x), orient(flatten_batch(x), self.kind)
+        left, right, *kept = self.kernel.project(self.structure, w, rows)  # (B, K, k)
+        D = _grouped(rows, len(left))  # (B, d, k)
+        if self.order is Order.FACTORED:
+            middle = D.bmm(left.mT)  # Z (B, d, K)
+            _write_product(middle, right, out, self.kind)
         else:
-            dw, dx = _backward_thin(structure, order, G, needs_dx, *saved)
-        return None, None, None, dw, None if dx is None else orient(dx, kind).view(x.shape)
+            middle = left.mT.bmm(right)  # xi (B, k, k)
+            _write_product(D, middle, out, self.kind)
+        return out, rows, D, middle, left, right, *kept
+
+    def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
+        """The gradients of ``w`` and, in the core's orientation, of ``x``, from ``G`` ``(N, n, k)``."""
+        x, D, middle, left, right, *kept = saved
+        G = _grouped(G, len(left))  # (B, d, k)
+        if self.order is Order.FACTORED:
+            a, b = G.bmm(right.mT), left  # dZ (B, d, K)
+            dleft, dright = a.mT.bmm(D), middle.mT.bmm(G)  # (B, K, k)
+        else:
+            a, b = G, middle.mT
+            dxi = _sum_over_rows(D, G)  # (B, k, k)
+            dleft, dright = right.bmm(dxi.mT), left.bmm(dxi)  # (B, K, k)
+        dw, dx = self.kernel.project_backward(self.structure, w, x, dleft, dright, needs_dx, *kept)
+        if dx is None:
+            return dw, None
+        if len(D) == len(x):
+            return dw, accumulate(dx, a, b)
+        return dw, dx.add_(a.bmm(b).view(x.shape))
+
+    def plain(self, w: Tensor, x: Tensor) -> Tensor:
+        """The same in plain operators."""
+        vectors, rows = w.reshape(-1, w.shape[-1]), orient(flatten_batch(x), self.kind)
+        groups = torch.unflatten(rows, 1, (len(vectors), -1))
+        out = compose(self.structure, self.order, vectors, rows, groups)
+        return orient(out.flatten(1, 2), self.kind).reshape(x.shape)
 
 
-def _differentiable(
-    structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor, G: Tensor
-) -> tuple[Tensor | None, Tensor | None]:
-    vectors, rows = w.reshape(-1, w.shape[-1]), orient(flatten_batch(x), kind)
-    groups = torch.unflatten(rows, 1, (len(vectors), -1))
-    out = orient(compose(structure, order, vectors, rows, groups).flatten(1, 2), kind).reshape(x.shape)
-    wanted = [leaf for leaf in (w, x) if leaf.requires_grad]
-    found = iter(torch.autograd.grad(out, wanted, G, create_graph=True))
-    dw, dx = (next(found) if leaf.requires_grad else None for leaf in (w, x))
-    return dw, dx
+@dataclass(frozen=True)
+class DenseCall:
+    """``x`` mixed by its own ``xi`` with ``W`` formed, by ``Order.DENSE_FACTORED``.
+
+    With a kernel that forms ``W``, ``w`` is the parameters; without, it is ``W`` ``(C, n, n)`` itself, and
+    autograd goes on from its gradient. Shapes are those of ``ThinCall``.
+    """
+
+    structure: Structure
+    kernel: Kernel | None
+    kind: Kind
+
+    def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        """The result, and what the backward needs."""
+        out, rows = torch.empty_like(x), orient(flatten_batch(x), self.kind)
+        W, *kept = (w,) if self.kernel is None else self.kernel.dense(self.structure, w)  # (C, n, n)
+        Z = _by_channel(_sum_over_rows(rows.mT, rows.mT), len(W))  # (C, N d, n)
+        Q = _by_sample(Z.bmm(W), len(rows))  # (N, n, n)
+        _write_product(Q, rows, out, self.kind)
+        return out, rows, W, Z, Q, *kept
+
+    def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
+        """As ``ThinCall.backward``."""
+        x, W, Z, Q, *kept = saved
+        dQ = _by_channel(_sum_over_rows(G.mT, x.mT), len(W))  # (C, N d, n)
+        dw = Z.mT.bmm(dQ)
+        if self.kernel is not None:
+            dw = self.kernel.dense_backward(self.structure, w, dw, *kept)
+        if not needs_dx:
+            return dw, None
+        dZ = _by_sample(dQ.bmm(W.mT), len(x))  # (N, n, n)
+        return dw, accumulate(_matmul_in_layout_of(x, Q.mT, G), dZ + dZ.mT, x)
+
+    def plain(self, w: Tensor, x: Tensor) -> Tensor:
+        """The same in plain operators."""
+        rows = orient(flatten_batch(x), self.kind)
+        W = w if self.kernel is None else self.structure.to_dense(w.reshape(-1, w.shape[-1]))
+        out = compose_dense(W, rows, torch.unflatten(rows, 1, (len(W), -1)))
+        return orient(out.flatten(1, 2), self.kind).reshape(x.shape)
 
 
-def _forward(
-    structure: Structure, order: Order, kind: Kind, w: Tensor, x: Tensor
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The result, and what the backward wants to have kept."""
-    w, rows = w.contiguous(), orient(flatten_batch(x.contiguous()), kind)  # (N, n, k)
-    if order is Order.DENSE_FACTORED:
-        out, *saved = _forward_dense(structure, w, rows)
-    else:
-        out, *saved = _forward_thin(structure, order, w, rows)
-    return orient(out, kind).reshape(x.shape), tuple(saved)
+def apply_fused(call: ThinCall | DenseCall, w: Tensor, x: Tensor) -> Tensor:
+    """The result of ``call``, with its gradient by hand."""
+    if torch.is_grad_enabled() and (w.requires_grad or x.requires_grad):
+        out: Tensor = _Fused.apply(call, w, x)  # type: ignore[no-untyped-call]
+        return out
+    return call.forward(w.contiguous(), x.contiguous())[0]
 
 
-def _forward_thin(structure: Structure, order: Order, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-    left, right, *kept = structure._project_keeping(w, x)  # (B, K, k)
-    D = _grouped(x, len(left))  # (B, d, k)
-    if order is Order.FACTORED:
-        middle = D.bmm(left.mT)  # Z (B, d, K)
-        out = like(D, middle, right)
-    else:
-        middle = left.mT.bmm(right)  # xi (B, k, k)
-        out = like(D, D, middle)
-    return out if D is x else out.reshape(x.shape), w, x, D, middle, left, right, *kept
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, call: ThinCall | DenseCall, w: Tensor, x: Tensor) -> Tensor:
+        ctx.call = call
+        out, *kept = call.forward(w.contiguous(), x.contiguous())
+        ctx.save_for_backward(w, x, *kept)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, G: Tensor) -> Gradients:
+        call, (w, x, *kept) = ctx.call, ctx.saved_tensors
+        if _needs_plain_operators(G):
+            return None, *_plain_gradients(call.plain, w, x, G)
+        G = orient(flatten_batch(G), call.kind)  # (N, n, k)
+        dw, dx = call.backward(w.contiguous(), G, ctx.needs_input_grad[2], kept)
+        return None, dw, None if dx is None else orient(dx, call.kind).view(x.shape)
+
+
+def _needs_plain_operators(G: Tensor) -> bool:
+    """Whether the gradient is differentiated itself, or computed for a batch of ``G`` at once."""
+    functorch = torch._C._functorch
+    return torch.is_grad_enabled() or functorch.is_legacy_batchedtensor(G) or functorch.is_batchedtensor(G)
+
+
+def _plain_gradients(plain: Callable[[Tensor, Tensor], Tensor], w: Tensor, x: Tensor, G: Tensor) -> Gradients:
+    """The gradients of ``plain(w, x)``; differentiable where autograd records.
+
+    ``w`` and ``x`` enter through views of their own. ``x`` may depend on ``w``, as where one layer is applied
+    twice: that way is for the rest of autograd's graph to follow, and not a part of this gradient.
+    """
+    create_graph = torch.is_grad_enabled()
+    with torch.enable_grad():
+        views = w.view_as(w), x.view_as(x)
+        out = plain(*views)
+    wanted = [view for view in views if view.requires_grad]
+    computed = iter(torch.autograd.grad(out, wanted, G, create_graph=create_graph))
+    return tuple(next(computed) if view.requires_grad else None for view in views)
 
 
 def _grouped(rows: Tensor, B: int) -> Tensor:
@@ -112,60 +184,15 @@ def _grouped(rows: Tensor, B: int) -> Tensor:
     return rows if len(rows) == B else rows.reshape(B, -1, rows.shape[2])
 
 
-def _backward_thin(
-    structure: Structure,
-    order: Order,
-    G: Tensor,
-    needs_dx: bool,
-    w: Tensor,
-    x: Tensor,
-    D: Tensor,
-    middle: Tensor,
-    left: Tensor,
-    right: Tensor,
-    *kept: Tensor,
-) -> tuple[Tensor, Tensor | None]:
-    G = _grouped(G, len(left))  # (B, d, k)
-    if order is Order.FACTORED:
-        a, b = G.bmm(right.mT), left  # dZ (B, d, K)
-        dleft, dright = a.mT.bmm(D), middle.mT.bmm(G)  # (B, K, k)
-    else:
-        a, b = G, middle.mT
-        dxi = _tall(D, G)  # (B, k, k)
-        dleft, dright = right.bmm(dxi.mT), left.bmm(dxi)  # (B, K, k)
-    assert structure._project_backward is not None  # has_gradient has looked
-    dw, dx = structure._project_backward(w, x, dleft, dright, needs_dx, *kept)
-    if dx is None:
-        return dw, None
-    if D is x:
-        return dw, accumulate(dx, a, b)
-    return dw, dx.add_(a.bmm(b).view(x.shape))
-
-
-def _forward_dense(structure: Structure, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
-    W, *kept = structure._dense_keeping(w)  # (C, n, n)
-    Z = _by_channel(_tall(x.mT, x.mT), len(W))  # (C, N d, n)
-    Q = _by_sample(Z.bmm(W), x)  # (N, n, n)
-    return like(x, Q, x), w, x, W, Z, Q, *kept
-
-
-def _backward_dense(
-    structure: Structure,
-    G: Tensor,
-    needs_dx: bool,
-    w: Tensor,
-    x: Tensor,
-    W: Tensor,
-    Z: Tensor,
-    Q: Tensor,
-    *kept: Tensor,
-) -> tuple[Tensor, Tensor | None]:
-    dQ = _by_channel(_tall(G.mT, x.mT), len(W))  # (C, N d, n)
-    dw = structure._dense_backward(w, Z.mT.bmm(dQ), *kept)
-    if not needs_dx:
-        return dw, None
-    dZ = _by_sample(dQ.bmm(W.mT), x)  # (N, n, n)
-    return dw, accumulate(like(x, Q.mT, G), dZ + dZ.mT, x)
+def _write_product(a: Tensor, b: Tensor, out: Tensor, kind: Kind) -> None:
+    """Write ``a @ b`` ``(B, d, k)`` into ``out`` ``(*batch, b, m)``."""
+    flat = flatten_batch(out)
+    if kind == "attribute":
+        torch.bmm(a, b, out=flat if len(a) == len(flat) else flat.view(len(a), -1, flat.shape[2]))
+    elif len(a) == len(flat):
+        torch.bmm(b.mT, a.mT, out=flat)
+    else:  # the columns of each group lie apart
+        flat.copy_(a.bmm(b).view(flat.mT.shape).mT)
 
 
 def _by_channel(Z: Tensor, C: int) -> Tensor:
@@ -176,22 +203,30 @@ def _by_channel(Z: Tensor, C: int) -> Tensor:
     return Z.view(N, C, n // C, n).transpose(0, 1).reshape(C, -1, n)
 
 
-def _by_sample(Q: Tensor, x: Tensor) -> Tensor:
+def _by_sample(Q: Tensor, N: int) -> Tensor:
     """``_by_channel`` undone: ``(N, n, n)``."""
-    (C, _, n), N = Q.shape, len(x)
+    C, _, n = Q.shape
     if C == 1:
         return Q if N == 1 else Q.view(N, n, n)
     return Q.view(C, N, n // C, n).transpose(0, 1).reshape(N, n, n)
 
 
-def _tall(a: Tensor, b: Tensor) -> Tensor:
-    """``aᵀ b`` for ``(B, rows, .)``; one that sums over very many rows in parts, which BLAS does faster."""
+# Products.
+
+
+def _sum_over_rows(a: Tensor, b: Tensor) -> Tensor:
+    """``aᵀ b`` for ``(B, rows, .)``; a sum over very many rows is taken in parts, which BLAS does faster."""
     B, rows, i = a.shape
     tall = B == 1 and rows % PARTS == 0 and rows >= TALL * max(i, b.shape[2])
     if not (tall and a.is_contiguous() and b.is_contiguous()):
         return a.mT.bmm(b)
     parts = a.view(PARTS, rows // PARTS, i).mT.bmm(b.view(PARTS, rows // PARTS, -1))
     return parts.sum(0, keepdim=True)
+
+
+def _matmul_in_layout_of(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """``a @ b`` ``(B, i, j)``, stored with the memory layout of ``x``."""
+    return b.mT.bmm(a.mT).mT if is_transpose(x) else a.bmm(b)
 
 
 def accumulate(total: Tensor, a: Tensor, b: Tensor) -> Tensor:

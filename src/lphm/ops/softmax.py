@@ -32,8 +32,8 @@ def attend(
 ) -> Tensor:
     """``data @ softmax(leftᵀ right, dim=-2)`` without ``xi``: query ``right``, key ``left``, value ``data``.
 
-    A full mask meets ``causal`` in one mask of its own size. A key mask does not become as large as ``xi``
-    for it: it is one more feature of queries and keys, which leaves ``is_causal`` to torch.
+    A full mask and ``causal`` are joined in one mask of its own size. A key mask does not become as large as
+    ``xi`` for it: it is one more feature of queries and keys, which leaves ``is_causal`` to torch.
 
     Flops: ``4 k² max(K, d)`` for a sample and channel, where no kernel needs equal widths ``2 k² (K + d)``.
 
@@ -49,7 +49,8 @@ def attend(
     else:
         mask = _visible(mask, causal, left)
         sees = mask.any(-1).unsqueeze(-2)  # (N or 1, 1, 1, k)
-        # What sees nothing sees all, and is zeroed: the kernels differ in what they make of an empty softmax.
+        # An output that may look at nothing looks at everything and is zeroed afterwards: kernels differ in
+        # what an empty softmax gives.
         out = _attention(left, right, data, mask | ~sees.mT, False)
     return torch.where(sees, out, 0)
 
@@ -63,13 +64,13 @@ def flatten_mask(mask: Tensor, batch: torch.Size) -> Tensor:
     return mask.expand(*batch, -1, -1).reshape(math.prod(batch), 1, *mask.shape[-2:])
 
 
-def _visible(mask: Tensor | None, causal: bool, like: Tensor) -> Tensor:
-    """What output ``i`` may look at, ``[i, j]``: what ``mask`` leaves, and with ``causal`` nothing later."""
-    k = like.shape[-1]
+def _visible(mask: Tensor | None, causal: bool, xi: Tensor) -> Tensor:
+    """What output ``i`` may look at, ``[i, j]``: what ``mask`` allows, and with ``causal`` nothing later."""
     if not causal:
         assert mask is not None  # the callers have looked
         return mask
-    earlier = torch.ones(k, k, dtype=torch.bool, device=like.device).tril()
+    k = xi.shape[-1]
+    earlier = torch.ones(k, k, dtype=torch.bool, device=xi.device).tril()
     return earlier if mask is None else mask & earlier
 
 

@@ -82,7 +82,7 @@ def _content(sources: Sources) -> dict[str, Any]:
     maps: list[HeatMap] = [m.picture for m in mixing] + [p for f in factors for p in f.pictures]
     return {
         "run": run,
-        "score_name": {"r2": "R²"}.get(run.config.target.score, run.config.target.score),
+        "score_name": {"r2": "R²"}.get(run.config.target.score_name, run.config.target.score_name),
         "classes": sources.classes,
         "scores": scores(sources),
         "summary": sources.summary,
@@ -110,7 +110,7 @@ def _training(sources: Sources) -> dict[str, Any] | None:
     known = {key for line in history for key in line}
     losses = {"training": column("train_loss")}
     losses |= {"validation": column("val_loss")} if "val_loss" in known else {}
-    name = {"r2": "R²"}.get(sources.run.config.target.score, sources.run.config.target.score)
+    name = {"r2": "R²"}.get(sources.run.config.target.score_name, sources.run.config.target.score_name)
     loss = curves("loss", "loss", epochs, losses, chosen)
     charts = [("Loss of each epoch", loss, _ends(losses))]
     if "val_score" in known:

@@ -34,7 +34,7 @@ def plain(value: Any) -> str:
 
 def scores(sources: Sources) -> list[tuple[str, Any, Any, Any]]:
     """Of each part of the data: its name, samples, loss and score."""
-    metrics, name = sources.metrics or {}, sources.run.config.target.score
+    metrics, name = sources.metrics or {}, sources.run.config.target.score_name
     rows = metrics.get("rows") or {}
     found = [(part, metrics[part]) for part in PARTS if isinstance(metrics.get(part), dict)]
     return [(part, rows.get(part), own.get("loss"), own.get(name)) for part, own in found]

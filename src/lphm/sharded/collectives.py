@@ -1,14 +1,14 @@
-"""Collectives that autograd goes through, and the one convention that their gradients follow.
+"""Collectives that autograd differentiates, and the one convention that their gradients follow.
 
-Every rank has a loss of its own, and what is differentiated is the sum of them all. So the gradient of what
-the ranks hold alike is summed over them, and that of what each holds for itself is its own.
+Every rank has a loss of its own, and what is differentiated is the sum of these losses. So the gradient of a
+tensor that is equal on all ranks is summed over them, and the gradient of a rank's own tensor is its own.
 
-    forward             backward
-    gather              reduce-scatter (sum)
-    reduce-scatter      gather
-    sum                 sum
-    share (identity)    sum
-    once (identity)     divided by the number of ranks: for one loss that all ranks compute alike
+    forward                        backward
+    all_gather                     reduce-scatter (sum)
+    reduce-scatter                 all_gather
+    all_reduce (sum)               all_reduce (sum)
+    sum_gradient (identity)        all_reduce (sum)
+    average_gradient (identity)    divided by the number of ranks: for one loss that every rank computes
 """
 
 from collections.abc import Iterator
@@ -34,79 +34,79 @@ def require_group(group: dist.ProcessGroup | None) -> dist.ProcessGroup:
     """
     if not dist.is_available() or not dist.is_initialized():
         raise ValueError(
-            "a process group must be there before rows are spread over ranks, got none; "
+            "a process group must exist before rows are spread over ranks, got none; "
             "call torch.distributed.init_process_group first, for instance under torchrun"
         )
     group = group or dist.group.WORLD
     if group is None or dist.get_rank(group) < 0:
-        raise ValueError("group must hold this rank, got one that does not; call it on its own ranks only")
+        raise ValueError("group must contain this rank, got one that does not; call it on its members only")
     return group
 
 
-def gather(x: Tensor, group: dist.ProcessGroup) -> Tensor:
+def all_gather(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     """``x`` ``(*shape)`` of every rank, ``(ranks, *shape)``, on all of them."""
-    out: Tensor = _Gather.apply(x, group)  # type: ignore[no-untyped-call]
+    out: Tensor = _AllGather.apply(x, group)  # type: ignore[no-untyped-call]
     return out
 
 
-def sum_over_ranks(x: Tensor, group: dist.ProcessGroup) -> Tensor:
+def all_reduce(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     """The sum of ``x`` over the ranks, on all of them."""
-    out: Tensor = _Sum.apply(x, group)  # type: ignore[no-untyped-call]
+    out: Tensor = _AllReduce.apply(x, group)  # type: ignore[no-untyped-call]
     return out
 
 
-def share(x: Tensor, group: dist.ProcessGroup) -> Tensor:
-    """``x``, which all ranks hold alike: its gradient is summed over them."""
-    out: Tensor = _Share.apply(x, group)  # type: ignore[no-untyped-call]
+def sum_gradient(x: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """``x``, which is equal on all ranks: its gradient is summed over them."""
+    out: Tensor = _SumGradient.apply(x, group)  # type: ignore[no-untyped-call]
     return out
 
 
-def once(x: Tensor, group: dist.ProcessGroup) -> Tensor:
-    """``x``, which all ranks hold alike, and of which they compute one loss alike: it counts once."""
-    out: Tensor = _Once.apply(x, dist.get_world_size(group))  # type: ignore[no-untyped-call]
+def average_gradient(x: Tensor, group: dist.ProcessGroup) -> Tensor:
+    """``x``, which is equal on all ranks, as is the loss computed from it: the loss counts once."""
+    out: Tensor = _AverageGradient.apply(x, dist.get_world_size(group))  # type: ignore[no-untyped-call]
     return out
 
 
-def exchange(values: list[int], device: torch.device, group: dist.ProcessGroup) -> list[list[int]]:
+def all_gather_numbers(values: list[int], device: torch.device, group: dist.ProcessGroup) -> list[list[int]]:
     """A few numbers of every rank, in the order of ranks."""
-    mine = torch.tensor(values, dtype=torch.int64, device=device)
-    gathered: list[list[int]] = _gathered(mine, group).tolist()
+    numbers = torch.tensor(values, dtype=torch.int64, device=device)
+    gathered: list[list[int]] = _gathered(numbers, group).tolist()
     return gathered
 
 
 @contextmanager
-def _answered(what: str) -> Iterator[None]:
-    """A peer that is gone, or too late, is an error that says so."""
+def _lost_ranks_reported(what: str) -> Iterator[None]:
+    """Raise ``RankLostError`` where another rank is gone or too late."""
     try:
         yield
     except RuntimeError as error:  # gloo's; nccl's DistBackendError is one too
         reason = " ".join(str(error).split())[:300]
         raise RankLostError(
             f"all ranks of the group must take part in a {what} within its timeout, got: {reason}; "
-            "see what the other ranks said last, and start them all again from the last checkpoint"
+            "read the last messages of the other ranks, and start all of them again from the last checkpoint"
         ) from error
 
 
 def _gathered(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     out = x.new_empty(dist.get_world_size(group) * x.numel())
-    with _answered("gather"):
+    with _lost_ranks_reported("gather"):
         _gather_into(out, x.contiguous().view(-1), group=group)
     return out.view(-1, *x.shape)
 
 
 def _scattered(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     """``x[rank]``, summed over the ranks."""
-    with _answered("reduce-scatter"):
-        if dist.get_backend(group) == "gloo":  # whose own sends twice as much: it sums all, and cuts
-            theirs = torch.empty_like(x)
-            dist.all_to_all_single(theirs, x, group=group)
-            return theirs.sum(0)
+    with _lost_ranks_reported("reduce-scatter"):
+        if dist.get_backend(group) == "gloo":  # gloo's own sends twice as much: it sums everything, then cuts
+            parts = torch.empty_like(x)
+            dist.all_to_all_single(parts, x, group=group)
+            return parts.sum(0)
         out = torch.empty_like(x[0])
         _scatter_into(out.view(-1), x.view(-1), group=group)
         return out
 
 
-class _Gather(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
         ctx.group = group
@@ -114,10 +114,10 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        return _Scatter.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
+        return _ReduceScatter.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
 
 
-class _Scatter(torch.autograd.Function):
+class _ReduceScatter(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
         ctx.group = group
@@ -125,24 +125,24 @@ class _Scatter(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        return _Gather.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
+        return _AllGather.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
 
 
-class _Sum(torch.autograd.Function):
+class _AllReduce(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
         ctx.group = group
         out = x.clone(memory_format=torch.contiguous_format)
-        with _answered("sum"):
+        with _lost_ranks_reported("sum"):
             dist.all_reduce(out, group=group)
         return out
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        return _Sum.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
+        return _AllReduce.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
 
 
-class _Share(torch.autograd.Function):
+class _SumGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
         ctx.group = group
@@ -150,10 +150,10 @@ class _Share(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        return _Sum.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
+        return _AllReduce.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
 
 
-class _Once(torch.autograd.Function):
+class _AverageGradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, ranks: int) -> Tensor:
         ctx.ranks = ranks

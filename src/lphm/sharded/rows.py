@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor, Shard
 
 from lphm.ops.checks import Kind, Normalize, check_arguments
-from lphm.sharded.collectives import exchange, require_group
+from lphm.sharded.collectives import all_gather_numbers, require_group
 from lphm.structures.base import Structure
-from lphm.structures.thin import Thin
+from lphm.structures.row_blocks import has_thin_pair
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Rows:
     group: dist.ProcessGroup
 
     @property
-    def here(self) -> int:
+    def rank(self) -> int:
         """This rank."""
         return dist.get_rank(self.group)
 
@@ -54,30 +54,30 @@ def agree(
     group: dist.ProcessGroup | None,
     counts: Sequence[int] | None,
 ) -> Rows:
-    """The rows of every rank. What one rank refuses all refuse, so that none waits for another.
+    """The rows of every rank. An error on one rank is an error on all, so that none waits for another.
 
-    With ``counts`` given nothing is asked of the others.
+    With ``counts`` given the other ranks are not asked.
     """
     group = require_group(group)
     if counts is None:
-        counts = _asked(structure, w, x, data, kind, normalize, group)
+        counts = _ask_all_ranks(structure, w, x, data, kind, normalize, group)
     else:
-        _check_here(structure, w, x, data, kind, normalize)
+        _check_this_rank(structure, w, x, data, kind, normalize)
     rows = Rows(tuple(counts), group)
-    if len(rows.counts) != dist.get_world_size(group) or rows.counts[rows.here] != x.shape[-2]:
+    if len(rows.counts) != dist.get_world_size(group) or rows.counts[rows.rank] != x.shape[-2]:
         raise ValueError(
-            f"rows must hold the number of rows of each rank, got {list(counts)} on rank {rows.here} "
+            f"rows must hold the number of rows of each rank, got {list(counts)} on rank {rows.rank} "
             f"of {dist.get_world_size(group)}, which has {x.shape[-2]}"
         )
     n, what = structure.n, "rows" if kind == "attribute" else "columns"
-    have = rows.total if kind == "attribute" else x.shape[-1]
-    if have > n or have == 0 or (have < n and not partial):
-        hint = f"; pass partial=True to treat the missing {what} as zeros" if 0 < have < n else ""
-        raise ValueError(f"all ranks together must have {n} {what}, got {have}{hint}")
+    size = rows.total if kind == "attribute" else x.shape[-1]
+    if size > n or size == 0 or (size < n and not partial):
+        hint = f"; pass partial=True to treat the missing {what} as zeros" if 0 < size < n else ""
+        raise ValueError(f"all ranks together must have {n} {what}, got {size}{hint}")
     return rows
 
 
-def _asked(
+def _ask_all_ranks(
     structure: Structure,
     w: Tensor,
     x: Tensor,
@@ -86,46 +86,69 @@ def _asked(
     normalize: Normalize,
     group: dist.ProcessGroup,
 ) -> list[int]:
+    """Rows of every rank, once all have passed their checks and were asked for the same."""
     problem: ValueError | TypeError | None = None
+    numbers = dict.fromkeys(COMPARED, 0)
     try:
-        _check_here(structure, w, x, data, kind, normalize)
+        _check_this_rank(structure, w, x, data, kind, normalize)
+        numbers = _call_in_numbers(structure, w, x, data, kind, normalize)
     except (ValueError, TypeError) as error:
         problem = error
-    same = {"rows": 0, "columns of x": 0, "samples": 0, "channels": 0, "columns of data": 0}
-    same |= {"structure, kind and normalize": 0, "type": 0, "gradients to compute": 0}
-    if problem is None:
-        of_data = data is not None and kind == "instance" and data.requires_grad
-        wanted = torch.is_grad_enabled() * (4 * of_data + 2 * w.requires_grad + x.requires_grad)
-        own = 0 if data is None or kind == "attribute" else data.shape[-1]
-        choices = zlib.crc32(f"{structure} {kind} {normalize}".encode())
-        values = (x.shape[-2], x.shape[-1], x.shape[:-2].numel(), w.shape[:-1].numel(), own, choices)
-        same = dict(zip(same, (*values, zlib.crc32(f"{x.dtype}".encode()), int(wanted)), strict=True))
     device = w.device if isinstance(w, Tensor) else torch.device("cpu")
-    everyone = exchange([int(problem is None), *same.values()], device, group)
+    everyone = all_gather_numbers([int(problem is None), *numbers.values()], device, group)
     if problem is not None:
         raise problem
-    refused = [str(rank) for rank, theirs in enumerate(everyone) if not theirs[0]]
+    refused = [str(rank) for rank, (passed, *_) in enumerate(everyone) if not passed]
     if refused:
-        raise ValueError(
-            f"all ranks must pass what fits, got an error on rank {', '.join(refused)}: see there"
-        )
-    for at, name in list(enumerate(same, start=1))[1:]:
-        found = [theirs[at] for theirs in everyone]
-        if len(set(found)) > 1:
-            shown = found if max(found) < 2**16 else "others"
+        raise ValueError(f"all ranks must pass valid arguments, got an error on rank {', '.join(refused)}")
+    for place, name in enumerate(COMPARED[1:], start=2):
+        values = [numbers_of_rank[place] for numbers_of_rank in everyone]
+        if len(set(values)) > 1:
+            shown = values if max(values) < 2**16 else "others"
             raise ValueError(f"all ranks must have the same {name}, got {shown}, in the order of ranks")
-    return [theirs[1] for theirs in everyone]
+    return [numbers_of_rank[1] for numbers_of_rank in everyone]
 
 
-def _check_here(
+#: What the ranks tell one another: their number of rows, and what has to be equal on all of them.
+COMPARED = (
+    "rows",
+    "columns of x",
+    "samples",
+    "channels",
+    "columns of data",
+    "structure, kind and normalize",
+    "type",
+    "gradients to compute",
+)
+
+
+def _call_in_numbers(
+    structure: Structure, w: Tensor, x: Tensor, data: Tensor | None, kind: Kind, normalize: Normalize
+) -> dict[str, int]:
+    data_needs_gradient = data is not None and kind == "instance" and data.requires_grad
+    wanted = torch.is_grad_enabled() * (4 * data_needs_gradient + 2 * w.requires_grad + x.requires_grad)
+    values = (
+        x.shape[-2],
+        x.shape[-1],
+        x.shape[:-2].numel(),
+        w.shape[:-1].numel(),
+        0 if data is None or kind == "attribute" else data.shape[-1],
+        zlib.crc32(f"{structure} {kind} {normalize}".encode()),
+        zlib.crc32(f"{x.dtype}".encode()),
+        int(wanted),
+    )
+    return dict(zip(COMPARED, values, strict=True))
+
+
+def _check_this_rank(
     structure: Structure, w: Tensor, x: Tensor, data: Tensor | None, kind: Kind, normalize: Normalize
 ) -> None:
-    """What this rank alone can see; it may have no rows."""
-    thin = isinstance(structure, Thin) and type(structure)._project is Thin._project
-    if kind == "attribute" and not thin:
+    """Check what this rank can check by itself; it may have no rows."""
+    if kind == "attribute" and not has_thin_pair(structure):
         raise TypeError(
-            f"structure must have a thin middle for rows over ranks, got {structure!r}, which would send "
-            "the rows themselves; use LPHM, DualLPHM, LowRank or RandomMatrixAdaptation"
+            f"structure must reduce blocks of rows for rows over ranks, got {structure!r}, which would send "
+            "the rows themselves; use LPHM, DualLPHM, LowRank or RandomMatrixAdaptation, or a subclass that "
+            "overrides row_factors and combine"
         )
     if kind == "instance" and normalize not in (None, "scale"):
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Files of rows that are read block after block, and the parts that an output is put together from."""
+"""Files of rows that are read block by block, and outputs that are put together from parts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,20 +13,22 @@ import torch
 from torch import Tensor
 
 from lphm._io import write_atomically
+from lphm.data.columns import require_named
+from lphm.data.parquet import ParquetIndex
 from lphm.errors import InputError
 
-#: Bytes of a block of rows in float64, and of a row group of the output.
+#: Bytes of a block of rows in float64, and about those of a row group of the output.
 BLOCK_BYTES, GROUP_BYTES = 2**23, 2**24
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows that follow one another.
+    """Consecutive rows.
 
     Args:
-        first: the number of the first, from 0.
-        rows: their numbers, ``(rows, m)``.
-        kept: columns that are copied as they are.
+        first: the number of the first row, counted from 0.
+        rows: the columns of numbers, ``(rows, m)``.
+        kept: columns that are copied unchanged.
     """
 
     first: int
@@ -42,7 +44,7 @@ class RowFile(ABC):
         columns: names of the columns of numbers.
         names: names of all columns of the output, in the order of the file.
         dtype: type of the output, ``float32`` if all columns are, or ``float64``.
-        identity: changes when the data do, as far as names, sizes and times of files tell.
+        identity: names, sizes and times of the files; it differs if the data have changed.
     """
 
     rows: int
@@ -53,7 +55,7 @@ class RowFile(ABC):
 
     @abstractmethod
     def blocks(self, first: int = 0) -> Iterator[Block]:
-        """The blocks from row ``first`` on, at which one begins; they are the same every time."""
+        """The blocks from row ``first`` on, where a block begins; they are the same in every call."""
 
     @property
     def block_rows(self) -> int:
@@ -61,31 +63,34 @@ class RowFile(ABC):
         return max(1, BLOCK_BYTES // (8 * len(self.columns)))
 
     def _checked(self, first: int, values: np.ndarray) -> Tensor:
-        good = np.isfinite(values)
-        if not good.all():
-            row, column = np.argwhere(~good)[0]
+        finite = np.isfinite(values)
+        if not finite.all():
+            row, column = np.argwhere(~finite)[0]
+            name, value = self.columns[column], values[row, column]
             raise InputError(
-                f"column {self.columns[column]!r} must hold finite numbers, got {values[row, column]} in row "
-                f"{first + row + 1}; fill it, or leave the column out with --drop {self.columns[column]!r}"
+                f"column {name!r} must hold finite numbers, got {value} in row {first + row + 1}; "
+                "fill it, or leave the column out",
+                option="drop",
+                value=name,
             )
         return torch.from_numpy(values)
 
 
 def open_rows(path: Path, drop: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> RowFile:
-    """A Parquet file, a directory of such, or a two-dimensional array in ``.npy``.
+    """A Parquet file, a directory of Parquet files, or a two-dimensional array in a ``.npy`` file.
 
     Args:
         path: the file or directory.
         drop: columns to leave out.
-        keep: columns to copy as they are.
+        keep: columns to copy unchanged.
 
     Raises:
-        InputError: it is none of these, cannot be read, or a column is not there or holds no numbers.
+        InputError: it is none of these, cannot be read, or a column is missing or does not hold numbers.
     """
     if path.suffix.lower() == ".npy" and path.is_file():
         if drop or keep:
             raise InputError(
-                "--drop and --keep name columns of a Parquet file, got a .npy file, which has none"
+                "drop and keep must name columns of a Parquet file, got a .npy file, which has no names"
             )
         return NumpyRows(path)
     if path.is_dir() or (path.suffix.lower() == ".parquet" and path.is_file()):
@@ -97,72 +102,46 @@ class ParquetRows(RowFile):
     """A Parquet file or a directory of them, in the order of their names; arguments as ``open_rows``."""
 
     def __init__(self, path: Path, drop: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> None:
-        files = (
-            [path] if path.is_file() else sorted(p for p in path.iterdir() if p.suffix.lower() == ".parquet")
-        )
-        if not files:
-            raise InputError(f"{path} must hold .parquet files, got none")
-        self.keep, self.identity = list(keep), [_identity(file) for file in files]
-        schema: pa.Schema | None = None
-        self.groups: list[tuple[Path, int, int, int]] = []  # file, row group, first row, rows
-        self.rows = 0
-        for file in files:
-            with _opened(file) as parquet:
-                own, metadata = parquet.schema_arrow, parquet.metadata
-            if schema is not None and not own.equals(schema):
-                raise InputError(f"{file} must have the columns and types of {files[0].name}, got others")
-            schema = own
-            for group in range(metadata.num_row_groups):
-                rows = metadata.row_group(group).num_rows
-                self.groups.append((file, group, self.rows, rows))
-                self.rows += rows
-        assert schema is not None
-        for name in (*drop, *keep):
-            if name not in schema.names:
-                raise InputError(f"{path} must have the column {name!r}, got {', '.join(schema.names)}")
+        self.index = ParquetIndex(path, same_types=True)
+        self.rows, self.identity = self.index.rows, [_identity(file) for file in self.index.files]
+        schema = self.index.schema
+        require_named(str(path), [*drop, *keep], schema.names)
+        self.keep = list(keep)
         self.columns = [name for name in schema.names if name not in {*drop, *keep}]
         self.names = [name for name in schema.names if name not in drop or name in keep]
-        types = pa.types
-        for name in self.columns:
-            kind = schema.field(name).type
-            if not (types.is_floating(kind) or types.is_integer(kind) or types.is_boolean(kind)):
+        types = [schema.field(name).type for name in self.columns]
+        for name, kind in zip(self.columns, types, strict=True):
+            if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
                 raise InputError(
-                    f"column {name!r} must hold numbers, got {kind}; leave it out with --drop {name!r}, "
-                    f"or copy it with --keep {name!r}"
+                    f"column {name!r} must hold numbers, got {kind}; leave it out, or keep it to copy it",
+                    option="drop",
+                    value=name,
                 )
         if not self.columns or not self.rows:
             raise InputError(
                 f"{path} must hold rows of numbers, got {self.rows} rows, {len(self.columns)} columns"
             )
-        single = all(types.is_float32(schema.field(name).type) for name in self.columns)
-        self.dtype = np.dtype(np.float32 if single else np.float64)
+        self.dtype = np.dtype(np.float32 if all(map(pa.types.is_float32, types)) else np.float64)
 
     def blocks(self, first: int = 0) -> Iterator[Block]:
         """As ``RowFile.blocks``; a block lies in one row group."""
-        for file, group, start, rows in self.groups:
-            if start + rows <= first:
+        for group in self.index.groups:
+            if group.first + group.rows <= first:
                 continue
-            with _opened(file) as parquet:
-                batches = parquet.iter_batches(
-                    self.block_rows,
-                    row_groups=[group],
-                    columns=[*self.columns, *self.keep],
-                    use_threads=False,
-                )
-                at = start
-                for batch in batches:
-                    if at >= first:
-                        yield self._block(at, batch)
-                    at += len(batch)
+            start = group.first
+            for batch in self.index.batches(group, [*self.columns, *self.keep], self.block_rows):
+                if start >= first:
+                    yield self._block(start, batch)
+                start += len(batch)
 
-    def _block(self, at: int, batch: pa.RecordBatch) -> Block:
+    def _block(self, first: int, batch: pa.RecordBatch) -> Block:
         values = np.empty((len(batch), len(self.columns)))
         for i, name in enumerate(self.columns):
             column = batch.column(name)
             column = column.cast(pa.float64()) if not pa.types.is_float64(column.type) else column
             values[:, i] = column.to_numpy(zero_copy_only=False)  # a missing value is nan
         kept = pa.Table.from_batches([batch.select(self.keep)]) if self.keep else None
-        return Block(at, self._checked(at, values), kept)
+        return Block(first, self._checked(first, values), kept)
 
 
 class NumpyRows(RowFile):
@@ -182,25 +161,30 @@ class NumpyRows(RowFile):
 
     def blocks(self, first: int = 0) -> Iterator[Block]:
         """As ``RowFile.blocks``."""
-        with self.path.open("rb") as file:  # not mapped: pages that were read would stay in memory
-            for at in range(first, self.rows, self.block_rows):
-                values = self._read(file, at, min(self.block_rows, self.rows - at))
-                yield Block(at, self._checked(at, values.astype(np.float64)), None)
+        with self.path.open("rb") as file:  # not memory-mapped: pages that were read would stay in memory
+            for start in range(first, self.rows, self.block_rows):
+                values = self._read(file, start, min(self.block_rows, self.rows - start))
+                yield Block(start, self._checked(start, values.astype(np.float64)), None)
 
-    def _read(self, file: BinaryIO, at: int, count: int) -> np.ndarray:
+    def _read(self, file: BinaryIO, start: int, count: int) -> np.ndarray:
         m, size = len(self.columns), self._stored.itemsize
         if not self._by_column:
-            file.seek(self._offset + at * m * size)
+            file.seek(self._offset + start * m * size)
             return np.fromfile(file, self._stored, count * m).reshape(count, m)
         values = np.empty((count, m), self._stored)
         for column in range(m):
-            file.seek(self._offset + (column * self.rows + at) * size)
+            file.seek(self._offset + (column * self.rows + start) * size)
             values[:, column] = np.fromfile(file, self._stored, count)
         return values
 
 
+def _identity(path: Path) -> list[Any]:
+    about = path.stat()
+    return [path.name, about.st_size, about.st_mtime_ns]
+
+
 def write_part(path: Path, source: RowFile, out: Tensor, kept: pa.Table | None) -> None:
-    """The output of one block, whole or not at all: ``.npy``, or ``.parquet`` with the kept columns."""
+    """Write the output of one block, whole or not at all: ``.npy``, or ``.parquet`` with the kept columns."""
     values = out.numpy().astype(source.dtype)
     with write_atomically(path) as temporary:
         if path.suffix == ".npy":
@@ -214,44 +198,34 @@ def write_part(path: Path, source: RowFile, out: Tensor, kept: pa.Table | None) 
 
 
 def join_parts(parts: list[Path], rows: int, output: Path) -> Iterator[int]:
-    """Put the parts together into ``output``, whole or not at all; yields the rows of each that is in it."""
+    """Write the parts to ``output``, whole or not at all; yields the number of rows after every write."""
     with write_atomically(output) as temporary:
         if output.suffix == ".npy":
-            with temporary.open("wb") as file:
-                for i, part in enumerate(parts):
-                    values = np.load(part)
-                    if i == 0:
-                        header = {
-                            "descr": values.dtype.str,
-                            "fortran_order": False,
-                            "shape": (rows, values.shape[1]),
-                        }
-                        np.lib.format.write_array_header_1_0(file, header)
-                    values.tofile(file)
-                    yield len(values)
-            return
-        with pq.ParquetFile(parts[0]) as one:
-            schema = one.schema_arrow
-            coded = [name for name in schema.names if not pa.types.is_floating(schema.field(name).type)]
-        with pq.ParquetWriter(temporary, schema, use_dictionary=coded or False) as writer:
-            waiting: list[pa.Table] = []
-            for part in parts:
-                waiting.append(pq.read_table(part, use_threads=False))
-                if part is parts[-1] or sum(table.nbytes for table in waiting) >= GROUP_BYTES:
-                    together = pa.concat_tables(waiting).combine_chunks()
-                    writer.write_table(together)
-                    waiting.clear()
-                    yield len(together)
+            yield from _join_arrays(parts, rows, temporary)
+        else:
+            yield from _join_tables(parts, temporary)
 
 
-def _identity(path: Path) -> list[Any]:
-    about = path.stat()
-    return [path.name, about.st_size, about.st_mtime_ns]
+def _join_arrays(parts: list[Path], rows: int, output: Path) -> Iterator[int]:
+    first = np.load(parts[0])
+    header = {"descr": first.dtype.str, "fortran_order": False, "shape": (rows, first.shape[1])}
+    with output.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            values = np.load(part)
+            values.tofile(file)
+            yield len(values)
 
 
-def _opened(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20)
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} must be a readable Parquet file, got: {reason}") from error
+def _join_tables(parts: list[Path], output: Path) -> Iterator[int]:
+    schema = pq.read_schema(parts[0])
+    copied = [name for name in schema.names if not pa.types.is_floating(schema.field(name).type)]
+    with pq.ParquetWriter(output, schema, use_dictionary=copied or False) as writer:
+        waiting: list[pa.Table] = []
+        for part in parts:
+            waiting.append(pq.read_table(part, use_threads=False))
+            if part is parts[-1] or sum(table.nbytes for table in waiting) >= GROUP_BYTES:
+                group = pa.concat_tables(waiting).combine_chunks()
+                writer.write_table(group)
+                waiting.clear()
+                yield len(group)

@@ -12,12 +12,13 @@ from typing import cast
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lphm.ops.checks import Kind, Normalize, check_choices
+from lphm.ops.cost import scale_of, skips_matrix
 from lphm.ops.functional import normalized_matrix
 from lphm.structures.base import Structure
-from lphm.structures.row_blocks import project_rows
-from lphm.structures.thin import Thin
+from lphm.structures.row_blocks import RowBlocks, has_thin_pair, reduce_rows_from
 
 Blocks = Callable[[], Iterable[Tensor]]
 
@@ -26,7 +27,7 @@ class Reduction:
     """The first pass: what the rows of ``X`` add up to.
 
     Args:
-        structure: what ``W`` is; for the attribute kind one with a thin middle, ``n`` all rows.
+        structure: what ``W`` is; for the attribute kind one that reduces blocks of rows, ``n`` all rows.
         w: parameters, ``(l,)``.
         columns: ``m``, columns of ``X``.
         kind: ``"attribute"`` or ``"instance"``.
@@ -39,7 +40,7 @@ class Reduction:
     Raises:
         ValueError: ``w`` does not fit; for the instance kind, ``W`` is not ``m x m`` or ``normalize`` needs
             all of ``xi``.
-        TypeError: the structure has no thin middle, and the kind is attribute.
+        TypeError: the structure does not reduce blocks of rows, and the kind is attribute.
     """
 
     def __init__(
@@ -61,19 +62,26 @@ class Reduction:
             )
         self.structure, self.w, self.columns, self.rows = structure, w, columns, 0
         self.kind, self.normalize = kind, normalize
-        self._factors = structure.unpack(w.unsqueeze(0))
+        self.factors = structure.unpack(w.unsqueeze(0))
         if kind == "instance":
             if structure.n != columns:
                 raise ValueError(f"structure must have n={columns}, the columns of X, got {structure}")
             self.sums = [w.new_zeros(structure.middle, columns)]
             return
-        if not isinstance(structure, Thin) or type(structure)._project is not Thin._project:
+        if not has_thin_pair(structure):
             raise TypeError(
-                f"structure must have a thin middle for rows in blocks, got {structure!r}, which keeps "
-                "all of them; use LPHM, DualLPHM, LowRank or RandomMatrixAdaptation"
+                f"structure must reduce blocks of rows for rows in blocks, got {structure!r}, which keeps "
+                "all of them; use LPHM, DualLPHM, LowRank or RandomMatrixAdaptation, or a subclass that "
+                "overrides row_factors and combine"
             )
-        self._reducing = structure._block_factors(self._factors)
-        self.sums = [w.new_zeros(structure.n // S.shape[1], S.shape[2], columns) for S in self._reducing]
+        self.row_factors: tuple[Tensor, ...] = ()
+        if structure.reduces_rows:
+            self.row_factors = cast(RowBlocks, structure).row_factors(self.factors)
+            self.sums = [
+                w.new_zeros(structure.n // S.shape[1], S.shape[2], columns) for S in self.row_factors
+            ]
+        else:  # a subclass that overrides the pair itself: it is linear in x, so padded blocks add up
+            self.sums = [w.new_zeros(structure.middle, columns) for _ in ("left", "right")]
 
     def add(self, block: Tensor) -> None:
         """Take the next rows, ``(rows, m)``.
@@ -86,14 +94,27 @@ class Reduction:
             return
         x = block.to(self.w).unsqueeze(0)
         if self.kind == "instance":
-            left, _ = self._columns_of(x)
+            left, _ = self.pair_of_columns(x)
             self.sums[0] += left @ x[0]
-        else:
-            for S, whole in zip(self._reducing, self.sums, strict=True):
-                part = project_rows(S, x, self.rows)[0, 0]  # (blocks, r, m)
+        elif self.row_factors:
+            for S, whole in zip(self.row_factors, self.sums, strict=True):
+                part = reduce_rows_from(S, x, self.rows)[0, 0]  # (blocks, r, m)
                 first = self.rows // S.shape[1]
                 whole[first : first + len(part)] += part
+        else:
+            padded = F.pad(x, (0, 0, self.rows, self.structure.n - self.rows - len(block)))
+            pair = self.structure.pair(self.factors, padded)
+            self.sums = [whole + side[0, 0] for whole, side in zip(self.sums, pair, strict=True)]
         self.rows += len(block)
+
+    def pair(self) -> tuple[Tensor, Tensor]:
+        """``left, right`` ``(1, 1, K, m)`` of the attribute kind, from the sums; ``left`` is scaled."""
+        left, right = (side[None, None] for side in self.sums)
+        if self.row_factors:
+            blocks = [-(-self.rows // S.shape[1]) for S in self.row_factors]
+            sides = [whole[:count][None, None] for whole, count in zip(self.sums, blocks, strict=True)]
+            left, right = cast(RowBlocks, self.structure).combine(self.factors, sides[0], sides[1])
+        return left * scale_of(self.structure, self.normalize), right
 
     def _check(self, block: Tensor) -> None:
         if block.dim() != 2 or block.shape[1] != self.columns:
@@ -103,10 +124,10 @@ class Reduction:
                 f"there must be no more than n={self.structure.n} rows, got {self.rows + len(block)} and more"
             )
 
-    def _columns_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``left, right`` ``(K, rows)`` of the instance kind."""
-        left, right = self.structure._project(self._factors, x.mT)
-        return left[0, 0], right[0, 0]
+    def pair_of_columns(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``left, right`` ``(K, rows)`` of the instance kind for rows ``(1, rows, m)``, scaled."""
+        left, right = self.structure.pair(self.factors, x.mT)
+        return left[0, 0] * scale_of(self.structure, self.normalize), right[0, 0]
 
     def finish(self, *, partial: bool = False) -> "Mixing":
         """What the second pass needs.
@@ -135,29 +156,24 @@ class Mixing:
     xi: Tensor | None
 
     def __init__(self, reduction: Reduction) -> None:
-        self._reduction, structure, normalize = reduction, reduction.structure, reduction.normalize
-        self._scale = 1 / structure.n if normalize == "scale" else 1.0
+        self._reduction = reduction
         self._pair: tuple[Tensor, Tensor] | None = None
         self.xi = None
         if reduction.kind == "instance":
             return
-        sides = []
-        for S, whole in zip(reduction._reducing, reduction.sums, strict=True):
-            sides.append(whole[: -(-reduction.rows // S.shape[1])][None, None])
-        left, right = cast(Thin, structure)._join(reduction._factors, *sides)
-        self.xi = normalized_matrix(structure, left, right, normalize)[0, 0]
-        if (
-            normalize in (None, "scale") and 2 * left.shape[2] < reduction.columns
-        ):  # rows are many: no xi is cheaper
-            self._pair = left[0, 0] * self._scale, right[0, 0]
+        left, right = reduction.pair()
+        self.xi = normalized_matrix(left, right, reduction.normalize)[0, 0]
+        linear = reduction.normalize in (None, "scale")
+        if linear and skips_matrix(left.shape[2], reduction.columns, reduction.rows):
+            self._pair = left[0, 0], right[0, 0]
 
     def __call__(self, block: Tensor) -> Tensor:
         """The output for rows of ``X``, ``(rows, m)``."""
         reduction = self._reduction
         x = block.to(reduction.w)
         if self.xi is None:
-            _, right = reduction._columns_of(x.unsqueeze(0))
-            return (right.mT @ reduction.sums[0]) * self._scale
+            _, right = reduction.pair_of_columns(x.unsqueeze(0))
+            return right.mT @ reduction.sums[0]
         if self._pair is not None:
             left, right = self._pair
             return (x @ left.mT) @ right
@@ -189,7 +205,7 @@ def interdependence_matrix(
     """``xi = Xᵀ W X`` ``(m, m)`` of rows that come block after block; without gradients.
 
     Args:
-        structure: what ``W`` is, with a thin middle; its ``n`` is the number of all rows.
+        structure: what ``W`` is, one that reduces blocks of rows; its ``n`` is the number of all rows.
         w: parameters, ``(l,)``; their type is the one that is computed in.
         blocks: rows ``(rows, m)``, of any number each.
         normalize: as for ``lphm.interdependence_matrix``.
@@ -197,7 +213,7 @@ def interdependence_matrix(
 
     Raises:
         ValueError: a shape does not fit, or rows are missing.
-        TypeError: the structure has no thin middle.
+        TypeError: the structure does not reduce blocks of rows.
 
     Example:
         >>> from lphm import LPHM, streamed
@@ -221,7 +237,7 @@ def interdependence_apply(
     """``X @ xi`` (attribute) or ``xiᵀ @ X`` (instance), block after block; without gradients.
 
     Args:
-        structure: what ``W`` is; for the attribute kind with a thin middle.
+        structure: what ``W`` is; for the attribute kind one that reduces blocks of rows.
         w: parameters, ``(l,)``; their type is the one that is computed in.
         blocks: called twice; gives the same rows ``(rows, m)`` each time, of any number each.
         kind: ``"attribute"`` or ``"instance"``.
@@ -233,7 +249,7 @@ def interdependence_apply(
 
     Raises:
         ValueError: a shape does not fit, rows are missing, or ``normalize`` needs all of an instance ``xi``.
-        TypeError: the structure has no thin middle, and the kind is attribute.
+        TypeError: the structure does not reduce blocks of rows, and the kind is attribute.
 
     Example:
         >>> from lphm import LPHM, streamed

@@ -1,8 +1,8 @@
-"""``xi`` applied to the rows of a file that need not fit into memory: two passes, each can be gone on with.
+"""``xi`` applied to the rows of a file that need not fit into memory: two passes, which can be resumed.
 
-Beside the output, ``NAME.partial`` holds what is there already: ``job.json``, that it is of the same job;
-``sums.safetensors``, what the rows of the first pass add up to so far; then the output block by block, each
-part whole. They are put together at the end, and the folder is deleted.
+The folder ``NAME.partial`` beside the output holds what is done so far. ``job.json`` says of which job it is,
+``sums.safetensors`` holds the sums of the first pass, and ``part-FIRSTROW`` the output of one block of the
+second pass. In the end the parts are joined, and the folder is deleted.
 """
 
 import json
@@ -13,33 +13,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
 import torch
-from rich.console import Console
-from rich.progress import Progress
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lphm._io import write_atomically, write_json
+from lphm._io import read_json, write_atomically, write_json
+from lphm.data.progress import Progress, no_progress
 from lphm.errors import InputError
-from lphm.learn.progress import bars
 from lphm.nn.init import initialize_
 from lphm.ops.checks import Kind, Normalize
 from lphm.streamed import Mixing, Reduction
 from lphm.streamed.files import RowFile, join_parts, write_part
 from lphm.structures import Structure
 
-#: Seconds between two times that the sums of the first pass are written down.
+#: Seconds between two times that the sums of the first pass are written.
 SAVED_EVERY = 5.0
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What was done: sizes, and seconds of the passes that this process did."""
+    """The sizes of a job that is done, and the seconds that each pass took in this process."""
 
     rows: int
     columns: int
@@ -48,25 +46,27 @@ class Applied:
 
 
 def read_weights(file: Path | None, structure: Structure, seed: int) -> Tensor:
-    """``w`` ``(l,)`` in float64: from a ``.npy`` or ``.safetensors`` file with one tensor, or drawn.
+    """``w`` ``(l,)`` in float64: the only tensor of a file; drawn without a file.
 
     Raises:
-        InputError: the file cannot be read, or holds something else.
+        InputError: the file cannot be read, or does not hold ``w``.
     """
     size = structure.num_parameters
     if file is None:
-        drawn = torch.empty(size, dtype=torch.float64)
-        return initialize_(structure, drawn, generator=torch.Generator().manual_seed(seed))
+        w = torch.empty(size, dtype=torch.float64)
+        return initialize_(structure, w, generator=torch.Generator().manual_seed(seed))
     try:
         tensors = [torch.from_numpy(np.load(file))] if file.suffix == ".npy" else [*load_file(file).values()]
     except (OSError, ValueError, EOFError, TypeError, SafetensorError) as error:
         raise InputError(
-            f"--weights must be a readable .npy or .safetensors file, got {file}: {error}"
+            f"weights must be a readable .npy or .safetensors file, got {file}: {error}", option="weights"
         ) from error
     if len(tensors) != 1 or tensors[0].numel() != size or not bool(tensors[0].isfinite().all()):
-        got = ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or "none"
+        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or "none"
         raise InputError(
-            f"--weights must hold one tensor of l={size} finite numbers for {structure}, got {got} in {file}"
+            f"weights must hold one tensor of l={size} finite numbers for {structure}, got {shapes} "
+            f"in {file}",
+            option="weights",
         )
     return tensors[0].reshape(-1).double()
 
@@ -81,25 +81,28 @@ def apply_file(
     *,
     matrix: Path | None = None,
     resume: bool = False,
-    console: Console | None = None,
+    progress: Progress | None = None,
 ) -> Applied:
     """Write ``X @ xi`` (attribute) or ``xiᵀ @ X`` (instance) of the rows of a file.
 
     Args:
-        source: the rows; fewer than ``n`` count as followed by zeros.
+        source: the rows; if they are fewer than ``n``, zero rows follow.
         output: ``.parquet`` or ``.npy``; written whole or not at all.
         structure: what ``W`` is.
         w: parameters, ``(l,)``.
         kind: ``"attribute"`` or ``"instance"``.
         normalize: ``None``, ``"scale"`` or ``"softmax"``.
-        matrix: where ``xi`` of the attribute kind goes, a ``.csv`` file.
-        resume: go on with what an earlier, interrupted call left.
-        console: where the progress bar goes; none is shown if not given.
+        matrix: a ``.csv`` file for ``xi`` of the attribute kind.
+        resume: continue an interrupted job.
+        progress: told of the rows of each pass.
 
     Raises:
-        InputError: the data or the files cannot be used, or what an earlier call left is not of this job.
+        InputError: the data or the files cannot be used, or the interrupted job is another one or damaged.
     """
-    work = output.with_name(output.name + ".partial")
+    try:
+        reduction = Reduction(structure, w, len(source.columns), kind, normalize)
+    except (ValueError, TypeError) as error:
+        raise InputError(str(error)) from error
     job = {
         "source": source.identity,
         "names": source.names,
@@ -109,103 +112,120 @@ def apply_file(
         "w": zlib.crc32(w.numpy().tobytes()),
         "output": output.name,
     }
+    passes = _Passes(source, output, progress or no_progress)
+    passes.begin(job, resume)
+    passes.load_sums(reduction)
     try:
-        reduction = Reduction(structure, w, len(source.columns), kind, normalize)
-    except (ValueError, TypeError) as error:
-        raise InputError(str(error)) from error
-    output.parent.mkdir(parents=True, exist_ok=True)
-    _begin(work, job, resume)
-    seconds: dict[str, float] = {}
-    try:
-        with bars(console) as progress, torch.no_grad():
-            with _timed(seconds, "reducing"):
-                _reduce(reduction, source, work / "sums.safetensors", progress)
-            mix = reduction.finish(partial=True)
-            if matrix is not None and mix.xi is not None:
-                _write_matrix(mix.xi, source.columns, matrix)
-            with _timed(seconds, "mixing"):
-                parts = _mix(mix, source, work, output.suffix, progress)
-            with _timed(seconds, "joining"):
-                _join(parts, source.rows, output, work, progress)
-    except InputError:
-        shutil.rmtree(work)  # nobody can go on with it
+        with torch.no_grad():
+            passes.reduce(reduction)
+            mixing = reduction.finish(partial=True)
+            if matrix is not None and mixing.xi is not None:
+                with write_atomically(matrix) as temporary:
+                    pd.DataFrame(mixing.xi.numpy(), source.columns, source.columns).to_csv(temporary)
+            passes.join(passes.mix(mixing))
+    except InputError as error:
+        if not isinstance(error.__cause__, OSError):  # the rows have to be changed, so nothing can be resumed
+            shutil.rmtree(passes.folder)
         raise
-    shutil.rmtree(work)
-    return Applied(source.rows, len(source.columns), structure.num_parameters, seconds)
+    shutil.rmtree(passes.folder)
+    return Applied(source.rows, len(source.columns), structure.num_parameters, passes.seconds)
 
 
-def _begin(work: Path, job: dict[str, Any], resume: bool) -> None:
-    file = work / "job.json"
-    if work.exists() and not resume:
+class _Passes:
+    """The passes over a file, and the folder with what is done so far."""
+
+    def __init__(self, source: RowFile, output: Path, progress: Progress) -> None:
+        self.source, self.output, self.progress = source, output, progress
+        self.folder = output.with_name(output.name + ".partial")
+        self.sums = self.folder / "sums.safetensors"
+        self.seconds: dict[str, float] = {}
+
+    def begin(self, job: dict[str, Any], resume: bool) -> None:
+        """Begin the job, or check that the folder belongs to it."""
+        if self.folder.exists() and not resume:
+            raise InputError(
+                f"{self.folder} must not exist for a new job, got that of an interrupted one; "
+                "resume that job, or delete the folder",
+                option="resume",
+            )
+        file = self.folder / "job.json"
+        if not file.exists():
+            write_json(file, job)
+            return
+        begun = read_json(file)
+        other = sorted(key for key in job if begun.get(key) != json.loads(json.dumps(job[key])))
+        if other:
+            raise InputError(
+                f"a job must be resumed with the arguments that it was begun with, got another "
+                f"{', '.join(other)}: see {file}"
+            )
+
+    def load_sums(self, reduction: Reduction) -> None:
+        """Take the sums of an interrupted first pass."""
+        if not self.sums.exists():
+            return
+        try:
+            with safe_open(self.sums, "pt") as saved:
+                rows = int((saved.metadata() or {})["rows"])
+                sums = [saved.get_tensor(name) for name in map(str, range(len(reduction.sums)))]
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            self._refuse_sums(str(error), error)
+        shapes, wanted = ([(tuple(t.shape), t.dtype) for t in tensors] for tensors in (sums, reduction.sums))
+        if shapes != wanted:
+            self._refuse_sums(f"{shapes} in place of {wanted}")
+        if not 0 <= rows <= self.source.rows:
+            self._refuse_sums(f"those of {rows} rows in place of at most {self.source.rows}")
+        reduction.rows, reduction.sums = rows, sums
+
+    def _refuse_sums(self, reason: str, error: Exception | None = None) -> NoReturn:
         raise InputError(
-            f"{work} must not be there for a new job, got one that was interrupted; "
-            "--resume goes on with it, or delete the folder"
-        )
-    if not file.exists():
-        write_json(file, job)
-        return
-    begun = json.loads(file.read_text(encoding="utf-8"))
-    other = sorted(key for key in job if begun.get(key) != json.loads(json.dumps(job[key])))
-    if other:
-        raise InputError(
-            f"--resume must come with the same job, which differs in {', '.join(other)}: see {file}"
-        )
+            f"{self.sums} must hold the sums of this job, got {reason}; delete {self.folder} to start again"
+        ) from error
 
+    def reduce(self, reduction: Reduction) -> None:
+        """The first pass, from where it was interrupted."""
+        rows, written = self.source.rows, time.monotonic()
+        with self._timed("reducing"):
+            self.progress("reducing", reduction.rows, rows)
+            if reduction.rows == rows:
+                return
+            for block in self.source.blocks(reduction.rows):
+                reduction.add(block.rows)
+                self.progress("reducing", reduction.rows, rows)
+                if time.monotonic() - written > SAVED_EVERY:
+                    self._save_sums(reduction)
+                    written = time.monotonic()
+            self._save_sums(reduction)
 
-def _reduce(reduction: Reduction, source: RowFile, file: Path, progress: Progress) -> None:
-    """The first pass, from where it was left."""
-    if file.exists():
-        with safe_open(file, "pt") as saved:
-            reduction.rows = int(saved.metadata()["rows"])
-            reduction.sums = [saved.get_tensor(str(i)) for i in range(len(reduction.sums))]
-    bar = progress.add_task("reducing", total=source.rows, completed=reduction.rows, status="")
-    if reduction.rows == source.rows:
-        return
-    written = time.monotonic()
-    for block in source.blocks(reduction.rows):
-        reduction.add(block.rows)
-        progress.update(bar, completed=reduction.rows)
-        if time.monotonic() - written > SAVED_EVERY:
-            _save(reduction, file)
-            written = time.monotonic()
-    _save(reduction, file)
+    def _save_sums(self, reduction: Reduction) -> None:
+        with write_atomically(self.sums) as temporary:
+            tensors = {str(i): tensor.contiguous() for i, tensor in enumerate(reduction.sums)}
+            save_file(tensors, temporary, {"rows": str(reduction.rows)})
 
+    def mix(self, mixing: Mixing) -> list[Path]:
+        """The second pass; it begins with the last block that has a part, whose rows were not counted."""
+        suffix = self.output.suffix
+        parts = sorted(self.folder.glob(f"part-*{suffix}"))
+        begin = int(parts.pop().stem.removeprefix("part-")) if parts else 0
+        with self._timed("mixing"):
+            self.progress("mixing", begin, self.source.rows)
+            for block in self.source.blocks(begin):
+                parts.append(self.folder / f"part-{block.first:015}{suffix}")
+                write_part(parts[-1], self.source, mixing(block.rows), block.kept)
+                self.progress("mixing", block.first + len(block.rows), self.source.rows)
+        return parts
 
-def _save(reduction: Reduction, file: Path) -> None:
-    with write_atomically(file) as temporary:
-        tensors = {str(i): tensor.contiguous() for i, tensor in enumerate(reduction.sums)}
-        save_file(tensors, temporary, {"rows": str(reduction.rows)})
+    def join(self, parts: list[Path]) -> None:
+        """Put the parts together."""
+        joined, rows = self.folder / f"joined{self.output.suffix}", 0
+        with self._timed("joining"):
+            for written in join_parts(parts, self.source.rows, joined):
+                rows += written
+                self.progress("joining", rows, self.source.rows)
+            joined.replace(self.output)
 
-
-def _mix(mix: Mixing, source: RowFile, work: Path, suffix: str, progress: Progress) -> list[Path]:
-    """The second pass, from the first block whose part is not there."""
-    parts = sorted(path for path in work.glob(f"part-*{suffix}"))
-    begin = (
-        int(parts.pop().stem.removeprefix("part-")) if parts else 0
-    )  # the last one again: its rows are not known
-    bar = progress.add_task("mixing", total=source.rows, completed=begin, status="")
-    for block in source.blocks(begin):
-        part = work / f"part-{block.first:015}{suffix}"
-        write_part(part, source, mix(block.rows), block.kept)
-        parts.append(part)
-        progress.update(bar, advance=len(block.rows))
-    return parts
-
-
-def _write_matrix(xi: Tensor, names: list[str], file: Path) -> None:
-    with write_atomically(file) as temporary:
-        pd.DataFrame(xi.numpy(), names, names).to_csv(temporary)
-
-
-def _join(parts: list[Path], rows: int, output: Path, work: Path, progress: Progress) -> None:
-    bar, joined = progress.add_task("joining", total=rows, status=""), work / f"joined{output.suffix}"
-    for done in join_parts(parts, rows, joined):
-        progress.update(bar, advance=done)
-    joined.replace(output)
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    begun = time.monotonic()
-    yield
-    seconds[name] = round(time.monotonic() - begun, 2)
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - begun, 2)

@@ -1,14 +1,14 @@
 """What every structure of W shares: a validated value, and the way from a vector to its factors.
 
-A structure holds no tensors. It knows the size ``n`` of ``W``, the shapes of the factors that lie
-one after another in the parameter vector ``w``, and two maps from factors to tensors: the dense
-``W``, and the pair ``left, right`` with ``Xᵀ W X = leftᵀ right``.
+A structure holds no tensors. It knows the size ``n`` of ``W`` and the shapes of the factors that lie one
+after another in the parameter vector ``w``, and it states its algebra: the dense ``W``, or the pair
+``left, right`` with ``Xᵀ W X = leftᵀ right``, or both.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, ClassVar
 
 import torch
@@ -18,23 +18,19 @@ from lphm.errors import require_positive
 
 Factors = tuple[Tensor, ...]
 
-_DENSE = ("_dense_one", "_dense_keeping", "_dense_backward")
-_THIN = ("_project_one", "_project_backward")
-#: What a structure states, and the short ways that hold only for it.
-SHORTCUTS = {
-    **dict.fromkeys(("_project", "_block_factors", "_join"), _THIN),
-    **dict.fromkeys(("_dense", "_kronecker"), _DENSE),
-    "factor_shapes": _THIN + _DENSE,
-}
+#: The hooks by which a class states the dense ``W``, and those by which it states the pair.
+DENSE_HOOKS = frozenset({"dense_from_factors", "kronecker_factors"})
+PAIR_HOOKS = frozenset({"pair_from_factors", "row_factors", "combine"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Structure(ABC):
     """The shape of an ``n x n`` matrix ``W`` that is made from a parameter vector ``w``.
 
-    A new structure gives five things: ``factor_shapes``, ``terms``, ``middle``, ``_dense`` and
-    ``_project`` (with its cost, ``projection_flops``). Everything else follows from them;
-    ``docs/structures.md`` works one out.
+    A new structure **must** give ``factor_shapes``, ``terms``, and ``dense_from_factors`` or
+    ``pair_from_factors``. It **may** give both, and then also ``middle`` and ``projection_flops``, the cost
+    of the pair. A subclass that overrides one of the two changes what ``W`` is: the other, if it is only
+    inherited, is derived from the new one. ``docs/structures.md`` works an example out.
 
     Args:
         n: rows and columns of ``W``; the rows ``b`` of ``X`` for the attribute kind, its columns
@@ -44,18 +40,10 @@ class Structure(ABC):
     n: int
     name: ClassVar[str]
 
-    def __init_subclass__(cls, **arguments: Any) -> None:
-        """A class that says anew what ``W`` is does not inherit the short ways to what it was."""
-        super().__init_subclass__(**arguments)
-        for stated, shortcuts in SHORTCUTS.items():
-            for name in shortcuts if stated in cls.__dict__ else ():
-                if name not in cls.__dict__:
-                    setattr(cls, name, Structure.__dict__[name])
-
     def __post_init__(self) -> None:
         require_positive(**asdict(self))
 
-    # What a structure states about itself.
+    # What a structure must give.
 
     @property
     @abstractmethod
@@ -67,59 +55,53 @@ class Structure(ABC):
     def terms(self) -> float:
         """Number of products of factor entries that are summed in one entry of ``W``, on average."""
 
-    @property
-    @abstractmethod
-    def middle(self) -> int:
-        """``K``, the number of rows of ``left`` and ``right``."""
+    def dense_from_factors(self, factors: Factors) -> Tensor:
+        """Factors ``(C, *shape)`` to ``W`` ``(C, n, n)``.
 
-    @abstractmethod
-    def projection_flops(self, k: int) -> int:
-        """Floating-point operations of ``project`` for one ``(n, k)`` matrix."""
+        By default from the pair: ``leftᵀ right`` of the identity matrix in place of ``X``.
+        """
+        identity = torch.eye(self.n, dtype=factors[0].dtype, device=factors[0].device)
+        left, right = self.pair_from_factors(factors, identity.unsqueeze(0))  # (1, C or 1, K, n)
+        return (left.mT @ right).squeeze(0)
 
-    @abstractmethod
-    def _dense(self, *factors: Tensor) -> Tensor:
-        """Factors ``(C, *shape)`` to ``W`` ``(C, n, n)``."""
-
-    @abstractmethod
-    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+    def pair_from_factors(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
         """Factors ``(C, *shape)`` and ``x`` ``(N, rows, k)`` to ``left, right`` ``(N, C or 1, K, k)``.
 
-        ``rows`` is ``n``, or fewer for a partial ``x``: the rest counts as zeros, and ``K`` may be less.
+        Both sides are linear in ``x``. ``rows`` is ``n``, or fewer for a partial ``x``: missing rows count as
+        zeros, and ``K`` may be smaller. By default from the dense form: ``left, right = x, W x``.
         """
+        rows = x.shape[1]
+        return dense_pair(self.dense_from_factors(factors)[:, :rows, :rows], x)
 
-    # What a structure may state as well, for the price of a call: one sample and one channel.
+    # What a structure may give: the cost of its pair.
 
-    def _dense_one(self, w: Tensor) -> Tensor:
-        """``W`` ``(n, n)`` of ``w`` ``(l,)``."""
-        return self.to_dense(w)
+    @property
+    def middle(self) -> int:
+        """``K``, the number of rows of ``left`` and ``right``; ``n`` where there is no thin middle."""
+        return self.n
 
-    def _project_one(self, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``left, right`` ``(K, k)`` of ``w`` ``(l,)`` and ``x`` ``(n, k)``."""
-        left, right = self._project(self.unpack(w.unsqueeze(0)), x.unsqueeze(0))
-        return left.flatten(0, 2), right.flatten(0, 2)
-
-    # What a structure may state as well, to be differentiated by hand where it is applied to its own data.
-    # Whatever differentiates or transforms operators never sees these: they take strides for granted.
-    # w, (C, l) or (l,), is contiguous; x (N, n, k) is, or is the transpose of what is.
-
-    _project_keeping: ClassVar[Callable[..., tuple[Tensor, ...]]]
-    """``(w, x)`` to ``left, right`` ``(N C, K, k)``, and after them what ``_project_backward`` wants."""
-
-    _project_backward: ClassVar[Callable[..., tuple[Tensor, Tensor | None]] | None] = None
-    """``(w, x, dleft, dright, needs_dx, *kept)`` to the gradients of ``w`` and, if wanted, of ``x``."""
-
-    def _dense_keeping(self, w: Tensor) -> tuple[Tensor, ...]:
-        """``W`` ``(C, n, n)``, and after it whatever ``_dense_backward`` wants to keep."""
-        return (self.to_dense(w.view(-1, self.num_parameters)),)
-
-    def _dense_backward(self, w: Tensor, dW: Tensor, *_kept: Tensor) -> Tensor:
-        """The gradient of ``w``, in its shape, from that of ``W`` ``(C, n, n)``."""
-        with torch.enable_grad():
-            leaf = w.detach().requires_grad_()
-            W = self.to_dense(leaf)
-            return torch.autograd.grad(W, leaf, dW.view(W.shape))[0]
+    def projection_flops(self, k: int) -> int:
+        """Floating-point operations of ``project`` for one ``(n, k)`` matrix."""
+        return 2 * self.n**2 * k
 
     # What follows.
+
+    def dense(self, factors: Factors) -> Tensor:
+        """``W`` ``(C, n, n)`` as the class states it last; see ``dense_from_factors``."""
+        if stated_last(type(self)) == "pair":
+            return Structure.dense_from_factors(self, factors)
+        return self.dense_from_factors(factors)
+
+    def pair(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``left, right`` as the class states them last; see ``pair_from_factors``."""
+        if stated_last(type(self)) == "dense":
+            return Structure.pair_from_factors(self, factors, x)
+        return self.pair_from_factors(factors, x)
+
+    @property
+    def reduces_rows(self) -> bool:
+        """Whether the pair is a sum over blocks of rows, by ``row_factors`` and ``combine``."""
+        return False
 
     @property
     def num_parameters(self) -> int:
@@ -155,7 +137,7 @@ class Structure(ABC):
         shapes = self.factor_shapes
         got = [tuple(factor.shape) for factor in factors]
         fits = len(got) == len(shapes) and all(
-            shape == own[len(own) - len(shape) :] for own, shape in zip(got, shapes.values(), strict=True)
+            shape == have[len(have) - len(shape) :] for have, shape in zip(got, shapes.values(), strict=True)
         )
         if not fits:
             must = ", ".join(f"{name} (*, {', '.join(map(str, shape))})" for name, shape in shapes.items())
@@ -165,17 +147,17 @@ class Structure(ABC):
         )
 
     def to_dense(self, w: Tensor) -> Tensor:
-        """``W`` itself. For small ``n``, for tests and for pictures; nothing else forms it.
+        """``W`` itself, for small ``n``, for tests and for pictures.
 
         Shape:
             ``w`` ``(*, l)``; ``W`` ``(*, n, n)``.
         """
         self.check_parameters(w)
         factors = self.unpack(w.reshape(-1, self.num_parameters))
-        return self._dense(*factors).reshape(*w.shape[:-1], self.n, self.n)
+        return self.dense(factors).reshape(*w.shape[:-1], self.n, self.n)
 
     def project(self, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The thin pair with ``Xᵀ W X = leftᵀ right``.
+        """The pair with ``Xᵀ W X = leftᵀ right``.
 
         Shape:
             ``w`` ``(l,)`` or ``(channels, l)``; ``x`` ``(*batch, n, k)``; ``left`` and ``right``
@@ -187,7 +169,7 @@ class Structure(ABC):
         if x.dim() < 2 or x.shape[-2] != self.n:
             raise ValueError(f"x must be (*batch, {self.n}, k), n={self.n} rows, got shape {tuple(x.shape)}")
         batch = (*x.shape[:-2], *w.shape[:-1])
-        pair = self._project(self.unpack(w.reshape(-1, self.num_parameters)), flatten_batch(x))
+        pair = self.pair(self.unpack(w.reshape(-1, self.num_parameters)), flatten_batch(x))
         left, right = (side.expand(-1, w.shape[:-1].numel(), -1, -1) for side in pair)
         return left.reshape(*batch, *left.shape[-2:]), right.reshape(*batch, *right.shape[-2:])
 
@@ -199,6 +181,37 @@ class Structure(ABC):
                 f"w must hold {self.num_parameters} parameters ({sizes}) in its last dimension, "
                 f"got shape {tuple(w.shape)}"
             )
+
+
+def hook_depth(cls: type[Structure], hooks: frozenset[str]) -> int:
+    """Place, in the method resolution order, of the first class that defines one of the hooks."""
+    for depth, base in enumerate(cls.__mro__):
+        if base is Structure:
+            return depth
+        if hooks & vars(base).keys():
+            return depth
+    raise TypeError(f"{cls} must be a subclass of Structure")
+
+
+def stated_last(cls: type[Structure]) -> str:
+    """Which form of ``W`` the most derived class states: ``"dense"``, ``"pair"`` or ``"both"``.
+
+    Raises:
+        TypeError: the class states neither.
+    """
+    return _stated_last(cls)
+
+
+# What torch.compiler.assume_constant_result does, which would load the compiler (2 s) for everyone.
+stated_last._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
+@cache
+def _stated_last(cls: type[Structure]) -> str:
+    dense, pair = hook_depth(cls, DENSE_HOOKS), hook_depth(cls, PAIR_HOOKS)
+    if dense == pair and cls.__mro__[dense] is Structure:
+        raise TypeError(f"{cls.__name__} must define dense_from_factors or pair_from_factors, got neither")
+    return "both" if dense == pair else "dense" if dense < pair else "pair"
 
 
 def flatten_batch(x: Tensor) -> Tensor:

@@ -7,12 +7,11 @@ from torch import Tensor
 
 from lphm.structures.base import Factors
 from lphm.structures.kronecker import Kronecker
-from lphm.structures.row_blocks import mix_blocks
-from lphm.structures.thin import Thin
+from lphm.structures.row_blocks import RowBlocks, mix_blocks
 
 
 @dataclass(frozen=True, kw_only=True)
-class DualLPHM(Thin, Kronecker):
+class DualLPHM(RowBlocks, Kronecker):
     r"""Low-rank hierarchical mapping with both factors of low rank, ``W = (P Qᵀ) ⊗ (S Tᵀ)``.
 
     ``P`` is ``p x r``, ``Q`` is ``q x r``, ``S`` is ``n/p x r``, ``T`` is ``n/q x r``. The vector holds
@@ -66,23 +65,28 @@ class DualLPHM(Thin, Kronecker):
         return 4 * self.n * self.r * k + 2 * (self.p + self.q) * self.r**2 * k
 
     @property
-    def _ranks(self) -> tuple[int, int]:
+    def kronecker_ranks(self) -> tuple[int, int]:
+        """``min(p, q, r)`` and ``min(n/p, n/q, r)``."""
         p, q, r = self.p, self.q, self.r
         return min(p, q, r), min(self.n // p, self.n // q, r)
 
     @property
-    def _last_useful_r(self) -> int:
+    def largest_useful_r(self) -> int:
+        """Above it ``P Qᵀ`` and ``S Tᵀ`` both have full rank."""
         return max(min(self.p, self.q), self.n // max(self.p, self.q))
 
-    def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
+    def kronecker_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+        """``P Qᵀ`` and ``S Tᵀ``."""
         P, Q, S, T = factors
         return P @ Q.mT, S @ T.mT  # (C, p, q), (C, n/p, n/q)
 
-    def _block_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+    def row_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+        """``S`` and ``T``."""
         _, _, S, T = factors
         return S, T
 
-    def _join(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+    def combine(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+        """``Pᵀ`` and ``Qᵀ`` across the blocks."""
         P, Q, _, _ = factors  # (C, p, r), (C, q, r)
         U = mix_blocks(P[:, : U.shape[2]].mT, U)  # (N, C, r, r, k); a partial x has fewer blocks
         V = mix_blocks(Q[:, : V.shape[2]].mT, V)  # (N, C, r, r, k)

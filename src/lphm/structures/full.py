@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from lphm.structures.base import Factors, Structure, dense_pair
+from lphm.structures.base import Factors, Structure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,20 +37,7 @@ class Full(Structure):
         """An entry of ``W`` is one parameter."""
         return 1
 
-    @property
-    def middle(self) -> int:
-        """``K = n``: there is no thin middle."""
-        return self.n
-
-    def projection_flops(self, k: int) -> int:
-        """``W X``."""
-        return 2 * self.n**2 * k
-
-    def _dense(self, *factors: Tensor) -> Tensor:
+    def dense_from_factors(self, factors: Factors) -> Tensor:
+        """``W`` itself."""
         (W,) = factors
         return W  # (C, n, n)
-
-    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        (W,) = factors  # (C, n, n)
-        rows = x.shape[1]
-        return dense_pair(W[:, :rows, :rows], x)  # (N, 1, rows, k), (N, C, rows, k)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lphm.structures.base import Factors
 from lphm.structures.kronecker import Kronecker
-from lphm.structures.row_blocks import mix_blocks, project_blocks
+from lphm.structures.row_blocks import mix_blocks, reduce_blocks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,24 +52,22 @@ class HM(Kronecker):
         """An entry of ``W`` is one product."""
         return 1
 
-    @property
-    def middle(self) -> int:
-        """``K = n``: there is no thin middle."""
-        return self.n
-
     def projection_flops(self, k: int) -> int:
         """``B`` on blocks of rows, then ``A`` on what is left of them."""
         return 2 * self.n * k * (self.n // max(self.p, self.q) + min(self.p, self.q))
 
     @property
-    def _ranks(self) -> tuple[int, int]:
+    def kronecker_ranks(self) -> tuple[int, int]:
+        """``min(p, q)`` and ``n / max(p, q)``."""
         return min(self.p, self.q), self.n // max(self.p, self.q)
 
-    def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
+    def kronecker_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+        """``A`` and ``B``."""
         A, B = factors
         return A, B
 
-    def _project(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+    def pair_from_factors(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``X`` and ``(A ⊗ B) X``, or ``(A ⊗ B)ᵀ X`` and ``X`` where that is cheaper."""
         A, B = factors  # (C, p, q), (C, n/p, n/q)
         if self.p < self.q:
             return self._mapped(A.mT, B.mT, x), x.unsqueeze(1)
@@ -78,5 +76,5 @@ class HM(Kronecker):
     @staticmethod
     def _mapped(A: Tensor, B: Tensor, x: Tensor) -> Tensor:
         """``(A ⊗ B) x``, ``(N, C, rows, k)``; a partial ``x`` has fewer blocks."""
-        V = project_blocks(B.mT, x)  # (N, C, q, n/p, k)
+        V = reduce_blocks(B.mT, x)  # (N, C, q, n/p, k)
         return mix_blocks(A[:, :, : V.shape[2]], V).flatten(2, 3)[:, :, : x.shape[1]]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor
 
 from lphm.errors import divisors, require_divisor
+from lphm.structures.base import Factors
 from lphm.structures.sizing import Sized
 
 if TYPE_CHECKING:
@@ -34,17 +35,17 @@ class Kronecker(Sized):
         require_divisor("n", self.n, p=self.p, q=self.q)
 
     @abstractmethod
-    def _kronecker(self, *factors: Tensor) -> tuple[Tensor, Tensor]:
+    def kronecker_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
         """Factors ``(C, *shape)`` to ``A`` ``(C, p, q)`` and ``B`` ``(C, n/p, n/q)``."""
 
     @property
     @abstractmethod
-    def _ranks(self) -> tuple[int, int]:
+    def kronecker_ranks(self) -> tuple[int, int]:
         """The largest ranks that ``A`` and ``B`` can have."""
 
     def largest_rank(self, rows: int | None = None) -> int:
         """``rank(A ⊗ B) = rank(A) rank(B)``; of the leading part, what its rows and columns leave of that."""
-        rows, (a, b) = self.n if rows is None else rows, self._ranks
+        rows, (a, b) = self.n if rows is None else rows, self.kronecker_ranks
         ranks = [a * b]
         for blocks in (self.p, self.q):
             whole, rest = divmod(rows, self.n // blocks)
@@ -55,16 +56,18 @@ class Kronecker(Sized):
     def degrees_of_freedom(self) -> int:
         """Matrices ``i x j`` of rank ``a`` have ``a (i + j - a)``; ``A`` and ``B`` share one scale."""
         p, q, s, t = self.p, self.q, self.n // self.p, self.n // self.q
-        a, b = self._ranks
+        a, b = self.kronecker_ranks
         return a * (p + q - a) + b * (s + t - b) - 1
 
     @classmethod
-    def _smallest(cls, n: int) -> "Iterator[Self]":
+    def smallest(cls, n: int) -> "Iterator[Self]":
+        """One for every ``p`` and ``q`` that divide ``n``."""
         rank: dict[str, Any] = {"r": 1} if "r" in cls.__dataclass_fields__ else {}
         for p, q in product(divisors(n), repeat=2):
             yield cls(n=n, p=p, q=q, **rank)
 
-    def _dense(self, *factors: Tensor) -> Tensor:
-        A, B = self._kronecker(*factors)
+    def dense_from_factors(self, factors: Factors) -> Tensor:
+        """Block ``(i, j)`` is ``A[i, j] · B``."""
+        A, B = self.kronecker_factors(factors)
         blocks = A[:, :, None, :, None] * B[:, None, :, None, :]  # (C, p, n/p, q, n/q)
         return blocks.reshape(-1, self.n, self.n)

@@ -10,12 +10,13 @@ is found in turn while the other stays, which is a projection and has a closed f
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lphm.structures.base import Structure
+from lphm.structures.base import DENSE_HOOKS, PAIR_HOOKS, Factors, Structure
 from lphm.structures.dual_lphm import DualLPHM
 from lphm.structures.full import Full
 from lphm.structures.hm import HM
@@ -23,6 +24,8 @@ from lphm.structures.low_rank import LowRank
 from lphm.structures.lphm import LPHM
 from lphm.structures.random_matrix import RandomMatrixAdaptation, fixed_matrices
 
+#: What a class states about its ``W``.
+HOOKS = DENSE_HOOKS | PAIR_HOOKS | {"factor_shapes"}
 #: Alternation ends where a round takes less than this share off the squared distance, or after some rounds.
 GAIN, ROUNDS = 1e-9, 1000
 #: The first singular vectors of ``R(W)``, from which alternation starts; those of no weight are left out.
@@ -55,7 +58,8 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
 
     Raises:
         ValueError: ``W`` is not ``n x n``, or not finite.
-        TypeError: ``W`` is not floating point, or there is no method for the structure.
+        TypeError: ``W`` is not floating point, or there is no method for the structure: a class that states
+            its own ``W`` defines ``nearest_factors(self, W)``, from ``W`` ``(n, n)`` to its factors.
 
     Example:
         >>> structure = LPHM(n=96, p=8, q=8, r=4)
@@ -74,29 +78,30 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
         raise ValueError(f"W must be (*, {n}, {n}), got shape {tuple(W.shape)}")
     if not W.isfinite().all():
         raise ValueError("W must be finite, got nan or inf in it")
-    vectors = [structure.pack(*_balanced(_factors(structure, M))) for M in W.double().reshape(-1, n, n)]
+    method = _method(structure)
+    vectors = [structure.pack(*method(M)) for M in W.double().reshape(-1, n, n)]
     out = torch.stack(vectors) if vectors else W.new_empty(0, structure.num_parameters)
     return out.to(W.dtype).reshape(*W.shape[:-2], structure.num_parameters)
 
 
-def _factors(structure: Structure, W: Tensor) -> tuple[Tensor, ...]:
-    match structure:
-        case Full():
-            return (W,)
-        case LowRank(r=r):
-            return _low_rank(W, r)
-        case HM(p=p, q=q):
-            a, b = _low_rank(_rearranged(W, p, q), 1)  # (p q, 1), (s t, 1)
-            return a.view(p, q), b.view(len(W) // p, len(W) // q)
-        case LPHM(p=p, q=q, r=r):
-            A, B = _kronecker(W, p, q, min(p, q), r)
-            return A, *_low_rank(B, r)
-        case DualLPHM(p=p, q=q, r=r):
-            A, B = _kronecker(W, p, q, r, r)
-            return *_low_rank(A, r), *_low_rank(B, r)
-        case RandomMatrixAdaptation(n=n, r=r, seed=seed):
-            return _adapted(W, *fixed_matrices(n, r, seed, W.dtype, W.device))
-    raise TypeError(f"structure must be one that lphm.structures.nearest has a method for, got {structure!r}")
+def _method(structure: Structure) -> Callable[[Tensor], Factors]:
+    """The function from ``W`` to factors for the class of ``structure``.
+
+    It is the one of the most derived class that has one, as long as no class before it states ``W`` anew.
+    """
+    for cls in type(structure).__mro__:
+        if "nearest_factors" in vars(cls):
+            stated: Callable[[Tensor], Factors] = structure.nearest_factors  # type: ignore[attr-defined]
+            return stated
+        if cls in METHODS:
+            return lambda W: _balanced(METHODS[cls](structure, W))
+        if not HOOKS.isdisjoint(vars(cls)):
+            break
+    name = type(structure).__name__
+    raise TypeError(
+        f"structure must be one that lphm.nearest has a method for, got {structure!r}; "
+        f"define {name}.nearest_factors(self, W), from W (n, n) to the factors nearest to it"
+    )
 
 
 def _low_rank(M: Tensor, r: int) -> Pair:
@@ -113,6 +118,28 @@ def _truncated(M: Tensor, r: int) -> Tensor:
         return M
     P, Q = _low_rank(M, r)
     return P @ Q.mT
+
+
+def _nearest_hm(structure: HM, W: Tensor) -> Factors:
+    p, q = structure.p, structure.q
+    a, b = _low_rank(_rearranged(W, p, q), 1)  # (p q, 1), (s t, 1)
+    return a.view(p, q), b.view(len(W) // p, len(W) // q)
+
+
+def _nearest_lphm(structure: LPHM, W: Tensor) -> Factors:
+    p, q, r = structure.p, structure.q, structure.r
+    A, B = _kronecker(W, p, q, min(p, q), r)
+    return A, *_low_rank(B, r)
+
+
+def _nearest_dual_lphm(structure: DualLPHM, W: Tensor) -> Factors:
+    r = structure.r
+    A, B = _kronecker(W, structure.p, structure.q, r, r)
+    return *_low_rank(A, r), *_low_rank(B, r)
+
+
+def _nearest_random_matrix(structure: RandomMatrixAdaptation, W: Tensor) -> Factors:
+    return _adapted(W, *fixed_matrices(structure.n, structure.r, structure.seed, W.dtype, W.device))
 
 
 def _rearranged(W: Tensor, p: int, q: int) -> Tensor:
@@ -188,11 +215,22 @@ def _best(starts: list[Pair], improved: Callable[[Pair], Pair], distance: Callab
     return min((settled(start) for start in starts), key=distance)
 
 
-def _balanced(factors: tuple[Tensor, ...]) -> list[Tensor]:
+def _balanced(factors: Factors) -> Factors:
     """The same product from factors whose entries have one root mean square."""
     sizes = [factor.square().mean().sqrt() for factor in factors]
     common = torch.stack(sizes).prod() ** (1 / len(sizes))
-    return [
+    return tuple(
         torch.where(common > 0, factor * (common / size), factor)
         for factor, size in zip(factors, sizes, strict=True)
-    ]
+    )
+
+
+#: From ``W`` to factors, by the exact class.
+METHODS: dict[type[Structure], Callable[[Any, Tensor], Factors]] = {
+    Full: lambda _, W: (W,),
+    LowRank: lambda structure, W: _low_rank(W, structure.r),
+    HM: _nearest_hm,
+    LPHM: _nearest_lphm,
+    DualLPHM: _nearest_dual_lphm,
+    RandomMatrixAdaptation: _nearest_random_matrix,
+}

@@ -1,25 +1,20 @@
 """Random matrix adaptation: W = diag(λ₁) A diag(λ₂) Bᵀ with A and B fixed."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from lphm.errors import require_at_least, require_positive
 from lphm.structures.base import Factors
-from lphm.structures.sizing import Sized
-from lphm.structures.thin import Thin
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from lphm.structures.low_rank import OneBlock
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomMatrixAdaptation(Thin, Sized):
+class RandomMatrixAdaptation(OneBlock):
     r"""Random matrix adaptation, ``W = diag(λ₁) A diag(λ₂) Bᵀ``.
 
     ``A`` and ``B`` are ``n x r``, drawn once from ``seed`` and never trained; the vector holds
@@ -47,7 +42,6 @@ class RandomMatrixAdaptation(Thin, Sized):
         adaptation (RMA) reconciliation; VeRA (Kopiczko et al., 2024, arXiv:2310.11454).
     """
 
-    r: int
     seed: int = 0
     name: ClassVar[str] = "random_matrix"
 
@@ -61,48 +55,20 @@ class RandomMatrixAdaptation(Thin, Sized):
         return {"λ₁": (self.n,), "λ₂": (self.r,)}
 
     @property
-    def terms(self) -> int:
-        """``W[i, j] = λ₁[i] Σ_r A[i, r] λ₂[r] B[j, r]``: ``r`` products, ``A`` and ``B`` of unit size."""
-        return self.r
-
-    @property
-    def middle(self) -> int:
-        """``K = r``."""
-        return self.r
-
-    def projection_flops(self, k: int) -> int:
-        """``(diag(λ₁) A diag(λ₂))ᵀ X`` and ``Bᵀ X``."""
-        return 4 * self.n * self.r * k
-
-    def largest_rank(self, rows: int | None = None) -> int:
-        """``r``, or as many as there are rows."""
-        return min(self.r, self.n if rows is None else rows)
-
-    @property
     def degrees_of_freedom(self) -> int:
         """``l``, less the scale that ``λ₁`` and ``λ₂`` share."""
         return min(self.n + self.r - 1, self.n**2)
 
-    @classmethod
-    def _smallest(cls, n: int) -> "Iterator[Self]":
-        yield cls(n=n, r=1)
-
-    @property
-    def _last_useful_r(self) -> int:
-        return self.n
-
-    def _block_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+    def row_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
         """``diag(λ₁) A diag(λ₂)`` ``(C, n, r)`` and ``B`` ``(1, n, r)``, of one block."""
         first, second = factors  # λ₁ (C, n), λ₂ (C, r)
         A, B = fixed_matrices(self.n, self.r, self.seed, first.dtype, first.device)
         return first.unsqueeze(2) * A * second.unsqueeze(1), B.unsqueeze(0)
 
-    def _dense(self, *factors: Tensor) -> Tensor:
-        P, B = self._block_factors(factors)
+    def dense_from_factors(self, factors: Factors) -> Tensor:
+        """``diag(λ₁) A diag(λ₂) Bᵀ``."""
+        P, B = self.row_factors(factors)
         return P @ B.mT  # (C, n, n)
-
-    def _join(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
-        return U.squeeze(2), V.squeeze(2)  # (N, C, r, k), (N, C or 1, r, k)
 
 
 def fixed_matrices(

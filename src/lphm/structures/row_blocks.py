@@ -1,10 +1,61 @@
-"""The small products on blocks of rows that every thin projection is made of."""
+"""Structures whose pair is a sum over blocks of rows, and the small products that reduce these blocks.
+
+A row takes part in one block of either side. So whoever has part of the rows can reduce that part, and the
+parts add up: over the ranks of a process group, or over the parts of a file that are read one after another.
+What travels or is kept is the reduced blocks, never the rows.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from lphm.structures.base import Factors, Structure, stated_last
 
-def project_blocks(S: Tensor, x: Tensor) -> Tensor:
+
+@dataclass(frozen=True, kw_only=True)
+class RowBlocks(Structure):
+    """A structure that first reduces blocks of rows, ``Sᵀ X_p`` and ``Tᵀ X_q``, and then combines them.
+
+    It gives ``row_factors`` and ``combine`` in place of ``pair_from_factors``.
+
+    Args:
+        n: rows and columns of ``W``.
+    """
+
+    @abstractmethod
+    def row_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
+        """``S`` ``(C, n/p, r)`` and ``T`` ``(C, n/q, r)``, which reduce blocks of ``n/p`` and ``n/q`` rows.
+
+        A factor that all channels share has ``C = 1``.
+        """
+
+    @abstractmethod
+    def combine(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+        """``U`` ``(N, C, p, r, k)`` and ``V`` ``(N, C, q, r, k)`` to ``left, right`` ``(N, C, K, k)``.
+
+        For a partial ``x`` there are fewer blocks than ``p`` and ``q``.
+        """
+
+    def pair_from_factors(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``left, right`` from all rows at once."""
+        S, T = self.row_factors(factors)
+        return self.combine(factors, *reduce_pair(S, T, x))
+
+    @property
+    def reduces_rows(self) -> bool:
+        """False for a subclass that overrides the pair or the dense form instead of the two hooks."""
+        cls = type(self)
+        return stated_last(cls) != "dense" and cls.pair_from_factors is RowBlocks.pair_from_factors
+
+
+def has_thin_pair(structure: Structure) -> bool:
+    """Whether the pair of ``structure`` has the ``middle`` rows that it states, not ``n``."""
+    return isinstance(structure, RowBlocks) and stated_last(type(structure)) != "dense"
+
+
+def reduce_blocks(S: Tensor, x: Tensor) -> Tensor:
     """``Sᵀ`` on every block of rows: ``S`` ``(C, s, r)``, ``x`` ``(N, p s, k)`` to ``(N, C, p, r, k)``.
 
     ``bmm`` on views, never ``matmul`` or ``einsum``: those fold the product through a transposed
@@ -13,7 +64,7 @@ def project_blocks(S: Tensor, x: Tensor) -> Tensor:
     (N, n, k), (C, s, r) = x.shape, S.shape
     p, rest = divmod(n, s)
     if rest:
-        return _project_broken(S, x, rest) if p else project_blocks(S[:, :rest], x)
+        return _reduce_with_partial_block(S, x, rest) if p else reduce_blocks(S[:, :rest], x)
     flat = S.transpose(0, 1).reshape(s, C * r)  # (s, C r)
     if is_transpose(x):  # keep to its own layout
         out = x.mT.reshape(N * k * p, s) @ flat  # (N k p, C r)
@@ -22,7 +73,7 @@ def project_blocks(S: Tensor, x: Tensor) -> Tensor:
     return out.view(N, p, C, r, k).transpose(1, 2)
 
 
-def _project_broken(S: Tensor, x: Tensor, rest: int) -> Tensor:
+def _reduce_with_partial_block(S: Tensor, x: Tensor, rest: int) -> Tensor:
     """The same where the last block of ``x`` has only ``rest`` rows: it meets the first rows of ``S``.
 
     Nothing of ``x`` is copied. The whole blocks of one sample are a view and go together; those of
@@ -31,11 +82,11 @@ def _project_broken(S: Tensor, x: Tensor, rest: int) -> Tensor:
     whole, broken = torch.split(x, [x.shape[1] - rest, rest], dim=1)
     together = x.shape[0] == 1 and not is_transpose(x)
     parts = torch.split(whole, whole.shape[1] if together else S.shape[1], dim=1)
-    sides = [project_blocks(S, part) for part in parts] + [project_blocks(S[:, :rest], broken)]
+    sides = [reduce_blocks(S, part) for part in parts] + [reduce_blocks(S[:, :rest], broken)]
     return torch.cat(sides, dim=2)
 
 
-def project_rows(S: Tensor, x: Tensor, start: int) -> Tensor:
+def reduce_rows_from(S: Tensor, x: Tensor, start: int) -> Tensor:
     """``Sᵀ`` on blocks ``start // s`` and following of a longer ``x``, whose rows from ``start`` on are here.
 
     Blocks at either end may be broken: their sums are over the rows that are here.
@@ -44,9 +95,9 @@ def project_rows(S: Tensor, x: Tensor, start: int) -> Tensor:
     begun = start % s
     head = min(s - begun, rows) if begun else 0
     if not head:
-        return project_blocks(S, x)
-    first = project_blocks(S[:, begun : begun + head], x[:, :head])
-    return first if head == rows else torch.cat([first, project_blocks(S, x[:, head:])], dim=2)
+        return reduce_blocks(S, x)
+    first = reduce_blocks(S[:, begun : begun + head], x[:, :head])
+    return first if head == rows else torch.cat([first, reduce_blocks(S, x[:, head:])], dim=2)
 
 
 def is_transpose(x: Tensor) -> bool:
@@ -54,14 +105,14 @@ def is_transpose(x: Tensor) -> bool:
     return x.stride(-2) == 1 and x.stride(-1) != 1
 
 
-def project_pair(S: Tensor, T: Tensor, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
+def reduce_pair(S: Tensor, T: Tensor, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
     """``Sᵀ`` and ``Tᵀ`` on their blocks of ``x``; one pass over ``x`` where both blocks have one size.
 
-    With ``start`` as ``project_rows``.
+    With ``start`` as ``reduce_rows_from``.
     """
     if S.shape != T.shape:
-        return project_rows(S, x, start), project_rows(T, x, start)
-    U, V = project_rows(torch.cat([S, T]), x, start).chunk(2, dim=1)
+        return reduce_rows_from(S, x, start), reduce_rows_from(T, x, start)
+    U, V = reduce_rows_from(torch.cat([S, T]), x, start).chunk(2, dim=1)
     return U, V
 
 
@@ -70,53 +121,3 @@ def mix_blocks(A: Tensor, V: Tensor) -> Tensor:
     (N, C, q, r, k), p = V.shape, A.shape[1]
     mixed = A.expand(N, -1, -1, -1).reshape(N * C, p, q).bmm(V.reshape(N * C, q, r * k))  # (N C, p, r k)
     return mixed.view(N, C, p, r, k)
-
-
-# The same for a gradient by hand: one flat factor F (J, s), an operator each, results where they belong. Few
-# views, for at small sizes they are the price: Y is whatever has the numbers of (N, p, J, k) in that order.
-
-
-def like(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """``a @ b`` ``(B, i, j)``, in memory as ``x`` is: transposed if that is a transpose."""
-    return b.mT.bmm(a.mT).mT if is_transpose(x) else a.bmm(b)
-
-
-def _scattered(x: Tensor) -> bool:
-    """Whether the blocks of all samples have no common stride."""
-    return len(x) > 1 and is_transpose(x)
-
-
-def blocks_forward(F: Tensor, x: Tensor) -> Tensor:
-    """``F`` ``(J, s)`` on every block of ``s`` rows of ``x`` ``(N, p s, k)``: ``Y``."""
-    (N, n, k), (J, s) = x.shape, F.shape
-    if _scattered(x):
-        return (x.mT.reshape(-1, s) @ F.mT).view(N, k, n // s, J).permute(0, 2, 3, 1)
-    P = N * n // s
-    return F.expand(P, J, s).bmm(x.view(P, s, k))
-
-
-def blocks_backward(F: Tensor, x: Tensor, dY: Tensor, dF: Tensor) -> None:
-    """The gradient of ``F``, ``dF = Σ_p dY_p X_pᵀ``; any shape ``(..., s)`` and any strides."""
-    (N, n, k), (J, s) = x.shape, F.shape
-    if _scattered(x):
-        wide = dY.reshape(N, n // s, J, k).permute(2, 0, 3, 1).reshape(J, -1)  # (J, N k p)
-        dF.copy_((wide @ x.mT.reshape(-1, s)).view(dF.shape))
-    else:
-        parts = dY.reshape(-1, J, k).bmm(x.view(-1, s, k).mT)  # (N p, J, s)
-        torch.sum(parts.view(-1, *dF.shape), 0, out=dF)
-
-
-def blocks_transposed(F: Tensor, x: Tensor, dY: Tensor, dx: Tensor | None) -> Tensor:
-    """The gradient of ``x``, ``dX_p = Fᵀ dY_p``; added to ``dx`` if there is one."""
-    (N, n, k), (J, s) = x.shape, F.shape
-    if is_transpose(x):
-        tall = dY.reshape(N, n // s, J, k).permute(0, 3, 1, 2).reshape(-1, J)  # (N k p, J)
-        if dx is None:
-            return (tall @ F).view(N, k, n).mT
-        dx.mT.view(-1, s).addmm_(tall, F)
-        return dx
-    dY, flat = dY.reshape(-1, J, k), F.mT.expand(N * n // s, s, J)
-    if dx is None:
-        return flat.bmm(dY).view(N, n, k)
-    dx.view(-1, s, k).baddbmm_(flat, dY)
-    return dx

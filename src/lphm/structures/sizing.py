@@ -35,11 +35,11 @@ class Sized(Structure):
 
     @classmethod
     @abstractmethod
-    def _smallest(cls, n: int) -> "Iterator[Self]":
+    def smallest(cls, n: int) -> "Iterator[Self]":
         """For every choice of the other sizes, the structure with ``r = 1``."""
 
     @property
-    def _last_useful_r(self) -> int:
+    def largest_useful_r(self) -> int:
         """The ``r`` above which more of it gives no new ``W``; 0 for a structure without ``r``."""
         return 0
 
@@ -95,15 +95,15 @@ class Sized(Structure):
     @classmethod
     def _for_at_least(cls, n: int, partial: bool) -> "Iterator[Self]":
         for size in range(n, n + (math.isqrt(n) if partial else 0) + 1):
-            yield from cls._smallest(size)
+            yield from cls.smallest(size)
 
     def _grown(self, limit: int) -> "Self":
         """With the largest useful ``r`` that ``limit`` parameters allow; ``l`` is linear in ``r``."""
-        if self._last_useful_r <= 1:
+        if self.largest_useful_r <= 1:
             return self
         more: dict[str, Any] = {"r": 2}
         step = replace(self, **more).num_parameters - self.num_parameters
-        more["r"] = min(self._last_useful_r, 1 + (limit - self.num_parameters) // step)
+        more["r"] = min(self.largest_useful_r, 1 + (limit - self.num_parameters) // step)
         return replace(self, **more)
 
     def _merit(self, rows: int) -> tuple[int, ...]:

@@ -1,13 +1,13 @@
-"""The gradient by hand of ``LPHM`` as one C++ operator. Optional: built once, found from then on.
+"""The gradient by hand of ``LPHM`` as one compiled operator, which is optional and built once.
 
     python -m lphm.ops.cpp
 
-compiles ``by_hand.cpp`` against the installed torch (some 20 s; it takes a C++ compiler and ninja) and puts
-the library where every later process finds it: ``$LPHM_CACHE``, or ``lphm`` in the user's cache folder. With
-another torch it is built anew. ``LPHM_NATIVE=0`` in the environment switches it off.
+compiles ``apply.cpp`` against the installed torch (about 20 s; it needs a C++ compiler and ninja) and puts
+the library where every later process looks for it: ``$LPHM_CACHE``, or ``lphm`` in the user's cache folder.
+It is built again for another version of torch. ``LPHM_NATIVE=0`` in the environment switches it off.
 
-It computes what ``fused.py`` computes, operator for operator; only the Python between the operators is gone.
-``docs/performance.md`` has what that is worth, and why it is not a part of the installation.
+It computes what ``fused.py`` computes, with the same operators and without the Python between them.
+``docs/performance.md`` says what that is worth, and why it is not part of the installation.
 """
 
 import hashlib
@@ -20,18 +20,19 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("by_hand.cpp")
+SOURCE = Path(__file__).with_name("apply.cpp")
+HEADER = Path(__file__).with_name("products.h")
 #: The orders that the operator knows, by name, as it numbers them.
 ORDERS = {"MATRIX": 0, "FACTORED": 1, "DENSE_FACTORED": 2}
 
 
 def library_path() -> Path:
-    """Where the library for this torch and this source is, or would be."""
+    """Where the library for this version of torch and of the source is expected."""
     folder = os.environ.get("LPHM_CACHE") or Path(
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lphm"
     )
-    key = hashlib.sha256(SOURCE.read_bytes() + torch.__version__.encode()).hexdigest()[:16]
-    return Path(folder, f"by_hand-{key}.so")
+    content = SOURCE.read_bytes() + HEADER.read_bytes() + torch.__version__.encode()
+    return Path(folder, f"apply-{hashlib.sha256(content).hexdigest()[:16]}.so")
 
 
 @lru_cache(maxsize=1)
@@ -48,5 +49,5 @@ def operator() -> Callable[..., Tensor] | None:
         except OSError as reason:
             warnings.warn(f"{path} cannot be loaded ({reason}); delete it, or build it anew", stacklevel=2)
             return None
-    found: Callable[..., Tensor] = torch.ops.lphm.apply_to_itself.default
-    return found
+    compiled: Callable[..., Tensor] = torch.ops.lphm.apply_to_itself.default
+    return compiled

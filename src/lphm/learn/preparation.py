@@ -1,0 +1,205 @@
+"""Data made ready for a training: split, encoded by schemas of the training part alone, and sizes settled.
+
+Both kinds of data, in memory and in a directory, say here how a trained run is tested on them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils.class_weight import compute_sample_weight
+from torch import Tensor
+
+from lphm.data.batches import Batches, MemoryBatches
+from lphm.data.dataset import Dataset, check_target, fit_inputs, infer_task
+from lphm.data.parquet import ParquetStream, Part
+from lphm.data.parquet_batches import StreamBatches
+from lphm.data.parquet_schema import StreamFit, fit_stream
+from lphm.data.progress import Progress, no_progress
+from lphm.data.splits import split_rows, split_validation
+from lphm.data.targets import TargetSchema, Task, fit_target
+from lphm.distributed import all_gather_object, rank, world_size
+from lphm.errors import InputError
+from lphm.learn.config import configure, training_config
+from lphm.learn.evaluation import Evaluation, evaluate, evaluate_outputs
+from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.run import Run, RunConfig
+
+#: Samples of the validation part that are predicted at a time.
+VALIDATION_BATCH = 1024
+#: Rows of the test part whose predictions are kept, and of the training part that the summary describes.
+MOST_ROWS = 10_000
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Encoded samples, and the configuration that was fitted on them.
+
+    Args:
+        config: everything but the weights.
+        options: choices about the training.
+        train: batches to train on.
+        validation: batches that decide which epoch is the best; None without early stopping.
+    """
+
+    config: RunConfig
+    options: TrainingOptions
+    train: Batches
+    validation: Batches | None
+
+
+@dataclass(frozen=True)
+class Tested:
+    """The scores and the number of rows of each part, and the evaluation of the test part."""
+
+    scores: dict[str, dict[str, float]]
+    rows: dict[str, int]
+    evaluation: Evaluation
+
+
+@dataclass(frozen=True)
+class Prepared(TrainingData):
+    """Training data with a test part.
+
+    Args:
+        sample: samples that describe the data; all of them if they are in memory.
+        test: tests a trained run on the test part.
+    """
+
+    sample: Dataset
+    test: Callable[[Run, Progress | None], Tested]
+
+
+# Data in memory.
+
+
+def prepare_table(
+    data: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task | None
+) -> Prepared:
+    """Split off the test part of data in memory and encode the rest; arguments as ``training.prepare``."""
+    task = task or infer_task(data.target)
+    check_target(data.target, task)
+    rest, test = split_rows(data, task, training.seed)
+    encoded = encode(rest, network, training, task)
+    encoded.config.input.encode(test.inputs)  # raises now, not after the training, if it cannot be encoded
+    return Prepared(**vars(encoded), sample=data, test=partial(_test_table, rest, test))
+
+
+def encode(
+    data: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task, start: Run | None = None
+) -> TrainingData:
+    """Fit the schemas on the training part, unless those of ``start`` are used, and encode the samples."""
+    train_part, validation_part = data, None
+    if training.early_stopping:
+        train_part, validation_part = split_validation(data, task, training.seed, training.validation)
+    rows = len(train_part)
+    if start is None:
+        schemas = fit_inputs(train_part), fit_target(train_part.target, task)
+        config = configure(data.name, *schemas, rows, network, training)
+    else:
+        config = start.config.model_copy(update={"training": training_config(training, rows)})
+    validation = None
+    if validation_part is not None:
+        validation = _batches(config, validation_part, training, VALIDATION_BATCH, shuffle=False)
+    train_batches = _batches(config, train_part, training, config.training.batch_size)
+    return TrainingData(config, training, train_batches, validation)
+
+
+def _batches(
+    config: RunConfig, part: Dataset, options: TrainingOptions, batch_size: int, shuffle: bool = True
+) -> MemoryBatches:
+    """The encoded samples; weights have mean 1, so that they do not change the learning rate."""
+    weight = np.ones(len(part)) if part.weight is None else np.asarray(part.weight, dtype=np.float64)
+    y = config.target.encode(part.target)
+    if options.balanced and config.target.task == "classification":
+        weight = weight * compute_sample_weight("balanced", y.numpy())
+    if not (np.isfinite(weight).all() and (weight >= 0).all() and weight.sum() > 0):
+        raise InputError("sample weights must be finite, not negative and not all zero")
+    scaled = torch.as_tensor(weight / weight.mean(), dtype=torch.float32)
+    x = config.input.encode(part.inputs)
+    return MemoryBatches(x, y, scaled, batch_size, config.training.seed, shuffle, rank(), world_size())
+
+
+def _test_table(rest: Dataset, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
+    target, evaluation = run.config.target, evaluate(run, test)
+    scores = {
+        "train": _scores(target, run.outputs(rest.inputs), target.encode(rest.target)),
+        "test": {"loss": evaluation.loss, evaluation.score_name: evaluation.score},
+    }
+    return Tested(scores, {"train": len(rest), "test": len(test)}, evaluation)
+
+
+# Data in a directory of Parquet files.
+
+
+def prepare_stream(
+    stream: ParquetStream,
+    network: NetworkOptions,
+    training: TrainingOptions,
+    task: Task | None,
+    progress: Progress | None,
+) -> Prepared:
+    """Fit the schemas in one pass over the files; arguments as ``training.prepare``."""
+    if training.balanced:
+        raise InputError(
+            "balanced must be left out for a directory, whose rows are not weighted", option="balanced"
+        )
+    fitted = fit_stream(stream, task, progress)
+    config = configure(stream.name, fitted.input, fitted.target, fitted.rows["train"], network, training)
+    seed = config.training.seed
+    train_batches = StreamBatches(stream, "train", fitted, config.training.batch_size, seed)
+    validation = None
+    if training.early_stopping:
+        validation = StreamBatches(stream, "validation", fitted, VALIDATION_BATCH, seed, shuffle=False)
+    sample, test = _first_rows(stream, "train"), partial(_test_stream, stream, fitted)
+    return Prepared(config, training, train_batches, validation, sample, test)
+
+
+def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: Progress | None) -> Tested:
+    outputs, y = _outputs(run, stream, fitted, progress)
+    first = _first_rows(stream, "test")
+    evaluation = evaluate_outputs(run, first, outputs[: len(first)])
+    scores = {"test": _scores(run.config.target, outputs, y)}
+    return Tested(scores, {"train": fitted.rows["train"], "test": len(y)}, evaluation)
+
+
+def _outputs(
+    run: Run, stream: ParquetStream, fitted: StreamFit, progress: Progress | None = None
+) -> tuple[Tensor, Tensor]:
+    """Outputs and truth for all rows of the test part, in their order; each process predicts a share.
+
+    Raises:
+        InputError: the test part is empty.
+    """
+    progress, target = progress or no_progress, run.config.target
+    groups = [g for g in range(rank(), len(stream.groups), world_size()) if fitted.counts["test"][g]]
+    rows, total = 0, sum(fitted.counts["test"][g] for g in groups)
+    share: dict[int, tuple[Tensor, Tensor]] = {}
+    for group, frame in zip(groups, stream.frames("test", groups), strict=True):
+        share[group] = run.outputs(frame), target.encode(frame[stream.target])
+        rows += len(frame)
+        progress("testing", rows, total)
+    parts = {group: part for of_process in all_gather_object(share) for group, part in of_process.items()}
+    if not parts:
+        raise InputError(f"{stream.name} must hold rows enough for a test part, got none in it")
+    outputs, y = zip(*(parts[group] for group in sorted(parts)), strict=True)
+    return torch.cat(outputs), torch.cat(y)
+
+
+def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
+    """The first rows of a part, at most ``MOST_ROWS``."""
+    frames, count = [], 0
+    for frame in stream.frames(part):
+        frames.append(frame)
+        count += len(frame)
+        if count >= MOST_ROWS:
+            break
+    rows = pd.concat(frames, ignore_index=True).iloc[:MOST_ROWS]
+    return Dataset(stream.name, rows[stream.columns], rows[stream.target])
+
+
+def _scores(target: TargetSchema, outputs: Tensor, y: Tensor) -> dict[str, float]:
+    return {"loss": target.loss(outputs, y).item(), target.score_name: target.score(outputs, y).item()}

@@ -1,0 +1,74 @@
+"""What each order of ``data · xᵀ · W · x`` costs, the one place that chooses, and the one rule of scaling."""
+
+from enum import Enum
+
+import torch
+from torch import Tensor
+
+from lphm.ops.checks import Normalize
+from lphm.structures.base import Structure
+
+#: Largest ``W`` that may be formed for ``n > k``: below it the number of operators is what costs.
+TINY = 64
+#: Cost of one flop in the thin blocks of a projection, in flops of a wide product.
+THIN_FLOP = 8
+#: Fixed overhead of the thin path over the dense one, in flops of a wide product.
+THIN_OVERHEAD = 2**17
+
+
+class Order(Enum):
+    """The orders of the products in ``data · xᵀ · W · x``: through the pair, or with ``W`` formed."""
+
+    MATRIX = "data (leftᵀ right)"
+    FACTORED = "(data leftᵀ) right"
+    DENSE_MATRIX = "data (xᵀ (W x))"
+    DENSE_FACTORED = "((data xᵀ) W) x"
+
+
+def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
+    """The cheapest order, by counted flops; ``W`` is formed only where it is no larger than the data.
+
+    Args:
+        structure: what ``W`` is.
+        samples: matrices ``x`` that share one ``W``.
+        k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
+        d: rows of ``data`` in the core's orientation.
+    """
+    n, K = structure.n, structure.middle
+    order = Order.FACTORED if skips_matrix(K, k, d) else Order.MATRIX
+    pair = 2 * d * k * 2 * K if order is Order.FACTORED else 2 * k * k * (K + d)
+    best: float = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + pair)
+    if n > max(k, TINY):
+        return order
+    dense: dict[Order, float] = {
+        Order.DENSE_MATRIX: structure.dense_flops + samples * 2 * k * (n * n + n * k + d * k),
+        Order.DENSE_FACTORED: structure.dense_flops + samples * 2 * d * n * (2 * k + n),
+    }
+    # Plain comparisons: where a size is a symbol, torch.compile turns each into a guard.
+    for formed, cost in dense.items():
+        if cost < best:
+            order, best = formed, cost
+    return order
+
+
+def forms_dense_pair(structure: Structure, samples: int, k: int) -> bool:
+    """Whether ``x, W x`` is a cheaper pair than the structure's own, ``xi`` included."""
+    n, K = structure.n, structure.middle
+    thin = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
+    dense = structure.dense_flops + samples * 2 * k * n * (n + k)
+    return dense < thin and n <= max(k, TINY)
+
+
+def skips_matrix(K: int, k: int, d: int) -> bool:
+    """Whether ``(data leftᵀ) right``, ``4 d k K`` flops, costs less than ``data (leftᵀ right)``."""
+    return 2 * d * K < k * (K + d)
+
+
+def count_samples(x: Tensor) -> int:
+    """``N`` of ``x`` ``(N, n, k)``; 1 in a graph that is being traced, for it has to serve any ``N``."""
+    return 1 if torch.compiler.is_compiling() else x.shape[0]
+
+
+def scale_of(structure: Structure, normalize: Normalize) -> float:
+    """The factor that ``left`` or ``W`` is multiplied by: ``1 / n`` for ``normalize="scale"``, else 1."""
+    return 1 / structure.n if normalize == "scale" else 1.0

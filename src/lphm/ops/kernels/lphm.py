@@ -1,0 +1,123 @@
+"""LPHM, ``W = A ⊗ (S Tᵀ)``.
+
+Where ``p = q``, ``[S|T]ᵀ`` is one flat factor, so ``x`` and ``dx`` are passed over once and not twice.
+
+``cpp/`` has the projection and its gradient once more, in C++; change both.
+"""
+
+import torch
+from torch import Tensor
+
+from lphm.ops.kernels.blocks import backward_to_factor, backward_to_rows, multiply_blocks
+from lphm.structures.lphm import LPHM
+
+
+def _mixing(structure: LPHM, w: Tensor) -> Tensor:
+    """``A`` in ``w``, a view ``(C, p, q)``."""
+    l, p, q = w.shape[-1], structure.p, structure.q
+    return w.as_strided((w.numel() // l, p, q), (l, q, 1), w.storage_offset())
+
+
+def _thin_factors(structure: LPHM, w: Tensor) -> list[Tensor]:
+    """``Sᵀ`` and ``Tᵀ`` in ``w``, as views ``(C, 1, r, s)`` each, or as one ``(C, 2, r, s)``."""
+    p, q, r = structure.p, structure.q, structure.r
+    l, s, t = w.shape[-1], structure.n // p, structure.n // q
+    C, start = w.numel() // l, w.storage_offset() + p * q
+    if s == t:
+        return [w.as_strided((C, 2, r, s), (l, s * r, 1, r), start)]
+    S = w.as_strided((C, 1, r, s), (l, s * r, 1, r), start)
+    return [S, w.as_strided((C, 1, r, t), (l, t * r, 1, r), start + s * r)]
+
+
+def project(structure: LPHM, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+    """``left, right`` ``(N C, K, k)``, ``A`` of every matrix, the side it mixes, and the flat factors."""
+    (N, n, k), p, q, r = x.shape, structure.p, structure.q, structure.r
+    A = _mixing(structure, w)
+    C, flat = len(A), []
+    sides: list[Tensor] = []
+    for view in _thin_factors(structure, w):
+        _, h, _, s = view.shape
+        flat.append(view.reshape(C * h * r, s))
+        Y = multiply_blocks(flat[-1], x)
+        if C > 1:
+            Y = Y.reshape(N, n // s, C, h * r, k).transpose(1, 2)  # (N, C, ., h r, k)
+        Y = Y.reshape(N * C, n // s, h, r * k)
+        sides += [Y.select(2, side) for side in range(h)]
+    U, V = sides  # (N C, p, r k), (N C, q, r k)
+    if N > 1:
+        A = A.expand(N, C, p, q).reshape(N * C, p, q)
+    if p <= q:
+        return U.reshape(N * C, -1, k), A.bmm(V).view(N * C, -1, k), A, V, *flat
+    return A.mT.bmm(U).view(N * C, -1, k), V.reshape(N * C, -1, k), A, U, *flat
+
+
+def project_backward(
+    structure: LPHM, w: Tensor, x: Tensor, dleft: Tensor, dright: Tensor, needs_dx: bool, *kept: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """The gradients of ``w`` and of ``x``; ``kept`` is what ``project`` gives after the pair."""
+    A, mixed, *flat = kept
+    (N, _, k), (B, p, q), r = x.shape, A.shape, structure.r
+    C, dw, dx = B // N, torch.empty_like(w), None
+    dleft, dright = dleft.view(B, -1, r * k), dright.view(B, -1, r * k)
+    if p <= q:  # left, right = U, A V
+        dA, dU, dV = dright.bmm(mixed.mT), dleft, A.mT.bmm(dright)
+    else:  # left, right = Aᵀ U, V
+        dA, dU, dV = mixed.bmm(dleft.mT), A.bmm(dleft), dright
+    _mixing(structure, dw).copy_(dA if N == 1 else dA.view(N, C, p, q).sum(0))
+    sides = [dU, dV] if C == 1 else [side.view(N, C, -1, r * k).transpose(1, 2) for side in (dU, dV)]
+    if p == q:
+        sides = [torch.cat(sides, dim=-1)]  # (N, p, (C) 2 r k)
+    for F, dF, side in zip(flat, _thin_factors(structure, dw), sides, strict=True):
+        backward_to_factor(F, x, side, dF)
+        dx = backward_to_rows(F, x, side, dx) if needs_dx else None
+    return dw, dx
+
+
+def dense(structure: LPHM, w: Tensor) -> tuple[Tensor, ...]:
+    """``W`` ``(C, n, n)``, and what ``dense_backward`` needs."""
+    n, p, q, r = structure.n, structure.p, structure.q, structure.r
+    l, s, t, start = w.shape[-1], n // p, n // q, w.storage_offset()
+    C = w.numel() // l
+    S = w.as_strided((C, s, r), (l, r, 1), start + p * q)
+    T = w.as_strided((C, t, r), (l, r, 1), start + p * q + s * r)
+    A, B = w.as_strided((C, p, 1, q, 1), (l, q, 1, 1, 1), start), S.bmm(T.mT)
+    return (A * B.view(C, 1, s, 1, t)).view(C, n, n), A, B, S, T
+
+
+def dense_backward(structure: LPHM, w: Tensor, dW: Tensor, *kept: Tensor) -> Tensor:
+    """The gradient of ``w``."""
+    A, B, S, T = kept
+    (C, s, t), p, q = B.shape, structure.p, structure.q
+    blocks = dW.view(C, p, s, q, t).transpose(2, 3).reshape(C, p * q, s * t)
+    dA = blocks.bmm(B.view(C, s * t, 1))
+    dB = A.reshape(C, 1, p * q).bmm(blocks).view(C, s, t)
+    factors = dA, dB.bmm(T), dB.mT.bmm(S)
+    return torch.cat([factor.view(C, -1) for factor in factors], dim=1).view(w.shape)
+
+
+# One sample and one channel, differentiated by autograd: the same in as few operators as it takes.
+
+
+def _split(structure: LPHM, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    p, q, r = structure.p, structure.q, structure.r
+    s, t = structure.n // p, structure.n // q
+    A, S, T = torch.split(w, [p * q, s * r, t * r])
+    return A.view(p, q), S.view(s, r), T.view(t, r)
+
+
+def dense_of_one(structure: LPHM, w: Tensor) -> Tensor:
+    """``W`` ``(n, n)`` of ``w`` ``(l,)``."""
+    A, S, T = _split(structure, w)
+    (p, q), s, t = A.shape, len(S), len(T)
+    return (A.view(p, 1, q, 1) * S.mm(T.t()).view(1, s, 1, t)).view(structure.n, structure.n)
+
+
+def pair_of_one(structure: LPHM, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """``left, right`` ``(K, k)`` of ``w`` ``(l,)`` and ``x`` ``(n, k)``."""
+    (A, S, T), (_, k) = _split(structure, w), x.shape
+    (p, q), (s, r), t = A.shape, S.shape, len(T)
+    U = S.t().expand(p, r, s).bmm(x.reshape(p, s, k))  # (p, r, k)
+    V = T.t().expand(q, r, t).bmm(x.reshape(q, t, k))  # (q, r, k)
+    if p <= q:
+        return U.view(p * r, k), A.mm(V.view(q, r * k)).view(p * r, k)
+    return A.t().mm(U.view(p, r * k)).view(q * r, k), V.view(q * r, k)

@@ -1,0 +1,82 @@
+"""``xi`` and ``xi`` applied, in plain operators: right for every structure, derivative and transform.
+
+All that is faster has to give the same; ``docs/performance.md`` says when it is used.
+"""
+
+from torch import Tensor
+
+from lphm.ops.checks import Kind
+from lphm.ops.cost import Order, count_samples, forms_dense_pair
+from lphm.structures.base import Structure, dense_pair
+from lphm.structures.row_blocks import is_transpose
+
+
+def cheaper_pair(structure: Structure, w: Tensor, x: Tensor, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """``left, right`` ``(N, C or 1, K, k)`` with ``scale · xᵀ W x = leftᵀ right``.
+
+    ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small.
+    """
+    return _pair(structure, forms_dense_pair(structure, count_samples(x), x.shape[2]), w, x, scale)
+
+
+def _pair(structure: Structure, dense: bool, w: Tensor, x: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    if dense:
+        rows = x.shape[1]
+        return dense_pair(_scaled(structure.to_dense(w), scale)[:, :rows, :rows], x)
+    left, right = structure.pair(structure.unpack(w), x)
+    return _scaled(left, scale), right
+
+
+def _scaled(tensor: Tensor, scale: float) -> Tensor:
+    return tensor if scale == 1.0 else tensor * scale
+
+
+def compose(
+    structure: Structure, order: Order, w: Tensor, x: Tensor, data: Tensor, scale: float = 1.0
+) -> Tensor:
+    """``scale · data @ xi`` in plain operators, for autograd to differentiate as often as it likes.
+
+    Shape:
+        ``w`` ``(C, l)``; ``x`` ``(N, rows, k)``, ``rows <= n``; ``data`` ``(N, C or 1, d, k)``; the result
+        ``(N, C, d, k)``.
+    """
+    if order is Order.DENSE_FACTORED:
+        rows = x.shape[1]
+        return compose_dense(_scaled(structure.to_dense(w), scale)[:, :rows, :rows], x, data)
+    left, right = _pair(structure, order is Order.DENSE_MATRIX, w, x, scale)  # (N, C or 1, K, k)
+    return apply_pair(left, right, data, x, factored=order is Order.FACTORED)
+
+
+def compose_dense(W: Tensor, x: Tensor, data: Tensor) -> Tensor:
+    """``((data xᵀ) W) x`` ``(N, C, d, k)`` with ``W`` ``(C, rows, rows)``; the rest as for ``compose``."""
+    W = W.expand(len(x), -1, -1, -1)  # (N, C, rows, rows)
+    return product(product(product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1), x)
+
+
+def apply_pair(left: Tensor, right: Tensor, data: Tensor, layout: Tensor, factored: bool) -> Tensor:
+    """``data leftᵀ right`` ``(N, C, d, k)``, through ``xi`` or not, in the memory layout of ``layout``."""
+    if factored:
+        return product(product(data, left.mT), right, layout)
+    return product(data, product(left.mT, right), layout)
+
+
+def product(a: Tensor, b: Tensor, layout: Tensor | None = None) -> Tensor:
+    """``(N, C or 1, i, j) @ (N, C or 1, j, l)`` to ``(N, C, i, l)``, by one ``bmm`` without copies.
+
+    A factor that all channels share is multiplied once, with the other channels' side by side. The result is
+    stored with the memory layout of ``layout``: transposed if that is a transpose.
+    """
+    if layout is not None and is_transpose(layout):
+        return product(b.mT, a.mT).mT
+    (N, C, i, _), l = a.shape, b.shape[-1]
+    if C == 1 and b.shape[1] > 1:
+        wide = b.transpose(1, 2).flatten(2)  # (N, j, C l)
+        return a.squeeze(1).bmm(wide).view(N, i, b.shape[1], l).transpose(1, 2)
+    if b.shape[1] == 1 and C > 1:
+        return a.flatten(1, 2).bmm(b.squeeze(1)).view(N, C, i, l)
+    return a.flatten(0, 1).bmm(b.flatten(0, 1)).view(N, C, i, l)
+
+
+def orient(x: Tensor, kind: Kind) -> Tensor:
+    """To the core's orientation, and back: the instance kind is the attribute kind on the transpose."""
+    return x if kind == "attribute" else x.mT
