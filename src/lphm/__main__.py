@@ -24,7 +24,7 @@ def main() -> None:
     """Run the command line."""
     app.version = __version__
     try:
-        app(print_error=False, exit_on_error=False)
+        app(sys.argv[1:], print_error=False, exit_on_error=False)
     except UnusedCliTokensError as error:
         _fail(f"the command must be given fewer arguments, got {' '.join(error.unused_tokens or [])} as well")
     except CycloptsError as error:

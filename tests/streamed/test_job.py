@@ -16,10 +16,10 @@ import torch
 
 import lphm
 from lphm.errors import InputError
-from lphm.learn.options import NetworkOptions, structure_for_rows
 from lphm.streamed import job as apply_file
 from lphm.streamed.files import RowFile, open_rows
 from lphm.streamed.job import read_weights
+from lphm.structures.named import structure_for_rows
 from support.command import lphm as command
 
 ROWS = 1000
@@ -43,8 +43,9 @@ def parquet(tmp_path: Path) -> Path:
 
 
 def applied(source: RowFile, output: Path, kind: str = "attribute", **more) -> np.ndarray:
-    options = NetworkOptions(r=3)
-    structure = structure_for_rows(options, source.rows) if kind == "attribute" else lphm.LowRank(n=4, r=2)
+    structure = (
+        structure_for_rows("lphm", source.rows, r=3) if kind == "attribute" else lphm.LowRank(n=4, r=2)
+    )
     w = read_weights(None, structure, 0)
     apply_file.apply_file(source, output, structure, w, kind, **more)
     x = torch.from_numpy(NUMBERS).double()
@@ -91,7 +92,7 @@ def test_integers_and_booleans_become_float64(tmp_path: Path) -> None:
     table = pd.DataFrame({"a": np.arange(50), "b": np.arange(50) % 2 == 0, "c": np.linspace(0, 1, 50)})
     table.to_parquet(tmp_path / "x.parquet")
     source = open_rows(tmp_path / "x.parquet")
-    structure = structure_for_rows(NetworkOptions(), 50)
+    structure = structure_for_rows("lphm", 50)
     w = read_weights(None, structure, 0)
     apply_file.apply_file(source, tmp_path / "o.parquet", structure, w)
     found = pd.read_parquet(tmp_path / "o.parquet").to_numpy()
@@ -266,22 +267,3 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path, name: str) -> Non
         path.write_bytes(b"no rows")
     with pytest.raises(InputError, match=name):
         open_rows(path)
-
-
-@pytest.mark.parametrize("rows", [1, 2, 7, 1000, 1009, 123_457])
-@pytest.mark.parametrize("structure", ["lphm", "dual-lphm", "low-rank"])
-def test_there_is_a_structure_for_any_number_of_rows(rows: int, structure: str) -> None:
-    found = structure_for_rows(NetworkOptions(structure, r=3), rows)
-    assert rows <= found.n < rows + 600
-    if structure == "lphm":
-        others = [
-            structure_for_rows(NetworkOptions(structure, p=p, r=3), rows).num_parameters
-            for p in {max(1, found.p // 2), min(rows, 2 * found.p)}
-        ]
-        assert found.num_parameters <= min(others)
-
-
-def test_a_budget_chooses_the_sizes() -> None:
-    found = structure_for_rows(NetworkOptions(budget=2000), 12_345)
-    assert found.n >= 12_345
-    assert found.num_parameters <= 2000

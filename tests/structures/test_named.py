@@ -1,6 +1,5 @@
 """Structures by name: sizes that are left open, and what is refused."""
 
-import math
 from typing import get_args
 
 import pytest
@@ -31,14 +30,19 @@ def test_a_budget_chooses_the_sizes() -> None:
     assert structure_for_rows("lphm", 97, budget=0.05) == LPHM.suggest(97, 0.05, partial=True)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 17, 1000, 12_345])
+@pytest.mark.parametrize("rows", [1, 2, 7, 1000, 1009, 123_457])
+@pytest.mark.parametrize("name", ["lphm", "dual-lphm", "low-rank"])
+def test_sizes_left_open_are_those_with_the_fewest_parameters(rows: int, name: str) -> None:
+    chosen = structure_for_rows(name, rows, r=3)
+    assert rows <= chosen.n < rows + 600
+    if name == "lphm":
+        for p in {max(1, chosen.p // 2), min(rows, 2 * chosen.p)}:
+            assert chosen.num_parameters <= structure_for_rows(name, rows, p=p, r=3).num_parameters
+
+
+@pytest.mark.parametrize("rows", [1, 17, 1000])
 def test_n_is_the_least_multiple_of_the_sizes_that_holds_the_rows(rows: int) -> None:
-    structure = structure_for_rows("lphm", rows, p=4, q=6, r=3)
-    assert (structure.n - rows, structure.n % 12) == (-rows % 12, 0)
-    chosen = structure_for_rows("lphm", rows, r=3)
-    assert 0 <= chosen.n - rows < chosen.p
-    others = {structure_for_rows("lphm", rows, p=p, r=3).num_parameters for p in range(1, min(rows, 60) + 1)}
-    assert chosen.num_parameters <= 1.02 * min(others) + 3 * math.isqrt(rows)
+    assert structure_for_rows("lphm", rows, p=4, q=6, r=3) == LPHM(n=rows + -rows % 12, p=4, q=6, r=3)
 
 
 @pytest.mark.parametrize("function", [structure_for, structure_for_rows])

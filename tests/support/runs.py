@@ -103,7 +103,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "wrong value": (edit_config(lambda c: c["network"].update(width="wide")), "got at network.width: Input"),
     "out of bounds": (
         edit_config(lambda c: c["network"].update(members=10**9)),
-        "got at network.members: Input should be less than or equal to 1000",
+        "got at network: members must be a whole number of at least 1 and at most 1000, got 1000000000",
     ),
     "other format": (edit_config(lambda c: c.update(format=1)), "got at format: Input should be 2"),
     "unknown structure": (

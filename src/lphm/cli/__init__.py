@@ -7,10 +7,7 @@ from collections.abc import Callable
 
 from cyclopts import App, Parameter
 
-from lphm.cli.apply import apply
-from lphm.cli.bench import bench
-from lphm.cli.runs import evaluate, info, predict, report
-from lphm.cli.train import train, use_config
+from lphm.cli import apply, bench, runs, train
 
 __all__ = ["app"]
 
@@ -23,7 +20,14 @@ app = App(
     result_action="return_value",
 )
 app.register_install_completion_command()
-app.command(train, config=use_config, sort_key=0)
-COMMANDS: tuple[Callable[..., None], ...] = (predict, evaluate, report, info, apply, bench)
+app.command(train.train, config=train.use_config, sort_key=0)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    runs.predict,
+    runs.evaluate,
+    runs.report,
+    runs.info,
+    apply.apply,
+    bench.bench,
+)
 for place, command in enumerate(COMMANDS, start=1):
     app.command(command, sort_key=place)

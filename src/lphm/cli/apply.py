@@ -9,14 +9,14 @@ from cyclopts import Parameter
 
 from lphm.cli.arguments import Output, Printing, Sided, Structure, require_exists
 from lphm.errors import InputError
-from lphm.learn.options import Seed, StructureOptions, check
+from lphm.learn.options import Checked, Seed, StructureOptions
 
 SUFFIXES = (".parquet", ".npy")
 
 
 @Parameter(name="*", group="Interdependence")
 @dataclass(kw_only=True)
-class ApplyOptions:
+class ApplyOptions(Checked):
     """Which interdependence is computed of which columns."""
 
     kind: Sided = "attribute"
@@ -33,10 +33,6 @@ class ApplyOptions:
     """A column to copy as it is; may be repeated."""
     matrix: Path | None = None
     """Also write xi of the columns, to this .csv file."""
-
-    def __post_init__(self) -> None:
-        """Check every value once."""
-        check(self)
 
 
 def apply(
@@ -121,4 +117,4 @@ def _check_files(file: Path, output: Path, options: ApplyOptions) -> None:
         )
     if output.suffix.lower() == ".npy" and options.keep:
         raise InputError(f"the output must be a .parquet file for --keep, got {output}")
-    require_exists(file, *([options.weights] if options.weights else []))
+    require_exists(file)

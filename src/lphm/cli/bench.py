@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from lphm.cli.arguments import Printing, Sided, Structure
 from lphm.errors import InputError
-from lphm.learn.options import Count, StructureOptions, check
+from lphm.learn.options import Checked, Count, StructureOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,7 +21,7 @@ MOST_DENSE = 2**28
 
 @Parameter(name="*", group="Problem")
 @dataclass(kw_only=True)
-class Problem:
+class Problem(Checked):
     """The product that is timed."""
 
     b: Count = 4096
@@ -32,10 +32,6 @@ class Problem:
     """Which interdependence: X xi of the columns (attribute), or xiᵀ X of the rows (instance)."""
     threads: Count = 1
     """Threads of torch."""
-
-    def __post_init__(self) -> None:
-        """Check every value once."""
-        check(self)
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from annotated_types import Ge
 from cyclopts import App, ArgumentCollection, Parameter, Token
 
 from lphm._io import read_json, write_json
 from lphm.cli.arguments import Printing, Source, require_exists
 from lphm.errors import InputError
-from lphm.learn.options import NetworkOptions, TrainingOptions, check
+from lphm.learn.options import Bounds, Checked, NetworkOptions, TrainingOptions
 
 if TYPE_CHECKING:
     from lphm.data.dataset import Dataset
@@ -45,12 +44,12 @@ class DataOptions:
 
 @Parameter(name="*", group="Run")
 @dataclass(kw_only=True)
-class RunOptions:
+class RunOptions(Checked):
     """What is done, and where the result goes."""
 
     output: Annotated[Path | None, Parameter(alias="-o")] = None
     """The run folder, which must be new or empty. Default: runs/NAME-1, -2, ..."""
-    folds: Annotated[int, Ge(2)] | None = None
+    folds: Annotated[int, Bounds(at_least=2)] | None = None
     """Cross-validate with so many folds instead; no model is kept."""
     compare: bool = False
     """Cross-validate the network without W, with full, with low-rank and with lphm."""
@@ -58,12 +57,8 @@ class RunOptions:
     """Continue the run in --output after an interruption."""
     config: Path | None = None
     """The options.json of a run, to repeat it; options on the command line go before those in the file."""
-    timeout: Annotated[float, Ge(1)] = 300.0
+    timeout: Annotated[float, Bounds(at_least=1)] = 300.0
     """With several processes: seconds that one waits for the others."""
-
-    def __post_init__(self) -> None:
-        """Check every value once."""
-        check(self)
 
 
 def train(

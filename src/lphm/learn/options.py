@@ -8,35 +8,68 @@ The classes are not frozen: scikit-learn sets the arguments of an estimator one 
 """
 
 import math
-import operator
 from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, Gt, Le, Lt
-
 from lphm.errors import InputError
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a number may be; None is no bound."""
+
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+
+    def hold(self, value: float) -> bool:
+        """Whether the value is within the bounds."""
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        limits = {
+            "of at least": self.at_least,
+            "above": self.above,
+            "at most": self.at_most,
+            "below": self.below,
+        }
+        return " and ".join(f"{words} {limit}" for words, limit in limits.items() if limit is not None)
+
 
 StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm"]
 KindName = Literal["attribute", "instance", "both", "none"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-Count = Annotated[int, Ge(1)]
-Few = Annotated[int, Ge(1), Le(1000)]
-Share = Annotated[float, Ge(0), Lt(1)]
-Seed = Annotated[int, Ge(0), Le(2**31 - 1)]
+Count = Annotated[int, Bounds(at_least=1)]
+Few = Annotated[int, Bounds(at_least=1, at_most=1000)]
+Width = Annotated[int, Bounds(at_least=1, at_most=2**20)]
+Seed = Annotated[int, Bounds(at_least=0, at_most=2**31 - 1)]
+Share = Annotated[float, Bounds(at_least=0, below=1)]
+Positive = Annotated[float, Bounds(above=0)]
 
-#: What a bound compares, and how a message says it.
-BOUNDS = {
-    Ge: (operator.ge, "of at least"),
-    Gt: (operator.gt, "above"),
-    Le: (operator.le, "at most"),
-    Lt: (operator.lt, "below"),
-}
+
+class Checked:
+    """A dataclass of which every value is checked when it is built."""
+
+    def __post_init__(self) -> None:
+        """Raise ``InputError`` unless every field holds a value of its type and within its bounds.
+
+        Numbers of numpy become those of Python.
+        """
+        hints = get_type_hints(type(self), include_extras=True)
+        for name in (each.name for each in fields(self)):  # type: ignore[arg-type]
+            setattr(self, name, _checked(name, getattr(self, name), hints[name]))
 
 
 @dataclass(kw_only=True)
-class StructureOptions:
+class StructureOptions(Checked):
     """What ``W`` is."""
 
     structure: StructureName = "lphm"
@@ -47,19 +80,15 @@ class StructureOptions:
     """Column blocks of W. Default: p."""
     r: Count | None = None
     """Rank of the factors of lphm, dual-lphm and low-rank. Default: 2."""
-    budget: Annotated[float, Gt(0)] | None = None
+    budget: Positive | None = None
     """Choose p, q and r for so many parameters of W. Up to 1: a share of those of the structure full."""
-
-    def __post_init__(self) -> None:
-        """Check every value once."""
-        check(self)
 
 
 @dataclass(kw_only=True)
 class Sizes:
     """The network around ``W``, as far as nothing is left open."""
 
-    width: Annotated[int, Ge(1), Le(2**20)] = 32
+    width: Width = 32
     """Columns inside the network."""
     blocks: Few = 1
     """Blocks of the network."""
@@ -83,9 +112,9 @@ class NetworkOptions(Sizes, StructureOptions):
 class Optimizer:
     """The optimiser."""
 
-    learning_rate: Annotated[float, Gt(0)] = 2e-3
+    learning_rate: Positive = 2e-3
     """The largest learning rate; it rises at first and falls to zero at the end."""
-    weight_decay: Annotated[float, Ge(0)] = 0.1
+    weight_decay: Annotated[float, Bounds(at_least=0)] = 0.1
     """Weight decay of AdamW."""
 
 
@@ -99,7 +128,7 @@ class FitOptions(Optimizer):
     """Samples in a step. Default: chosen from the rows of the training part."""
     early_stopping: bool = False
     """Hold a validation part out, and keep the weights of the epoch with the lowest loss on it."""
-    validation: Annotated[float, Gt(0), Lt(1)] = 0.15
+    validation: Annotated[float, Bounds(above=0, below=1)] = 0.15
     """Share of the training part that early stopping holds out."""
     patience: Count | None = None
     """Epochs without a lower validation loss before early stopping stops. Default: half the epochs."""
@@ -112,7 +141,7 @@ class FitOptions(Optimizer):
 
 
 @dataclass(kw_only=True)
-class TrainingOptions(FitOptions):
+class TrainingOptions(FitOptions, Checked):
     """The training; in place of these two fields, estimators have ``random_state`` and ``class_weight``."""
 
     seed: Seed = 0
@@ -120,28 +149,19 @@ class TrainingOptions(FitOptions):
     balanced: bool = False
     """Let every class count the same, however many samples it has."""
 
-    def __post_init__(self) -> None:
-        """Check every value once."""
-        check(self)
-
-
-def check(options: Any) -> None:
-    """Raise ``InputError`` unless every field holds a value of its type and within its bounds.
-
-    Numbers of numpy become those of Python.
-    """
-    hints = get_type_hints(type(options), include_extras=True)
-    for name in (each.name for each in fields(options)):
-        setattr(options, name, _checked(name, getattr(options, name), hints[name]))
-
 
 def _checked(name: str, value: Any, hint: Any) -> Any:
     choices = get_args(hint) if NoneType in get_args(hint) else (hint,)
     if value is None and NoneType in choices:
         return None
-    kind, bounds = choices[0], getattr(choices[0], "__metadata__", ())
-    kind = get_args(kind)[0] if bounds else kind
-    if get_origin(kind) is Literal:
+    kind, (bounds, *_) = choices[0], getattr(choices[0], "__metadata__", (None,))
+    if isinstance(bounds, Bounds):
+        kind = get_args(kind)[0]
+        number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
+        if number and math.isfinite(value) and bounds.hold(value):
+            return kind(value)
+        must = f"a {'whole ' if kind is int else ''}number {bounds}"
+    elif get_origin(kind) is Literal:
         if value in get_args(kind):
             return value
         must = "one of " + ", ".join(map(repr, get_args(kind)))
@@ -149,13 +169,6 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         if value in (True, False):
             return bool(value)
         must = "True or False"
-    elif kind in (int, float):
-        limits = [(*BOUNDS[type(bound)], getattr(bound, type(bound).__name__.lower())) for bound in bounds]
-        number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
-        if number and math.isfinite(value) and all(holds(value, limit) for holds, _, limit in limits):
-            return kind(value)
-        must = "a whole number " if kind is int else "a number "
-        must += " and ".join(f"{words} {limit}" for _, words, limit in limits)
     else:
         return value
     raise InputError(f"{name} must be {must}, got {value!r}")

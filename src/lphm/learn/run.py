@@ -25,7 +25,7 @@ from lphm.data.progress import Progress
 from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
-from lphm.learn.options import Count, Optimizer, Seed, Share, Sizes
+from lphm.learn.options import Checked, Count, Optimizer, Seed, Share, Sizes
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import Ensemble, InterdependenceNetwork
 from lphm.structures import Structure, from_config
@@ -35,7 +35,7 @@ STRICT = ConfigDict(extra="forbid")
 
 
 @validated(kw_only=True, config=STRICT)
-class NetworkConfig(Sizes):
+class NetworkConfig(Sizes, Checked):
     """The network, with everything settled; a structure is its ``to_config()``, or None if there is none."""
 
     dropout: Share
@@ -44,7 +44,7 @@ class NetworkConfig(Sizes):
 
 
 @validated(kw_only=True, config=STRICT)
-class TrainingConfig(Optimizer):
+class TrainingConfig(Optimizer, Checked):
     """How the network is trained, with everything settled."""
 
     seed: Seed
@@ -189,8 +189,8 @@ def _load_config(folder: Path) -> RunConfig:
         return RunConfig.model_validate(read_json(path))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path} must describe a run, got at {where}: {first['msg']}") from error
+        where, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path} must describe a run, got at {where}: {message}") from error
 
 
 def _load_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
