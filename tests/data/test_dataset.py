@@ -1,4 +1,4 @@
-"""Tables: what is read, what is refused and with which words, how they are split."""
+"""Tables: what is read, and the errors for what cannot be read or learned from."""
 
 from pathlib import Path
 
@@ -6,19 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lphm.data.dataset import (
-    Dataset,
-    bundled,
-    check_target,
-    infer_task,
-    split_rows,
-)
+from lphm.data.columns import column_numbers
+from lphm.data.dataset import check_target, infer_task
 from lphm.data.readers import labelled_table, read_table
 from lphm.errors import InputError
-
-
-def table(target: list, **features: list) -> Dataset:
-    return Dataset("t", pd.DataFrame(features or {"x": range(len(target))}), pd.Series(target, name="y"))
 
 
 def test_csv_and_parquet_read_alike(tmp_path: Path) -> None:
@@ -51,7 +42,7 @@ def test_unreadable_files(tmp_path: Path, name: str, content: str | None, messag
         read_table(tmp_path / name)
 
 
-def test_a_folder_and_a_binary_file_are_no_tables(tmp_path: Path) -> None:
+def test_folders_and_binary_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a directory"):
         read_table(tmp_path)
     (tmp_path / "t.csv").write_bytes(bytes(range(128, 256)) * 9)
@@ -67,9 +58,16 @@ def test_labelled_table_leaves_out_rows_without_target() -> None:
     assert made.target.tolist() == [1, 0]
 
 
-def test_labelled_table_refuses() -> None:
+def test_errors_name_the_row_of_the_file() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2.0, np.inf, 4.0], "y": [1, None, 0, 1]})
+    features = labelled_table("t", frame, "y").take(np.array([1, 2])).inputs
+    with pytest.raises(InputError, match="column 'x' must hold finite numbers, got inf in row 3"):
+        column_numbers(features["x"], "x")
+
+
+def test_labelled_table_refuses_missing_columns_and_rows() -> None:
     frame = pd.DataFrame({"x": [1, 2], "y": [None, None]})
-    with pytest.raises(InputError, match=r"t must have the column 'z', got the columns x, y"):
+    with pytest.raises(InputError, match=r"t must have the column 'z', got x, y"):
         labelled_table("t", frame, "z")
     with pytest.raises(InputError, match="1 columns beside 'y' and 0 rows in which it is not missing"):
         labelled_table("t", frame, "y")
@@ -107,27 +105,3 @@ def test_infer_task(target: list, task: str) -> None:
 def test_targets_that_cannot_be_learned(target: list, task: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         check_target(pd.Series(target, name="y"), task)
-
-
-def test_split_is_a_partition_stratified_and_seeded() -> None:
-    digits = bundled("digits")
-    parts = split_rows(digits, "classification", seed=3)
-    assert sum(len(part.target) for part in parts) == 1797
-    rows = pd.concat([part.inputs.assign(y=part.target) for part in parts])
-    whole = digits.inputs.assign(y=digits.target)
-    key = list(whole.columns)
-    pd.testing.assert_frame_equal(
-        rows.sort_values(key, ignore_index=True), whole.sort_values(key, ignore_index=True)
-    )
-    for part in parts:
-        assert (part.target.value_counts(normalize=True) - 0.1).abs().max() < 0.02
-    again = split_rows(digits, "classification", seed=3)
-    other = split_rows(digits, "classification", seed=4)
-    assert parts[1].inputs.equals(again[1].inputs)
-    assert not parts[1].inputs.equals(other[1].inputs)
-
-
-def test_split_of_few_rows_in_many_classes() -> None:
-    parts = split_rows(table(list("abcdefg") * 3), "classification", seed=0)
-    assert [len(part.target) for part in parts] == [14, 7]
-    assert all(part.target.nunique() == 7 for part in parts)

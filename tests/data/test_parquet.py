@@ -1,21 +1,20 @@
-"""A directory of Parquet files: parts, schemas and batches as the table would give them, in little memory."""
+"""Parquet files: one index of row groups; parts, schemas and batches of a directory, in little memory."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from lphm.data.parquet import ParquetStream
+from lphm.data.parquet import ParquetIndex, ParquetStream
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
 from lphm.errors import InputError
-from support.command import lphm, summary
+from lphm.streamed.files import open_rows
+from support.children import read_an_epoch
+from support.forked import start
 
 RNG = np.random.default_rng(0)
 ROWS = 900
@@ -32,14 +31,58 @@ TABLE.loc[::50, "z"] = np.nan
 TABLE.loc[::90, "y"] = None
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "flows"
+def write(path: Path) -> Path:
     path.mkdir()
-    for i, start in enumerate(range(0, ROWS, 300)):
-        TABLE[start : start + 300].to_parquet(path / f"{i}.parquet", row_group_size=70, index=False)
+    for i in range(3):
+        TABLE[300 * i : 300 * (i + 1)].to_parquet(path / f"{i}.parquet", row_group_size=70, index=False)
     (path / "README.txt").write_text("not a table")
     return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that no test changes."""
+    return write(tmp_path_factory.mktemp("data") / "flows")
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path) -> Path:
+    """The same, for a test that changes it."""
+    return write(tmp_path / "flows")
+
+
+def test_the_index_lists_every_row_group(folder: Path) -> None:
+    index = ParquetIndex(folder)
+    assert [file.name for file in index.files] == ["0.parquet", "1.parquet", "2.parquet"]
+    assert [group.rows for group in index.groups] == 3 * [70, 70, 70, 70, 20]
+    assert [group.first for group in index.groups[4:7]] == [280, 300, 370]
+    assert [(group.file, group.place, group.offset) for group in index.groups[4:7]] == [
+        (0, 4, 280),
+        (1, 0, 0),
+        (1, 1, 70),
+    ]
+    assert index.rows == ROWS
+    for group in index.groups[::4]:
+        rows = TABLE[group.first : group.first + group.rows].reset_index(drop=True)
+        pd.testing.assert_frame_equal(index.read(group, list(TABLE)), rows)
+        batches = [batch.to_pandas() for batch in index.batches(group, ["z"], rows=30)]
+        assert max(map(len, batches)) <= 30
+        pd.testing.assert_frame_equal(pd.concat(batches, ignore_index=True), rows[["z"]])
+    alone = ParquetIndex(folder / "1.parquet")
+    assert (len(alone.groups), alone.rows, alone.groups[1].first) == (5, 300, 70)
+
+
+def test_training_and_apply_read_the_same_files(own_folder: Path) -> None:
+    TABLE[:50].to_parquet(own_folder / ".3.parquet")  # hidden: it is still being written
+    TABLE[:50].to_parquet(own_folder / "4.PARQUET")
+    (own_folder / "5.parquet").mkdir()
+    names = ["0.parquet", "1.parquet", "2.parquet", "4.PARQUET"]
+    stream = ParquetStream(own_folder, "y")
+    assert [file.name for file in stream.index.files] == names
+    assert sum(group.rows for group in stream.groups) == ROWS + 50
+    rows = open_rows(own_folder, drop=("kind", "y"))
+    assert [name for name, *_ in rows.identity] == names
+    assert rows.rows == ROWS + 50
 
 
 def rows_of(stream: ParquetStream, part: str) -> pd.DataFrame:
@@ -69,10 +112,8 @@ def test_one_pass_fits_what_the_table_would(folder: Path) -> None:
     assert [c.name for c in fitted.input.numeric] == ["x", "z"]
     assert fitted.input.categorical[0].categories == ["u", "v", "w"]
     assert fitted.target.classes == ["no", "yes"]
-    assert [c.name for c in fit_stream(ParquetStream(folder, "y")).input.numeric] == [
-        "x",
-        "z",
-    ]  # "same" tells nothing
+    unchanged = fit_stream(ParquetStream(folder, "y")).input.numeric
+    assert [c.name for c in unchanged] == ["x", "z"]  # "same" does not vary
     regression = fit_stream(ParquetStream(folder, "z"))
     assert regression.target.mean == pytest.approx(rows_of(ParquetStream(folder, "z"), "train")["z"].mean())
 
@@ -98,80 +139,68 @@ def test_an_epoch_holds_every_row_once_and_is_known_by_its_number(folder: Path) 
     assert torch.equal(in_order, torch.cat([x for x, _, _ in plain.epoch(6)])[:, 0])
 
 
-def test_what_cannot_be_streamed(folder: Path, tmp_path: Path) -> None:
+def test_directories_that_cannot_be_read(own_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must hold \.parquet files, got none"):
         ParquetStream(tmp_path, "y")
-    with pytest.raises(InputError, match="must have the column 'label'"):
-        ParquetStream(folder, "label")
-    (folder / "9.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(InputError, match=r"9\.parquet must be a readable Parquet file"):
-        ParquetStream(folder, "y")
-    TABLE.assign(more=1).to_parquet(folder / "9.parquet")
-    with pytest.raises(InputError, match=r"9\.parquet must have the columns of 0\.parquet"):
-        ParquetStream(folder, "y")
+    with pytest.raises(InputError, match="flows must have the column 'label', got x, z, kind, same, y"):
+        ParquetStream(own_folder, "label")
+    damaged = own_folder / "9.parquet"
+    damaged.write_bytes(b"PAR1 and no more")
+    for index in (ParquetIndex, open_rows):
+        with pytest.raises(InputError, match=r"9\.parquet must be a readable Parquet file"):
+            index(own_folder)
+    TABLE.assign(more=1).to_parquet(damaged)
+    with pytest.raises(InputError, match=r"9\.parquet must have the columns of 0\.parquet, got .*more"):
+        ParquetStream(own_folder, "y")
+
+
+def test_types_may_differ_between_the_files_of_a_stream(own_folder: Path) -> None:
+    TABLE.assign(same=1).to_parquet(own_folder / "9.parquet")
+    assert ParquetIndex(own_folder).rows == 2 * ROWS
+    with pytest.raises(InputError, match=r"9\.parquet must have the types of 0\.parquet, got .*same int64"):
+        ParquetIndex(own_folder, same_types=True)
+
+
+def test_damage_in_a_row_group_is_one_line(own_folder: Path) -> None:
+    file = own_folder / "1.parquet"
+    content = bytearray(file.read_bytes())
+    column = pq.ParquetFile(file).metadata.row_group(2).column(0)
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + 40] = b"\xff" * 40
+    file.write_bytes(content)
+    stream = ParquetStream(own_folder, "y")
+    with pytest.raises(InputError, match=r"1\.parquet must be a readable Parquet file, got") as caught:
+        list(stream.frames("train"))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match=r"1\.parquet must be a readable Parquet file, got"):
+        list(open_rows(own_folder, drop=("kind", "y", "z")).blocks())
 
 
 def test_free_text_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lphm.data.parquet_schema.MOST_CATEGORIES", 2)
-    with pytest.raises(
-        InputError, match="column 'kind' must hold numbers or categories, got text: more than 2"
-    ):
+    with pytest.raises(InputError, match=r"column 'kind' must hold .*, got text: more than 2") as caught:
         fit_stream(ParquetStream(folder, "y"))
+    assert (caught.value.option, caught.value.value) == ("drop", "kind")
 
 
-@pytest.mark.slow
-def test_on_the_command_line(folder: Path) -> None:
-    where = folder.parent
-    options = ("train", "flows", "--target", "y", "--drop", "same", "--epochs", 8)
-    table = summary(lphm(*options, "-o", "run", cwd=where))
-    assert float(table["test accuracy"]) > 0.85
-    metrics = json.loads((where / "run" / "metrics.json").read_text())
-    assert metrics["rows"] == {
-        "train": len(rows_of(ParquetStream(folder, "y"), "train")),
-        "test": len(rows_of(ParquetStream(folder, "y"), "test")),
-    }
-    assert (where / "run" / "report.html").exists()
-    assert lphm(*options, "-o", "again", cwd=where).returncode == 0
-    assert (where / "run/weights.safetensors").read_bytes() == (
-        where / "again/weights.safetensors"
-    ).read_bytes()
-    stopping = summary(lphm(*options, "--early-stopping", "-o", "stop", cwd=where))
-    assert "best" in stopping["epochs"]
-    refused = lphm(*options, "--folds", 3, cwd=where)
-    assert refused.returncode == 2
-    assert "a directory takes no --folds" in refused.stderr
+def test_progress_is_told_of_every_row_group(folder: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+    fit_stream(ParquetStream(folder, "y"), progress=lambda *call: calls.append(call))
+    assert calls == [("reading flows", done, 15) for done in range(1, 16)]
 
 
-MEASURE = """
-import resource, sys
-from pathlib import Path
-from lphm.data.parquet import ParquetStream
-from lphm.data.parquet_batches import StreamBatches
-from lphm.data.parquet_schema import fit_stream
-stream = ParquetStream(Path(sys.argv[1]), "y")
-fitted = fit_stream(stream)
-rows = sum(len(y) for _, y, _ in StreamBatches(stream, "train", fitted, 256, seed=0).epoch(0))
-print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
-"""
-
-
-@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     peaks = []
-    for files in (2, 16):  # 100,000 and 800,000 rows of 20 columns: 16 and 128 MB of float64
+    for files in (1, 8):  # 50,000 and 400,000 rows of 20 columns: 8 and 64 MB of float64
         folder = tmp_path / str(files)
         folder.mkdir()
         for i in range(files):
             table = pd.DataFrame(RNG.standard_normal((50_000, 20)), columns=[f"x{j}" for j in range(20)])
             table["y"] = table["x0"] + table["x1"]
-            table.to_parquet(folder / f"{i:02}.parquet", row_group_size=10_000, index=False)
-        out = subprocess.run(
-            [sys.executable, "-c", MEASURE, str(folder)],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.split()
-        assert abs(int(out[0]) / (files * 50_000) - 0.8) < 0.01
-        peaks.append(int(out[1]) / 1024)
-    assert peaks[1] - peaks[0] < 60  # MB, of 112 more on disk
+            table.to_parquet(folder / f"{i:02}.parquet", row_group_size=5_000, index=False)
+        ended = start(read_an_epoch, folder, cwd=tmp_path).wait()
+        assert ended.returncode == 0, ended.stderr
+        rows, peak = map(float, ended.stdout.split())
+        assert abs(rows / (files * 50_000) - 0.8) < 0.01
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 28  # of 56 MB more on disk

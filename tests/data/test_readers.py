@@ -1,4 +1,4 @@
-"""Arrays and long tables of series: read, and refused with one line."""
+"""Arrays and long tables of series: how they are read, and the errors for those that cannot be."""
 
 from pathlib import Path
 
@@ -90,7 +90,7 @@ def test_a_long_table_of_series(tmp_path: Path) -> None:
         ),
         (lambda f: f.assign(u="x"), "column 'u' must hold numbers, got 'x'"),
         (lambda f: f.drop(columns=["u", "v"]), "must have a channel beside 'id', 't' and 'y', got none"),
-        (lambda f: f.drop(columns="t"), "missing: ['t']"),
+        (lambda f: f.drop(columns="t"), "must have the column 't', got id, u, v, y"),
         (lambda f: f.assign(id=[None, *f["id"][1:]]), "must be there in every row"),
         (lambda f: f.assign(y=None), "got no series with a target"),
     ],
@@ -104,7 +104,7 @@ def test_long_tables_that_cannot_be_read(tmp_path: Path, change, message: str) -
 
 def test_series_and_step_go_together(tmp_path: Path) -> None:
     LONG.to_csv(tmp_path / "long.csv", index=False)
-    with pytest.raises(InputError, match="needs both --series and --step"):
+    with pytest.raises(InputError, match="needs both series and step, got one of them"):
         read_dataset(tmp_path / "long.csv", "y", series="id")
 
 

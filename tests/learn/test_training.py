@@ -1,5 +1,6 @@
-"""What a training decides by itself, and that it keeps the best epoch."""
+"""From data to a tested run: sizes, schemas of training rows alone, one look at the test part, resuming."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,16 @@ import pandas as pd
 import pytest
 import torch
 
-from lphm.data.dataset import Dataset, split_validation
+from lphm.data.dataset import Dataset
+from lphm.data.parquet import ParquetStream
+from lphm.data.progress import Progress
+from lphm.data.splits import split_rows, split_validation
 from lphm.errors import InputError
-from lphm.learn import lightning as loop
+from lphm.learn import lightning, preparation
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.training import learn, train
+from lphm.learn.run import Run
+from lphm.learn.training import Outcome, Trained, learn, prepare, train
 
 RNG = np.random.default_rng(0)
 NUMBERS = pd.DataFrame(RNG.standard_normal((120, 3)), columns=list("abc"))
@@ -22,96 +27,290 @@ PRODUCT = Dataset(
     NUMBERS,
     pd.Series((NUMBERS["a"] * NUMBERS["b"] > 0).map({True: "same", False: "not"}), name="product"),
 )
+NOISE = Dataset("noise", NUMBERS, pd.Series(np.random.default_rng(0).choice(["u", "v"], 120), name="noise"))
 SMALL = NetworkOptions(width=8, channels=2, members=2)
+ONE_EPOCH = TrainingOptions(epochs=1)
 
 
-@pytest.mark.slow
+def write_flows(folder: Path, change: Callable[[pd.DataFrame], None] | None = None) -> ParquetStream:
+    """A directory of 480 rows in 6 row groups."""
+    folder.mkdir()
+    table = pd.DataFrame(np.random.default_rng(1).standard_normal((480, 3)), columns=list("abc"))
+    table["k"] = np.random.default_rng(2).choice(["u", "v"], 480)
+    table["y"] = np.where(table["a"] + (table["k"] == "u") > 0.3, "yes", "no")
+    if change is not None:
+        change(table)
+    for i in range(2):
+        table[240 * i : 240 * (i + 1)].to_parquet(folder / f"{i}.parquet", row_group_size=80, index=False)
+    return ParquetStream(folder, "y", validation=0.15)
+
+
+@pytest.fixture(scope="module")
+def flows(tmp_path_factory: pytest.TempPathFactory) -> ParquetStream:
+    return write_flows(tmp_path_factory.mktemp("data") / "flows")
+
+
+@pytest.fixture
+def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of samples in every call that predicts."""
+    outputs, calls = Run.outputs, []
+
+    def counted(self: Run, inputs: pd.DataFrame, *arguments: object) -> torch.Tensor:
+        calls.append(len(inputs))
+        return outputs(self, inputs, *arguments)
+
+    monkeypatch.setattr(Run, "outputs", counted)
+    return calls
+
+
+Call = tuple[str, int, int, str]
+
+
+def recorder(calls: list[Call]) -> Progress:
+    """A progress that appends every call to a list."""
+
+    def progress(task: str, done: int, total: int, status: str = "") -> None:
+        calls.append((task, done, total, status))
+
+    return progress
+
+
+# Sizes and schemas.
+
+
 def test_sizes_follow_the_rows_unless_given() -> None:
-    config = train(PRODUCT, NetworkOptions(), TrainingOptions(epochs=1)).run.config
+    config = prepare(PRODUCT, NetworkOptions(), ONE_EPOCH).config
     assert config.network.width == 32
     assert config.network.attribute == {"name": "lphm", "n": 8, "p": 2, "q": 2, "r": 2}
     assert config.training.batch_size == 16
-    given = train(PRODUCT, SMALL, TrainingOptions(epochs=2, batch_size=50, patience=1)).run.config
+    given = prepare(PRODUCT, SMALL, TrainingOptions(epochs=2, batch_size=50, patience=1)).config
     assert (given.network.width, given.network.blocks, given.network.channels) == (8, 1, 2)
     assert (given.training.batch_size, given.training.patience) == (50, 1)
 
 
-@pytest.mark.slow
-def test_the_weights_are_those_of_the_epoch_with_the_lowest_validation_loss() -> None:
-    noise = Dataset("noise", NUMBERS, pd.Series(RNG.choice(["u", "v"], 120)))
-    options = TrainingOptions(epochs=20, learning_rate=0.02, patience=20, early_stopping=True)
-    trained = learn(noise, SMALL, options)
-    best = min(trained.history.lines, key=lambda line: line["val_loss"])
-    assert trained.history.best_epoch == best["epoch"] < len(trained.history.lines)  # what follows over-fits
-    _, held_out = split_validation(noise, "classification", options.seed, options.validation)
-    assert evaluate(trained.run, held_out).score == pytest.approx(best["val_score"])
-    assert [line["epoch"] for line in trained.history.lines] == list(range(1, 21))
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_schemas_are_fitted_once_and_see_no_row_outside_the_training_part(
+    monkeypatch: pytest.MonkeyPatch, early_stopping: bool
+) -> None:
+    options = TrainingOptions(seed=3, epochs=1, early_stopping=early_stopping)
+    rest, test = split_rows(PRODUCT, "classification", seed=3)
+    train_part, outside = rest, test
+    if early_stopping:
+        train_part, outside = split_validation(rest, "classification", 3, options.validation)
+    inputs = NUMBERS.assign(k="known", one=RNG.choice(["u", "v"], 120))
+    inputs.loc[outside.inputs.index[0], ["a", "k"]] = [1e9, "unknown"]
+    calls = []
+    fit_inputs = preparation.fit_inputs
+    monkeypatch.setattr(preparation, "fit_inputs", lambda data: calls.append(data) or fit_inputs(data))
+    schema = prepare(replace(PRODUCT, inputs=inputs), SMALL, options).config.input
+    assert [len(data) for data in calls] == [len(train_part)]
+    for column in schema.numeric:
+        assert column.mean == pytest.approx(train_part.inputs[column.name].mean(), abs=1e-12)
+    assert schema.labels == ["a", "b", "c", "one"]  # k does not vary in the training part
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+def test_schemas_of_a_stream_see_no_row_outside_the_training_part(tmp_path: Path, part: str) -> None:
+    plain = write_flows(tmp_path / "plain")
+    expected = pd.concat(plain.frames("train"))
+    outside = next(plain.frames(part)).iloc[0]
+
+    def change(table: pd.DataFrame) -> None:
+        row = table.index[table["a"] == outside["a"]]
+        table.loc[row, ["a", "k"]] = [1e9, "unknown"]
+
+    schema = prepare(write_flows(tmp_path / "changed", change), SMALL, ONE_EPOCH).config.input
+    assert [column.name for column in schema.numeric] == ["a", "b", "c"]
+    assert schema.numeric[0].mean == pytest.approx(expected["a"].mean(), abs=1e-12)
+    assert schema.categorical[0].categories == ["u", "v"]
+
+
+def test_a_test_row_that_cannot_be_encoded_is_found_before_the_training() -> None:
+    _, test = split_rows(PRODUCT, "classification", seed=0)
+    row = test.inputs.index[2]
+    inputs = NUMBERS.copy()
+    inputs.loc[row, "b"] = np.inf
+    with pytest.raises(InputError, match=f"column 'b' must hold finite numbers, got inf in row {row + 1}"):
+        prepare(replace(PRODUCT, inputs=inputs), SMALL, ONE_EPOCH)
+
+
+def test_what_cannot_be_prepared() -> None:
+    with pytest.raises(InputError, match="training needs at least 20 rows with a target, got 10"):
+        prepare(PRODUCT.take(np.arange(10)), SMALL, ONE_EPOCH)
+    with pytest.raises(InputError, match="the network cannot be built: channels must divide rows"):
+        prepare(PRODUCT, replace(SMALL, channels=3), ONE_EPOCH)
+    with pytest.raises(InputError, match="the attribute interdependence, whose W is 8 x 8: p must divide n"):
+        prepare(PRODUCT, replace(SMALL, p=3), ONE_EPOCH)
+
+
+def test_a_stream_takes_no_weights(flows: ParquetStream) -> None:
+    with pytest.raises(InputError, match="balanced must be left out for a directory") as caught:
+        prepare(flows, SMALL, TrainingOptions(balanced=True))
+    assert caught.value.option == "balanced"
+
+
+# The test part.
+
+
+def check_outcome(outcome: Outcome, rows: int) -> None:
+    """Scores and evaluation say the same of the same rows."""
+    score_name = outcome.evaluation.score_name
+    scores = {"loss": outcome.evaluation.loss, score_name: outcome.evaluation.score}
+    assert outcome.metrics["test"] == scores
+    assert outcome.metrics["rows"]["test"] == len(outcome.evaluation.predictions) == rows
+    assert list(outcome.evaluation.interdependence) == ["instance", "attribute"]
+
+
+def test_the_test_part_is_predicted_once(predicted: list[int]) -> None:
+    outcome = train(prepare(PRODUCT, SMALL, ONE_EPOCH))
+    assert predicted == [24, 96]  # the test part, then the training part
+    check_outcome(outcome, 24)
+    _, test = split_rows(PRODUCT, "classification", seed=0)
+    again = evaluate(outcome.run, test)
+    pd.testing.assert_frame_equal(again.predictions, outcome.evaluation.predictions)
+    assert outcome.sample is PRODUCT
+
+
+def test_the_test_part_of_a_stream_is_predicted_once(
+    flows: ParquetStream, predicted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Call] = []
+    options = TrainingOptions(epochs=2, early_stopping=True)
+    outcome = train(prepare(flows, SMALL, options), progress=recorder(calls))
+    test = pd.concat(flows.frames("test"), ignore_index=True)
+    assert sum(predicted) == len(test)
+    check_outcome(outcome, len(test))
+    assert list(outcome.evaluation.predictions["y"]) == list(test["y"])
+    assert evaluate(outcome.run, Dataset("t", test, test["y"])).loss == pytest.approx(outcome.evaluation.loss)
+    assert outcome.metrics["rows"]["train"] == len(pd.concat(flows.frames("train"))) == len(outcome.sample)
+    assert calls[-1] == ("testing", len(test), len(test), "")
+    # Of many rows, the first ones are evaluated; the scores are those of all rows.
+    monkeypatch.setattr(preparation, "MOST_ROWS", 50)
+    shown = train(prepare(flows, SMALL, options))
+    assert shown.metrics["test"] == outcome.metrics["test"]
+    assert len(shown.evaluation.predictions) == len(shown.sample) == 50
+    assert list(shown.evaluation.predictions["y"]) == list(test["y"][:50])
+
+
+# The training.
+
+
+def same_training(trained: Trained, expected: Trained) -> None:
+    assert trained.history == expected.history
+    for name, tensor in expected.run.network.state_dict().items():
+        assert torch.equal(trained.run.network.state_dict()[name], tensor), name
+
+
+@pytest.fixture(scope="module")
+def overfitted() -> Trained:
+    """Trained on noise until the validation loss has not fallen for 4 epochs."""
+    options = TrainingOptions(epochs=40, learning_rate=0.02, patience=4, early_stopping=True)
+    return learn(NOISE, SMALL, options)
+
+
+def test_the_best_epoch_is_kept_and_training_stops(overfitted: Trained) -> None:
+    lines = overfitted.history.lines
+    best = min(lines, key=lambda line: line["val_loss"])
+    assert overfitted.history.best_epoch == best["epoch"] == len(lines) - 4
+    assert [line["epoch"] for line in lines] == list(range(1, len(lines) + 1))
+    assert len(lines) < 40
+    _, held_out = split_validation(NOISE, "classification", 0, 0.15)
+    assert evaluate(overfitted.run, held_out).score == pytest.approx(best["val_score"])
 
 
 class KilledError(Exception):
     """Stands for kill -9: nothing is tidied up."""
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("at", [1, 4, 6])
-def test_a_training_that_goes_on_ends_with_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int, early_stopping: bool
+def killed(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, epoch: int, data: Dataset, options: TrainingOptions
 ) -> None:
-    options = TrainingOptions(epochs=6, early_stopping=early_stopping)
-    whole = learn(PRODUCT, SMALL, options)
-    write = loop._Checkpoint.on_train_epoch_end
+    """A training that ends once the checkpoint of an epoch is written."""
+    save = lightning._Recorder._save
 
-    def killed(self, trainer, module) -> None:
-        write(self, trainer, module)
-        if trainer.current_epoch + 1 == at:
+    def save_and_stop(self: lightning._Recorder, trainer: lightning.L.Trainer, file: Path) -> None:
+        save(self, trainer, file)
+        if trainer.current_epoch + 1 == epoch:
             raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Checkpoint, "on_train_epoch_end", killed)
+        patch.setattr(lightning._Recorder, "_save", save_and_stop)
         with pytest.raises(KilledError):
-            learn(PRODUCT, SMALL, options, folder=tmp_path)
-    again = learn(PRODUCT, SMALL, options, folder=tmp_path, resume=True)
-    assert again.history == whole.history
-    for name, tensor in whole.run.network.state_dict().items():
-        assert torch.equal(again.run.network.state_dict()[name], tensor), name
+            learn(data, SMALL, options, folder=folder)
 
 
-@pytest.mark.slow
+@pytest.fixture(scope="module")
+def uninterrupted() -> Trained:
+    return learn(PRODUCT, SMALL, TrainingOptions(epochs=4))
+
+
+@pytest.mark.parametrize("epoch", [1, 3, 4])
+def test_a_resumed_training_ends_with_the_same_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Trained, epoch: int
+) -> None:
+    killed(monkeypatch, tmp_path, epoch, PRODUCT, TrainingOptions(epochs=4))
+    calls: list[Call] = []
+    options = TrainingOptions(epochs=4)
+    again = learn(PRODUCT, SMALL, options, folder=tmp_path, resume=True, progress=recorder(calls))
+    same_training(again, uninterrupted)
+    steps = len(range(0, 120, 16))
+    assert [done for _, done, _, _ in calls[:1]] == ([] if epoch == 4 else [epoch * steps + 1])
+
+
+@pytest.mark.parametrize("before_the_end", [0, 1, 3, 5])
+def test_a_resumed_training_stops_where_it_would_have_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overfitted: Trained, before_the_end: int
+) -> None:
+    options = TrainingOptions(epochs=40, learning_rate=0.02, patience=4, early_stopping=True)
+    killed(monkeypatch, tmp_path, len(overfitted.history.lines) - before_the_end, NOISE, options)
+    same_training(learn(NOISE, SMALL, options, folder=tmp_path, resume=True), overfitted)
+
+
+def test_a_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
+    learn(PRODUCT, SMALL, ONE_EPOCH, folder=tmp_path)
+    file = tmp_path / lightning.CHECKPOINT
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"checkpoint\.ckpt must be a whole checkpoint, got a damaged file"):
+        learn(PRODUCT, SMALL, ONE_EPOCH, folder=tmp_path, resume=True)
+
+
+def test_progress_counts_the_steps_and_says_the_losses() -> None:
+    calls: list[Call] = []
+    options = TrainingOptions(epochs=2, batch_size=50, early_stopping=True)
+    trained = learn(PRODUCT, SMALL, options, progress=recorder(calls), name="fold 3")
+    assert [call[:3] for call in calls] == [("fold 3", done, 6) for done in (1, 2, 3, 3, 4, 5, 6, 6)]
+    line = trained.history.lines[-1]
+    assert calls[-1][3] == (
+        f"epoch 2 of 2  loss {line['train_loss']:.4f}  validation accuracy {line['val_score']:.4f}"
+    )
+
+
 def test_training_leaves_the_random_state_and_the_threads_as_they_were() -> None:
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    learn(PRODUCT, SMALL, TrainingOptions(epochs=1, threads=2))
+    learn(PRODUCT, SMALL, TrainingOptions(epochs=1, batch_size=120, threads=2))
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.get_num_threads() == threads
 
 
-@pytest.mark.slow
 def test_weights_decide() -> None:
-    """Where the samples of one class weigh nothing, the network answers the other."""
+    """If the samples of one class weigh nothing, the network predicts the other."""
     weight = (PRODUCT.target == "same").to_numpy(dtype=float)
     trained = learn(replace(PRODUCT, weight=weight), SMALL, TrainingOptions(epochs=10))
     assert set(trained.run.predict(NUMBERS)["product"]) == {"same"}
 
 
-@pytest.mark.slow
-def test_training_stops_early() -> None:
-    noise = Dataset("noise", NUMBERS, pd.Series(RNG.choice(["u", "v"], 120)))
-    outcome = train(
-        noise, SMALL, TrainingOptions(epochs=200, learning_rate=0.02, patience=3, early_stopping=True)
-    )
-    assert len(outcome.metrics["history"]) == outcome.metrics["best_epoch"] + 3 < 200
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_a_diverging_training_is_an_error(early_stopping: bool) -> None:
+    numbers = replace(PRODUCT, target=pd.Series(np.linspace(0, 1, 120)))
+    options = TrainingOptions(epochs=3, learning_rate=1e38, early_stopping=early_stopping)
+    with pytest.raises(InputError, match="training must keep a finite loss, got none; choose a sm") as caught:
+        learn(numbers, SMALL, options)
+    assert (caught.value.option, caught.value.value) == ("learning_rate", "1e+37")
 
 
-@pytest.mark.slow
-def test_a_diverging_training_says_so() -> None:
-    huge = Dataset("huge", NUMBERS, pd.Series(np.linspace(0, 1, 120)))
-    with pytest.raises(InputError, match="training must keep a finite loss, got none; try --learning-rate"):
-        train(huge, SMALL, TrainingOptions(epochs=3, learning_rate=1e38))
-
-
-@pytest.mark.slow
-def test_the_schema_is_fitted_on_the_training_part_only() -> None:
-    outcome = train(PRODUCT, SMALL, TrainingOptions(epochs=1))
-    means = [column.mean for column in outcome.run.config.input.numeric]
-    assert not np.allclose(means, NUMBERS.mean(), atol=1e-9)  # of all rows
-    np.testing.assert_allclose(means, NUMBERS.mean(), atol=0.3)
+def test_a_device_that_is_not_there() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    with pytest.raises(InputError, match="device must be available, got 'cuda'") as caught:
+        learn(PRODUCT, SMALL, TrainingOptions(epochs=1, device="cuda"))
+    assert caught.value.option == "device"

@@ -97,7 +97,7 @@ class ColumnStatistics:
 def free_text(name: str, distinct: str) -> InputError:
     """The error for a column with too many distinct words to be categories."""
     return InputError(
-        f"column {name!r} must hold numbers or categories, got free text: {distinct}; leave it out",
+        f"column {name!r} must hold numbers or categories, got text: {distinct}; leave it out",
         option="drop",
         value=name,
     )

@@ -1,0 +1,98 @@
+"""Targets: from columns to tensors and back, and the losses and scores of an ensemble."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, log_loss, r2_score
+from torch.nn import functional as F
+
+from lphm.data.targets import SMOOTHING, ClassTarget, NumberTarget, fit_target
+from lphm.errors import InputError
+
+CLASSES = ClassTarget(name="y", classes=["a", "b", "c"])
+NUMBER = NumberTarget(name="y", mean=3.0, std=2.0)
+WEIGHT = torch.tensor([0.0, 1.0, 2.5, 0.5, 1.0, 3.0, 0.0])
+#: Outputs of 4 members for 7 samples, and the truth.
+CASES = {
+    "classes": (CLASSES, torch.randn(7, 4, 3, generator=torch.Generator().manual_seed(0)), WEIGHT.long() % 3),
+    "number": (NUMBER, torch.randn(7, 4, 1, generator=torch.Generator().manual_seed(1)), WEIGHT.flip(0)),
+}
+every_target = pytest.mark.parametrize(("target", "outputs", "y"), CASES.values(), ids=CASES)
+
+
+@pytest.mark.parametrize("values", [["no", "yes"], [0, 1], [False, True], [1.0, 2.0], ["a", 3]])
+def test_classes_come_back_as_they_were(values: list) -> None:
+    target = pd.Series(values * 5, name="y", dtype=object if values == ["a", 3] else None)
+    schema = ClassTarget.model_validate_json(fit_target(target, "classification").model_dump_json())
+    codes = schema.encode(target)
+    answers = schema.decode(10.0 * torch.nn.functional.one_hot(codes, schema.outputs))
+    assert answers["y"].tolist() == target.tolist()
+    assert list(answers) == ["y", *(f"probability_{c}" for c in schema.classes)]
+    np.testing.assert_allclose(answers.iloc[:, 1:].sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_class_that_training_never_saw() -> None:
+    schema = fit_target(pd.Series(["a", "b"], name="y"), "classification")
+    with pytest.raises(InputError, match=r"'y' must be one of the classes \['a', 'b'\], got 'c'"):
+        schema.encode(pd.Series(["a", "c"]))
+
+
+def test_numbers_come_back_in_their_own_unit() -> None:
+    target = pd.Series([100.0, 300.0, 200.0], name="y")
+    schema = fit_target(target, "regression")
+    answers = schema.decode(schema.encode(target).unsqueeze(1))
+    np.testing.assert_allclose(answers["y"], target, rtol=1e-6)
+
+
+def test_members_are_combined_by_their_mean_probability_or_mean_number() -> None:
+    outputs = CASES["classes"][1]
+    torch.testing.assert_close(CLASSES.combine(outputs).softmax(-1), outputs.softmax(-1).mean(dim=1))
+    outputs = CASES["number"][1]
+    torch.testing.assert_close(NUMBER.combine(outputs), outputs.mean(dim=1))
+
+
+def test_loss_and_score_of_classes_against_scikit_learn() -> None:
+    _, outputs, y = CASES["classes"]
+    combined = CLASSES.combine(outputs)
+    for weight in (None, WEIGHT):
+        probabilities = combined.softmax(-1).double().numpy()
+        loss = log_loss(y, probabilities / probabilities.sum(1, keepdims=True), sample_weight=weight)
+        assert CLASSES.loss(combined, y, weight).item() == pytest.approx(loss, rel=1e-5)
+        score = accuracy_score(y, combined.argmax(-1), sample_weight=weight)
+        assert CLASSES.score(combined, y, weight).item() == pytest.approx(score)
+    assert CLASSES.score_name == "accuracy"
+
+
+def test_loss_and_score_of_numbers_against_scikit_learn() -> None:
+    _, outputs, y = CASES["number"]
+    combined = NUMBER.combine(outputs)
+    for weight in (None, WEIGHT):
+        error = np.average((combined[:, 0] - y).square(), weights=weight)
+        assert NUMBER.loss(combined, y, weight).item() == pytest.approx(error, rel=1e-5)
+        score = r2_score(y, combined, sample_weight=weight)
+        assert NUMBER.score(combined, y, weight).item() == pytest.approx(score, rel=1e-5)
+    assert NUMBER.score_name == "r2"
+
+
+@every_target
+def test_every_member_is_trained_as_if_it_were_alone(
+    target: ClassTarget | NumberTarget, outputs: torch.Tensor, y: torch.Tensor
+) -> None:
+    together = outputs.clone().requires_grad_()
+    target.training_loss(together, y, WEIGHT).backward()
+    for member in range(outputs.shape[1]):
+        alone = outputs[:, member].clone().requires_grad_()
+        if target is CLASSES:
+            losses = F.cross_entropy(alone, y, label_smoothing=SMOOTHING, reduction="none")
+        else:
+            losses = (alone[:, 0] - y) ** 2
+        ((losses * WEIGHT).sum() / WEIGHT.sum()).backward()
+        torch.testing.assert_close(together.grad[:, member], alone.grad)
+
+
+@every_target
+def test_samples_that_weigh_nothing_give_no_loss(
+    target: ClassTarget | NumberTarget, outputs: torch.Tensor, y: torch.Tensor
+) -> None:
+    assert target.training_loss(outputs, y, torch.zeros(7)).item() == 0

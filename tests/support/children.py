@@ -1,0 +1,103 @@
+"""Functions that tests run in processes of their own; see ``support.forked``."""
+
+import os
+import resource
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+
+from lphm.data.batches import MemoryBatches
+from lphm.data.dataset import Dataset, fit_inputs
+from lphm.data.parquet import ParquetStream
+from lphm.data.parquet_batches import StreamBatches
+from lphm.data.parquet_schema import fit_stream
+from lphm.data.targets import fit_target
+from lphm.distributed import process_group, rank, world_size
+from lphm.learn import lightning
+from lphm.learn.config import configure
+from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.run import build_network
+from lphm.streamed import job
+from lphm.streamed.files import open_rows
+from lphm.structures import LPHM
+from support.forked import lphm
+
+
+def peak_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def train_in_float64(file: Path) -> None:
+    """One rank of a training without rounding; the first writes weights and losses to a file."""
+    warnings.simplefilter("error", UserWarning)
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.standard_normal((101, 5)), columns=list("abcde"))
+    data = Dataset("drawn", table, pd.Series(table["a"] * table["b"] + rng.standard_normal(101), name="y"))
+    inputs, target = fit_inputs(data), fit_target(data.target, "regression")
+    network = NetworkOptions(width=8, members=2, dropout=0.0)
+    training = TrainingOptions(epochs=3, batch_size=17)  # 101 = 5 · 17 + 16: the shares differ
+    config = configure("drawn", inputs, target, len(data), network, training)
+    torch.manual_seed(0)
+    model = build_network(config).double()
+    weight = torch.from_numpy(rng.uniform(0, 2, 101))
+    weight[:20] = 0
+    x, y = inputs.encode(table).double(), target.encode(data.target).double()
+    with process_group(60):
+        share = {"rank": rank(), "world_size": world_size()}
+        batches = MemoryBatches(x, y, weight, 17, 0, **share)
+        held_out = MemoryBatches(x[:31], y[:31], weight[20:51], 8, 0, shuffle=False, **share)
+        history = lightning.fit(model, config, batches, held_out)
+        is_first = rank() == 0
+    if is_first:
+        losses = {
+            f"{name} {i}": torch.tensor(value, dtype=torch.float64)
+            for i, line in enumerate(history.lines)
+            for name, value in line.items()
+        }
+        save_file({**model.state_dict(), **losses}, file)
+
+
+def exit_after_two_epochs(*arguments: object) -> None:
+    """The command line, which ends with exit code 7 once the second epoch is saved."""
+    save = lightning._Recorder._save
+
+    def stop(self: lightning._Recorder, trainer: L.Trainer, file: Path) -> None:
+        save(self, trainer, file)
+        if trainer.current_epoch == 1:
+            trainer.strategy.barrier()
+            os._exit(7)
+
+    lightning._Recorder._save = stop  # type: ignore[method-assign]
+    lphm(*arguments)
+
+
+def read_an_epoch(folder: Path) -> None:
+    """Fit the schemas of a stream and read an epoch; prints the training rows and the peak memory."""
+    stream = ParquetStream(folder, "y")
+    batches = StreamBatches(stream, "train", fit_stream(stream), 256, seed=0)
+    print(sum(len(y) for _, y, _ in batches.epoch(0)), peak_megabytes())
+
+
+def apply_rows(source: Path, output: Path, kill_after: int | None = None, resume: bool = False) -> None:
+    """Apply xi to the rows of a file; prints the peak memory. Killed after so many parts, if asked for."""
+    rows, parts = open_rows(source), 0
+    structure = LPHM(n=rows.rows, p=50, r=2)
+    write = job.write_part
+
+    def write_and_count(*arguments: object) -> None:
+        nonlocal parts
+        write(*arguments)  # type: ignore[arg-type]
+        parts += 1
+        if parts == kill_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    job.write_part = write_and_count  # type: ignore[assignment]
+    job.apply_file(rows, output, structure, job.read_weights(None, structure, 0), resume=resume)
+    print(peak_megabytes())
