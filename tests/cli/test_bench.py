@@ -8,7 +8,8 @@ import torch
 
 import lphm.ops.functional
 from lphm import LPHM
-from lphm.cli.bench import Problem, dense_apply, measure
+from lphm.cli import app
+from lphm.cli.bench import Problem, Timing, dense_apply, measure
 from support.command import lphm as run
 
 STRUCTURE = LPHM(n=12, p=3, q=4, r=2)
@@ -49,7 +50,13 @@ def test_the_dense_way_is_the_formula() -> None:
 
 @pytest.mark.slow
 def test_on_the_command_line(tmp_path: Path) -> None:
-    sizes = ("--b", 24, "--m", 8, "--p", 4, "--r", 1)
-    printed = run("bench", *sizes, "--json", cwd=tmp_path)
-    assert [row["name"] for row in json.loads(printed.stdout)["table"]] == ["linear", "LPHM", "dense W"]
-    assert "LPHM(n=24, p=4, q=4, r=1), X 24 x 8" in run("bench", *sizes, cwd=tmp_path).stdout
+    printed = run("bench", "--b", 24, "--m", 8, "--p", 4, "--r", 1, cwd=tmp_path).stdout
+    assert "LPHM(n=24, p=4, q=4, r=1), X 24 x 8" in printed
+    assert all(name in printed for name in ("linear", "LPHM", "dense W"))
+
+
+def test_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    timing = Timing("linear", 1.5, 1.0, 64)
+    monkeypatch.setattr("lphm.cli.bench.measure", lambda *_: [timing])
+    app(["bench", "--m", "8", "--b", "24", "--json"])
+    assert json.loads(capsys.readouterr().out) == {"table": [vars(timing)]}

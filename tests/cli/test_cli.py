@@ -211,7 +211,7 @@ BAD_TABLES = {
     "a column of text only": (
         "note,y\n" + "".join(f"words {i},{'ab'[i % 2]}\n" for i in range(40)),
         ("--target", "y"),
-        "column 'note' must hold numbers or categories, got free text",
+        "column 'note' must hold numbers or categories, got text",
     ),
     "nothing but a column of text": (
         "note\n" + "".join(f"words {i}\n" for i in range(40)),
@@ -264,12 +264,12 @@ def test_files_that_do_not_fit(tmp_path: Path, failing) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["truncated weights", "missing key", "wrong shape"])
-def test_a_damaged_run_in_a_real_process(tmp_path: Path, case: str) -> None:
+def test_a_damaged_run_in_a_new_interpreter(tmp_path: Path) -> None:
     save_run(make_run(), tmp_path / "run", {})
-    DAMAGE[case][0](tmp_path / "run")
+    DAMAGE["truncated weights"][0](tmp_path / "run")
     (tmp_path / "t.csv").write_text("x,c\n1,u\n")
-    result = lphm("predict", "run", "t.csv", "-o", "out.csv", cwd=tmp_path)
+    command = [sys.executable, "-m", "lphm", "predict", "run", "t.csv", "-o", "out.csv"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("lphm: error: run/")
@@ -283,7 +283,7 @@ def test_without_the_extra_the_command_line_says_what_to_install(tmp_path: Path)
     code = "import runpy; runpy.run_module('lphm', run_name='__main__')"
     result = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
         check=False,

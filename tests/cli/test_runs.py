@@ -1,10 +1,7 @@
 """Runs through the real command line: killed and resumed, repeated, compared, on series."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from support import forked
 from support.command import lphm, summary
 from support.lagged import lagged_series
 
@@ -23,18 +21,16 @@ def weights(folder: Path) -> bytes:
 
 
 def test_kill_minus_nine_and_resume_give_the_same_weights(tmp_path: Path) -> None:
-    options = ("train", "iris", "--epochs", 300, "--seed", 3, "--members", 2)
+    options = ("train", "iris", "--epochs", 60, "--seed", 3, "--members", 2)
     assert lphm(*options, "-o", "whole", cwd=tmp_path).returncode == 0
-    command = [sys.executable, "-m", "lphm", *map(str, options), "-o", "cut"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    child = forked.start(forked.lphm, *options, "-o", "cut", cwd=tmp_path)
     checkpoint = tmp_path / "cut" / "checkpoint.ckpt"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    child.signal(signal.SIGKILL)
+    assert child.wait().returncode == -signal.SIGKILL
     assert checkpoint.exists()
     assert not (tmp_path / "cut" / "config.json").exists()  # it was cut in the middle
     assert lphm(*options, "-o", "cut", "--resume", cwd=tmp_path).returncode == 0
