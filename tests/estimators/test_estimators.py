@@ -28,7 +28,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("cls", [LPHMClassifier, LPHMRegressor])
 def test_scikit_learns_own_checks(cls: type) -> None:
-    results = check_estimator(cls(**QUICK), expected_failed_checks=EXPECTED, on_fail=None, on_skip=None)
+    quickest = {**QUICK, "epochs": 8, "learning_rate": 0.05}
+    results = check_estimator(cls(**quickest), expected_failed_checks=EXPECTED, on_fail=None, on_skip=None)
     failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
     assert failed == {}
     assert {r["check_name"] for r in results if r["status"] == "xfail"} == set(EXPECTED)
