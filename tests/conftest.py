@@ -13,7 +13,7 @@ import torch
 import lphm.ops.cpp
 import lphm.ops.dispatch
 
-pytest.register_assert_rewrite("reference", "suite_algebra", "suite_torch")
+pytest.register_assert_rewrite("support")
 
 torch.set_num_threads(1)
 os.environ["LPHM_NATIVE"] = "0"  # whether the C++ operator is built here or not, who wants it asks for it
@@ -27,7 +27,7 @@ def _seed() -> None:
 def forget() -> None:
     """What was chosen under other settings."""
     lphm.ops.cpp.operator.cache_clear()
-    lphm.ops.dispatch._plan.cache_clear()
+    lphm.ops.dispatch.plan.cache_clear()
 
 
 @pytest.fixture(scope="session")

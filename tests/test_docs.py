@@ -7,10 +7,12 @@ import types
 from pathlib import Path
 
 import pytest
+import torch
 
 import lphm
-from lphm import Structure
+from lphm import Structure, streamed
 from lphm.structures import STRUCTURES
+from support import reference
 from support.norms import assert_norm_of_w_is_gain as norm_of_w_is_gain
 from support.registry import TYPICAL
 from support.suite_structure import StructureSuite
@@ -64,6 +66,21 @@ class TestWorkedExample(StructureSuite):
 
     def test_its_initialization(self) -> None:
         norm_of_w_is_gain(self.row.typical, 0.5)
+
+    def test_nearest(self) -> None:
+        structure = self.row.typical
+        W = structure.to_dense(torch.randn(structure.num_parameters, dtype=torch.float64))
+        assert reference.error(structure.to_dense(lphm.nearest(structure, W)), W) < 1e-14
+
+    def test_rows_in_blocks(self) -> None:
+        """The instance kind works for every structure, the attribute kind for those that reduce rows."""
+        structure = self.row.typical
+        w = torch.randn(structure.num_parameters, dtype=torch.float64)
+        x = torch.randn(7, structure.n, dtype=torch.float64)
+        out = torch.cat(list(streamed.interdependence_apply(structure, w, lambda: x.split(3), "instance")))
+        assert reference.error(out, reference.apply(structure, w, x, kind="instance")) < 1e-12
+        with pytest.raises(TypeError, match="structure must reduce blocks of rows"):
+            streamed.interdependence_matrix(structure, w, x.mT.split(3))
 
 
 def test_the_table_names_every_structure_and_its_counts() -> None:

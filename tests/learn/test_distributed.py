@@ -175,11 +175,11 @@ def test_a_training_is_resumed_by_another_number_of_processes(
     folder: Path, alone: Path, begun_by: int, ended_by: int
 ) -> None:
     run = folder.parent / f"resumed-by-{ended_by}"
-    arguments = [*FLOWS, "--quiet", "-o", run.name]
+    arguments = [*FLOWS, "-o", run.name]
     children = start_ranks(begun_by, exit_after_two_epochs, *arguments, cwd=folder.parent)
     assert [child.wait().returncode for child in children] == [7] * begun_by
     assert torch.load(run / CHECKPOINT, weights_only=False)["epoch"] == 1
-    command(ended_by, [*arguments, "--resume"], folder.parent)
+    command(ended_by, [*arguments, "--quiet", "--resume"], folder.parent)
     same_training(run, alone)
 
 

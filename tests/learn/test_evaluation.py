@@ -1,4 +1,4 @@
-"""An evaluation says what the network does, sample by sample, and is read back as it was written."""
+"""Evaluations: scores, predictions and xi of every sample, and that they are read back as written."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,9 +9,9 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss, r2_score
 
-import lphm.learn.evaluation
 from lphm.data.dataset import Dataset
 from lphm.errors import InputError
+from lphm.learn import evaluation
 from lphm.learn.evaluation import Evaluation, evaluate
 from lphm.learn.run import Run
 from lphm.structures import LPHM
@@ -59,7 +59,7 @@ def test_xi_is_the_networks_whatever_the_batches(monkeypatch: pytest.MonkeyPatch
     run = run_of(data)
     sizes = []
     own = type(run.network).interdependence
-    monkeypatch.setattr(lphm.learn.evaluation, "MOST_ENTRIES", most)
+    monkeypatch.setattr(evaluation, "MOST_ENTRIES", most)
     monkeypatch.setattr(
         type(run.network), "interdependence", lambda self, x, kind: sizes.append(len(x)) or own(self, x, kind)
     )
@@ -97,7 +97,7 @@ def test_examples_are_of_every_class_right_and_wrong() -> None:
     truth = [str(c) for c in rng.integers(0, 10, 400)]
     guess = [t if rng.random() < 0.8 else "x" for t in truth]
     frame = predictions(truth, guess, list(rng.random(400)))
-    rows = lphm.learn.evaluation._examples(frame)
+    rows = evaluation._classified_examples(frame)
     assert len(set(rows)) == 12
     assert {truth[row] for row in rows} == {str(c) for c in range(10)}
     wrong = [row for row in rows if truth[row] != guess[row]]
@@ -107,15 +107,15 @@ def test_examples_are_of_every_class_right_and_wrong() -> None:
 
 def test_examples_where_all_or_none_is_right() -> None:
     truth = ["a", "b"] * 4
-    assert len(lphm.learn.evaluation._examples(predictions(truth, truth, [0.5] * 8))) == 8
-    assert len(lphm.learn.evaluation._examples(predictions(truth, ["c"] * 8, [0.5] * 8))) == 8
+    assert len(evaluation._classified_examples(predictions(truth, truth, [0.5] * 8))) == 8
+    assert len(evaluation._classified_examples(predictions(truth, ["c"] * 8, [0.5] * 8))) == 8
 
 
 def test_examples_of_a_regression_go_from_the_smallest_to_the_largest() -> None:
     truth = np.random.default_rng(0).permutation(111).astype(float)
-    rows = lphm.learn.evaluation._spread(truth)
+    rows = evaluation._regressed_examples(truth)
     assert list(truth[rows]) == list(range(0, 111, 10))
-    assert list(lphm.learn.evaluation._spread(np.array([3.0, 1.0]))) == [1, 0]
+    assert list(evaluation._regressed_examples(np.array([3.0, 1.0]))) == [1, 0]
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])

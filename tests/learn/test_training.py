@@ -14,8 +14,9 @@ from lphm.data.parquet import ParquetStream
 from lphm.data.progress import Progress
 from lphm.data.splits import split_rows, split_validation
 from lphm.errors import InputError
-from lphm.learn import lightning, preparation
+from lphm.learn import preparation
 from lphm.learn.evaluation import evaluate
+from lphm.learn.lightning import CHECKPOINT
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import Run
 from lphm.learn.training import Outcome, Trained, learn, prepare, train
@@ -143,6 +144,12 @@ def test_what_cannot_be_prepared() -> None:
         prepare(PRODUCT, replace(SMALL, p=3), ONE_EPOCH)
 
 
+def test_a_stream_needs_a_test_part(flows: ParquetStream) -> None:
+    stream = ParquetStream(flows.index.files[0].parent, "y", test=0.0)
+    with pytest.raises(InputError, match="flows must hold enough rows for a test part, got none in it"):
+        prepare(stream, SMALL, ONE_EPOCH)
+
+
 def test_a_stream_takes_no_weights(flows: ParquetStream) -> None:
     with pytest.raises(InputError, match="balanced must be left out for a directory") as caught:
         prepare(flows, SMALL, TrainingOptions(balanced=True))
@@ -222,21 +229,15 @@ class KilledError(Exception):
     """Stands for kill -9: nothing is tidied up."""
 
 
-def killed(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, epoch: int, data: Dataset, options: TrainingOptions
-) -> None:
+def killed(folder: Path, epoch: int, data: Dataset, options: TrainingOptions) -> None:
     """A training that ends once the checkpoint of an epoch is written."""
-    save = lightning._Recorder._save
 
-    def save_and_stop(self: lightning._Recorder, trainer: lightning.L.Trainer, file: Path) -> None:
-        save(self, trainer, file)
-        if trainer.current_epoch + 1 == epoch:
+    def progress(task: str, done: int, total: int, status: str = "") -> None:
+        if status.startswith(f"epoch {epoch} of"):
             raise KilledError
 
-    with monkeypatch.context() as patch:
-        patch.setattr(lightning._Recorder, "_save", save_and_stop)
-        with pytest.raises(KilledError):
-            learn(data, SMALL, options, folder=folder)
+    with pytest.raises(KilledError):
+        learn(data, SMALL, options, folder=folder, progress=progress)
 
 
 @pytest.fixture(scope="module")
@@ -246,9 +247,9 @@ def uninterrupted() -> Trained:
 
 @pytest.mark.parametrize("epoch", [1, 3, 4])
 def test_a_resumed_training_ends_with_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uninterrupted: Trained, epoch: int
+    tmp_path: Path, uninterrupted: Trained, epoch: int
 ) -> None:
-    killed(monkeypatch, tmp_path, epoch, PRODUCT, TrainingOptions(epochs=4))
+    killed(tmp_path, epoch, PRODUCT, TrainingOptions(epochs=4))
     calls: list[Call] = []
     options = TrainingOptions(epochs=4)
     again = learn(PRODUCT, SMALL, options, folder=tmp_path, resume=True, progress=recorder(calls))
@@ -259,16 +260,16 @@ def test_a_resumed_training_ends_with_the_same_weights(
 
 @pytest.mark.parametrize("before_the_end", [0, 1, 3, 5])
 def test_a_resumed_training_stops_where_it_would_have_stopped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overfitted: Trained, before_the_end: int
+    tmp_path: Path, overfitted: Trained, before_the_end: int
 ) -> None:
     options = TrainingOptions(epochs=40, learning_rate=0.02, patience=4, early_stopping=True)
-    killed(monkeypatch, tmp_path, len(overfitted.history.lines) - before_the_end, NOISE, options)
+    killed(tmp_path, len(overfitted.history.lines) - before_the_end, NOISE, options)
     same_training(learn(NOISE, SMALL, options, folder=tmp_path, resume=True), overfitted)
 
 
 def test_a_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
     learn(PRODUCT, SMALL, ONE_EPOCH, folder=tmp_path)
-    file = tmp_path / lightning.CHECKPOINT
+    file = tmp_path / CHECKPOINT
     file.write_bytes(file.read_bytes()[:-100])
     with pytest.raises(InputError, match=r"checkpoint\.ckpt must be a whole checkpoint, got a damaged file"):
         learn(PRODUCT, SMALL, ONE_EPOCH, folder=tmp_path, resume=True)

@@ -9,11 +9,12 @@ import pytest
 import torch
 
 import lphm.ops.cpp
-from lphm import LPHM, BilinearInterdependence, Full, LowRank, dispatch, interdependence_apply
+from lphm import LPHM, BilinearInterdependence, Full, LowRank, interdependence_apply
+from lphm.ops import dispatch
+from lphm.ops.cost import Order
 from lphm.ops.cpp import ORDERS
 from lphm.ops.functional import interdependence_grouped
 from lphm.ops.fused import PARTS, TALL
-from lphm.ops.orders import Order
 from support import reference
 from support.gradients import Names, both_kinds, check, every_order, inputs
 from support.memory import Limit
@@ -110,7 +111,7 @@ def test_sums_over_many_rows(kind: str) -> None:
         x = torch.randn(rows, 3).double().requires_grad_()
         order = Order.MATRIX if kind == "attribute" else Order.DENSE_FACTORED
         check(compiled(structure, order, kind, w, x), reference.apply(structure, w, x, kind=kind), (w, x))
-    source = lphm.ops.cpp.SOURCE.read_text()
+    source = lphm.ops.cpp.HEADER.read_text()
     assert f"TALL = {TALL}, PARTS = {PARTS};" in source
 
 
@@ -119,7 +120,7 @@ def test_where_it_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     operator = lphm.ops.cpp.operator()
     monkeypatch.setattr(dispatch, "operator", lambda: lambda *a: calls.append(a[4]) or operator(*a))
-    dispatch._plan.cache_clear()
+    dispatch.plan.cache_clear()
     structure = LPHM(n=64, p=8, q=8, r=4)
     w, x = torch.randn(2, structure.num_parameters), torch.randn(64, 16)
     interdependence_apply(structure, w[0], x)  # in Python W would be formed, in fewer operators

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lphm
-from lphm import LPHM, BilinearInterdependence, Full, Structure, contraction, orders
+from lphm import LPHM, BilinearInterdependence, Full, Structure
+from lphm.ops import cost, functional
+from lphm.ops.cost import TINY, Order, choose_order
 from lphm.ops.functional import interdependence_grouped
-from lphm.ops.orders import TINY, Order, choose_order, thin_pair
+from lphm.ops.reference import cheaper_pair
 from support import reference
 from support.registry import LARGE, ROWS, TYPICAL, draw
 from support.suite_algebra import KINDS, check
@@ -31,7 +33,7 @@ def test_every_order_gives_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chosen = []
-    monkeypatch.setattr(contraction, "choose_order", lambda *sizes: chosen.append(sizes) or order)
+    monkeypatch.setattr(functional, "choose_order", lambda *sizes: chosen.append(sizes) or order)
     w, x, data = draw(structure, kind, channels=channels)
     got = lphm.interdependence_apply(structure, w, x, data, kind, normalize)
     assert chosen == [(structure, 2, 5, 4)]  # samples, k, d
@@ -44,7 +46,7 @@ def test_every_order_gives_the_same(
 def test_every_order_gives_the_same_groups(
     structure: Structure, kind: str, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(contraction, "choose_order", lambda *_: order)
+    monkeypatch.setattr(functional, "choose_order", lambda *_: order)
     w, x, data = draw(structure, kind, channels=3, d=6)
     got = interdependence_grouped(structure, w, x, data, kind)
     check(got, reference.grouped(structure, w, x, data, kind), (w, x, data))
@@ -90,11 +92,11 @@ def test_w_is_not_formed_where_it_is_large(structure: Structure, samples: int, k
 
 
 def test_forming_w_is_paid_once_for_all_samples(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orders, "THIN_CALLS", 0)  # else one sample would do with fewer operators
+    monkeypatch.setattr(cost, "THIN_OVERHEAD", 0)  # else one sample would do with fewer operators
     structure = LPHM(n=36, p=6, q=6, r=2)
     w, x, _ = draw(structure, batch=(64,), k=4)
-    assert thin_pair(structure, w, x[:1])[0].shape[-2] == structure.middle == 12
-    assert thin_pair(structure, w, x)[0].shape[-2] == structure.n
+    assert cheaper_pair(structure, w, x[:1])[0].shape[-2] == structure.middle == 12
+    assert cheaper_pair(structure, w, x)[0].shape[-2] == structure.n
     assert structure.dense_flops == 2 * 36**2 * 2
     assert Full(n=36).dense_flops == 0
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import lphm
-from lphm import BilinearInterdependence, Full, Structure, attention
+from lphm import BilinearInterdependence, Full, Structure
+from lphm.ops import softmax
 from lphm.ops.functional import interdependence_grouped
 from support import reference
 from support.masks import (
@@ -186,7 +187,7 @@ def test_no_kernel_is_asked_about_an_empty_softmax(
         assert (query @ key.mT).isfinite().all()
         return torch.zeros_like(value)
 
-    monkeypatch.setattr(attention.F, "scaled_dot_product_attention", kernel)
+    monkeypatch.setattr(softmax.F, "scaled_dot_product_attention", kernel)
     w, x, data = draw(Full(n=12), "instance", k=K, dtype=torch.float32)  # left is x itself, which is not cast
     for mask in (torch.zeros(2, K, dtype=torch.bool), full_mask(2)):
         choices = {"mask": mask, "causal": causal}

@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import lphm
-from lphm import LPHM, BilinearInterdependence, Full, LowRank, Structure, attention, contraction, orders
+from lphm import LPHM, BilinearInterdependence, Full, LowRank, Structure
+from lphm.ops import cost, functional, softmax
 from lphm.ops.functional import interdependence_grouped
 from support import reference
 from support.masks import (
@@ -33,7 +34,7 @@ from support.suite_algebra import check
 @both_kinds
 @pytest.mark.parametrize("channels", [None, 1, 3])
 @pytest.mark.parametrize("d", [4, 7, 9])
-@pytest.mark.parametrize("tiny", [0, orders.TINY])
+@pytest.mark.parametrize("tiny", [0, cost.TINY])
 def test_softmax(
     structure: Structure,
     kind: str,
@@ -42,7 +43,7 @@ def test_softmax(
     tiny: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(orders, "TINY", tiny)
+    monkeypatch.setattr(cost, "TINY", tiny)
     w, x, data = draw(structure, kind, batch=(2, 2), channels=channels, k=K, d=d)
     got = lphm.interdependence_apply(structure, w, x, data, kind, "softmax")
     check(got, reference.apply(structure, w, x, data, kind, "softmax"), (w, x, data))
@@ -53,7 +54,7 @@ def test_softmax(
 
 def test_attention_is_used_where_xi_is_larger_than_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
-    monkeypatch.setattr(contraction, "attend", lambda *args: calls.append(1) or attention.attend(*args))
+    monkeypatch.setattr(functional, "attend", lambda *args: calls.append(1) or softmax.attend(*args))
     for k, d in [(9, 8), (8, 8), (8, 9)]:
         w, x, data = draw(STRUCTURE, k=k, d=d)
         lphm.interdependence_apply(STRUCTURE, w, x, data, normalize="softmax")
@@ -120,9 +121,9 @@ def test_a_full_mask_is_not_copied_for_every_channel_or_sample() -> None:
 
 def test_the_columns_of_a_head_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     values = []
-    attend = attention.F.scaled_dot_product_attention
+    attend = softmax.F.scaled_dot_product_attention
     monkeypatch.setattr(
-        attention.F,
+        softmax.F,
         "scaled_dot_product_attention",
         lambda q, k, value, *args, **choices: values.append(value) or attend(q, k, value, *args, **choices),
     )

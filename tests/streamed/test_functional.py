@@ -116,7 +116,7 @@ def test_the_sums_do_not_grow_with_the_rows() -> None:
 @pytest.mark.parametrize(
     ("attempt", "error", "message"),
     [
-        (lambda: Reduction(Full(n=4), drawn(16, seed=1), 3), TypeError, "must have a thin middle"),
+        (lambda: Reduction(Full(n=4), drawn(16, seed=1), 3), TypeError, "must reduce blocks of rows"),
         (lambda: Reduction(LPHM(n=4, p=2, r=1), drawn(7, seed=1), 3), ValueError, "w must hold 8 parameters"),
         (lambda: Reduction(LPHM(n=4, p=2, r=1), drawn(2, 8, seed=1), 3), ValueError, r"w must be \(l,\)"),
         (lambda: Reduction(LowRank(n=4, r=1), drawn(8, seed=1), 3, "instance"), ValueError, "must have n=3"),

@@ -1,26 +1,22 @@
-"""``lphm apply`` as a user runs it: files in, one file out, whole or not at all, also after a kill."""
+"""``xi`` applied to files: one file out, whole or not at all, also after a kill; damage is one line."""
 
 import json
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import lphm
 from lphm.errors import InputError
-from lphm.streamed import job as apply_file
+from lphm.streamed import job
 from lphm.streamed.files import RowFile, open_rows
-from lphm.streamed.job import read_weights
-from lphm.structures.named import structure_for_rows
-from support.command import lphm as command
+from support import forked
+from support.children import apply_rows
 
 ROWS = 1000
 RNG = np.random.default_rng(0)
@@ -28,6 +24,7 @@ TABLE = pd.DataFrame({"id": [f"r{i}" for i in range(ROWS)]})
 for _name in ("a", "b", "c", "d"):
     TABLE[_name] = RNG.standard_normal(ROWS).astype(np.float32)
 NUMBERS = np.asfortranarray(TABLE[["a", "b", "c", "d"]].to_numpy())
+STRUCTURES = {"attribute": lphm.LPHM(n=1008, p=8, q=12, r=3), "instance": lphm.LowRank(n=4, r=2)}
 
 
 @pytest.fixture(autouse=True)
@@ -42,16 +39,17 @@ def parquet(tmp_path: Path) -> Path:
     return path
 
 
-def applied(source: RowFile, output: Path, kind: str = "attribute", **more) -> np.ndarray:
-    structure = (
-        structure_for_rows("lphm", source.rows, r=3) if kind == "attribute" else lphm.LowRank(n=4, r=2)
-    )
-    w = read_weights(None, structure, 0)
-    apply_file.apply_file(source, output, structure, w, kind, **more)
-    x = torch.from_numpy(NUMBERS).double()
-    return lphm.interdependence_apply(
-        structure, w, x, kind=kind, normalize=more.get("normalize"), partial=True
-    ).numpy()
+def apply(source: RowFile, output: Path, kind: str = "attribute", **more) -> None:
+    structure = STRUCTURES[kind]
+    job.apply_file(source, output, structure, job.read_weights(None, structure, 0), kind, **more)
+
+
+def in_memory(kind: str, normalize: str | None) -> np.ndarray:
+    """The output for all rows at once, in float64."""
+    structure = STRUCTURES[kind]
+    w, x = job.read_weights(None, structure, 0), torch.from_numpy(NUMBERS).double()
+    out = lphm.interdependence_apply(structure, w, x, kind=kind, normalize=normalize, partial=True)
+    return out.numpy()
 
 
 @pytest.mark.parametrize(
@@ -64,10 +62,8 @@ def test_the_output_is_that_of_all_rows_in_memory(
     if layout == "directory":
         folder = tmp_path / "parts"
         folder.mkdir()
-        for i, start in enumerate((0, 350, 600)):
-            TABLE[start : (350, 600, ROWS)[i]].to_parquet(
-                folder / f"{i}.parquet", row_group_size=100, index=False
-            )
+        for i, (start, stop) in enumerate(((0, 350), (350, 600), (600, ROWS))):
+            TABLE[start:stop].to_parquet(folder / f"{i}.parquet", row_group_size=100, index=False)
         source = open_rows(folder, keep=("id",))
     elif layout.endswith("npy"):
         np.save(tmp_path / "x.npy", NUMBERS if layout == "columns.npy" else np.ascontiguousarray(NUMBERS))
@@ -75,45 +71,53 @@ def test_the_output_is_that_of_all_rows_in_memory(
     else:
         source = open_rows(parquet, keep=("id",))
     output = tmp_path / ("out.npy" if layout.endswith("npy") else "out.parquet")
-    expected = applied(source, output, kind, normalize=normalize)
+    apply(source, output, kind, normalize=normalize)
     if layout.endswith("npy"):
-        found = np.load(output)
+        out = np.load(output)
     else:
         table = pd.read_parquet(output)
         assert list(table.columns) == list(TABLE.columns)
         assert table["id"].tolist() == TABLE["id"].tolist()
-        found = table[["a", "b", "c", "d"]].to_numpy()
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
+        out = table[["a", "b", "c", "d"]].to_numpy()
+    expected = in_memory(kind, normalize)
+    assert out.dtype == np.float32
+    np.testing.assert_allclose(out, expected, rtol=1e-6, atol=1e-6 * np.abs(expected).max())
     assert sorted(p.name for p in tmp_path.iterdir() if "partial" in p.name) == []
 
 
 def test_integers_and_booleans_become_float64(tmp_path: Path) -> None:
     table = pd.DataFrame({"a": np.arange(50), "b": np.arange(50) % 2 == 0, "c": np.linspace(0, 1, 50)})
     table.to_parquet(tmp_path / "x.parquet")
-    source = open_rows(tmp_path / "x.parquet")
-    structure = structure_for_rows("lphm", 50)
-    w = read_weights(None, structure, 0)
-    apply_file.apply_file(source, tmp_path / "o.parquet", structure, w)
-    found = pd.read_parquet(tmp_path / "o.parquet").to_numpy()
+    structure = lphm.LPHM(n=50, p=5, r=2)
+    w = job.read_weights(None, structure, 0)
+    job.apply_file(open_rows(tmp_path / "x.parquet"), tmp_path / "o.parquet", structure, w)
+    out = pd.read_parquet(tmp_path / "o.parquet").to_numpy()
     x = torch.from_numpy(table.to_numpy(dtype=np.float64))
-    expected = lphm.interdependence_apply(structure, w, x, partial=True).numpy()
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+    expected = lphm.interdependence_apply(structure, w, x).numpy()
+    np.testing.assert_allclose(out, expected, rtol=1e-10, atol=1e-10 * np.abs(expected).max())
+
+
+def test_progress_counts_the_rows_of_every_pass(tmp_path: Path, parquet: Path) -> None:
+    calls: list[tuple[str, int, int]] = []
+    apply(open_rows(parquet, keep=("id",)), tmp_path / "out.parquet", progress=lambda *c: calls.append(c))
+    for task in ("reducing", "mixing", "joining"):
+        done = [call[1] for call in calls if call[0] == task]
+        assert done == sorted(done)
+        assert done[-1] == ROWS
+    assert {call[2] for call in calls} == {ROWS}
+
+
+# Interrupted jobs.
 
 
 class KilledError(Exception):
     """Stands for a kill: nothing of the process goes on."""
 
 
-@pytest.mark.parametrize("after", [1, 7, 15, 17, 24, 30])
-def test_an_interrupted_job_goes_on_bit_for_bit(
-    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
-    monkeypatch.setattr(apply_file, "SAVED_EVERY", 0.0)
-    applied(open_rows(parquet, keep=("id",)), tmp_path / "whole.parquet")
-    whole = pd.read_parquet(tmp_path / "whole.parquet")
-    source, seen = open_rows(parquet, keep=("id",)), 0
-    blocks = source.blocks
+def interrupt(source: RowFile, output: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that ends before its so-manieth block, in either pass."""
+    monkeypatch.setattr(job, "SAVED_EVERY", 0.0)
+    blocks, seen = source.blocks, 0
 
     def counted(first: int = 0):
         nonlocal seen
@@ -124,134 +128,199 @@ def test_an_interrupted_job_goes_on_bit_for_bit(
             yield block
 
     source.blocks = counted  # type: ignore[method-assign]
-    output = tmp_path / "out.parquet"
     with pytest.raises(KilledError):
-        applied(source, output)
+        apply(source, output)
     assert not output.exists()
-    with pytest.raises(InputError, match="--resume goes on with it, or delete"):
-        applied(open_rows(parquet, keep=("id",)), output)
-    with pytest.raises(InputError, match="differs in kind, structure, w"):
-        applied(open_rows(parquet, keep=("id",)), output, "instance", resume=True)
+
+
+@pytest.mark.parametrize("after", [1, 7, 15, 17, 24, 30])  # of 17 blocks in each pass
+def test_an_interrupted_job_is_resumed_bit_for_bit(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    apply(open_rows(parquet, keep=("id",)), tmp_path / "whole.parquet")
+    output = tmp_path / "out.parquet"
+    interrupt(open_rows(parquet, keep=("id",)), output, after, monkeypatch)
+    with pytest.raises(InputError, match="resume that job, or delete the folder") as caught:
+        apply(open_rows(parquet, keep=("id",)), output)
+    assert caught.value.option == "resume"
+    with pytest.raises(InputError, match="got another kind, structure, w: see"):
+        apply(open_rows(parquet, keep=("id",)), output, "instance", resume=True)
     again = open_rows(parquet, keep=("id",))
     reread: list[int] = []
-    own = again.blocks
-    again.blocks = lambda first=0: (reread.append(first), own(first))[1]  # type: ignore[method-assign]
-    applied(again, output, resume=True)
+    blocks = again.blocks
+    again.blocks = lambda first=0: (reread.append(first), blocks(first))[1]  # type: ignore[method-assign]
+    apply(again, output, resume=True)
+    whole = pd.read_parquet(tmp_path / "whole.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(output), whole, check_exact=True)
-    blocks_of_a_pass = 4 * 5 - 1 - 2  # three row groups of 300 in fives, one of 100 in two
-    assert blocks_of_a_pass == 17
     assert (reread[0] > 0) == (after > 1)
 
 
-def test_a_killed_process_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    rows = 600_000
-    table = pd.DataFrame(
-        RNG.standard_normal((rows, 8)).astype(np.float32), columns=[f"x{i}" for i in range(8)]
-    )
-    table.to_parquet(tmp_path / "x.parquet", row_group_size=2000, index=False)
-    arguments = ["apply", str(tmp_path / "x.parquet"), "--r", "4", "--quiet", "-o"]
-    killed, whole = tmp_path / "killed.parquet", tmp_path / "whole.parquet"
-    process = subprocess.Popen([sys.executable, "-m", "lphm", *arguments, str(killed)])
-    work = tmp_path / "killed.parquet.partial"
-    deadline = time.monotonic() + 120
-    while not list(work.glob("part-*.parquet")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+def edit_sums(rows: str | None = "64", **changes: torch.Tensor | None) -> Callable[[Path], None]:
+    """Sums like those of the job, with changes; None leaves a tensor out."""
+
+    def edit(folder: Path) -> None:
+        tensors = {"0": torch.zeros(8, 3, 4).double(), "1": torch.zeros(12, 3, 4).double()}
+        tensors |= {name.removeprefix("sum_"): tensor for name, tensor in changes.items()}
+        kept = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+        save_file(kept, folder / "sums.safetensors", None if rows is None else {"rows": rows})
+
+    return edit
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "truncated job": (
+        lambda f: (f / "job.json").write_text('{"kind": '),
+        "job.json must be a JSON file, got: ",
+    ),
+    "job is a list": (
+        lambda f: (f / "job.json").write_text("[1]"),
+        "job.json must hold a JSON object, got list",
+    ),
+    "job is binary": (
+        lambda f: (f / "job.json").write_bytes(b"\xff\xfe"),
+        "job.json must be a JSON file, got: ",
+    ),
+    "job of nothing": (
+        lambda f: (f / "job.json").write_text("{}"),
+        "got another kind, names, normalize, output",
+    ),
+    "truncated sums": (
+        lambda f: (f / "sums.safetensors").write_bytes((f / "sums.safetensors").read_bytes()[:100]),
+        "sums.safetensors must hold the sums of this job, got ",
+    ),
+    "empty sums": (
+        lambda f: (f / "sums.safetensors").write_bytes(b""),
+        "must hold the sums of this job, got ",
+    ),
+    "sums without rows": (edit_sums(rows=None), "must hold the sums of this job, got 'rows'"),
+    "rows that are no number": (
+        edit_sums(rows="many"),
+        "must hold the sums of this job, got invalid literal",
+    ),
+    "too many rows": (edit_sums(rows="1001"), "got those of 1001 rows in place of at most 1000"),
+    "a negative number of rows": (edit_sums(rows="-1"), "got those of -1 rows in place of at most 1000"),
+    "a sum is missing": (edit_sums(sum_1=None), "must hold the sums of this job, got .*1"),
+    "another shape": (edit_sums(sum_0=torch.zeros(8, 3, 5).double()), r"got .*\(8, 3, 5, .* in place of .*"),
+    "another type": (edit_sums(sum_1=torch.zeros(12, 3, 4)), r"got .*torch.float32.* in place of .*"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGE)
+def test_damage_to_an_interrupted_job_is_one_line(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    output, folder = tmp_path / "out.parquet", tmp_path / "out.parquet.partial"
+    interrupt(open_rows(parquet, keep=("id",)), output, 7, monkeypatch)
+    damage, message = DAMAGE[case]
+    damage(folder)
+    with pytest.raises(InputError, match=message) as caught:
+        apply(open_rows(parquet, keep=("id",)), output, resume=True)
+    assert "\n" not in str(caught.value)
+    assert folder.exists()  # what is left is the user's to delete
+
+
+def test_a_killed_process_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    rows = 20_000
+    table = pd.DataFrame(RNG.standard_normal((rows, 8)), columns=[f"x{i}" for i in range(8)])
+    table.to_parquet(tmp_path / "x.parquet", row_group_size=500, index=False)
+    source, killed, whole = tmp_path / "x.parquet", tmp_path / "killed.parquet", tmp_path / "whole.parquet"
+    ended = forked.start(apply_rows, source, killed, 10, cwd=tmp_path).wait()
+    assert ended.returncode == -signal.SIGKILL
     assert not killed.exists()
-    assert work.exists()
-    assert command(*arguments, str(killed), "--resume", cwd=tmp_path).returncode == 0
-    assert command(*arguments, str(whole), cwd=tmp_path).returncode == 0
+    assert len(list((tmp_path / "killed.parquet.partial").glob("part-*.parquet"))) == 10
+    for output, resume in ((killed, True), (whole, False)):
+        ended = forked.start(apply_rows, source, output, None, resume, cwd=tmp_path).wait()
+        assert ended.returncode == 0, ended.stderr
     pd.testing.assert_frame_equal(pd.read_parquet(killed), pd.read_parquet(whole), check_exact=True)
-    assert not work.exists()
+    assert not (tmp_path / "killed.parquet.partial").exists()
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     peaks = []
-    for rows in (100_000, 1_600_000):
-        names, one = [f"x{i}" for i in range(16)], RNG.standard_normal((100_000, 16)).astype(np.float32)
-        schema = pa.schema([(name, pa.float32()) for name in names])
-        with pq.ParquetWriter(tmp_path / "x.parquet", schema, use_dictionary=False) as writer:
-            for _ in range(rows // len(one)):
-                writer.write_table(pa.table(dict(zip(names, one.T.copy(), strict=True))))
-        done = command(
-            "apply", tmp_path / "x.parquet", "-o", tmp_path / "out.parquet", "--json", cwd=tmp_path
-        )
-        peaks.append(json.loads(done.stdout)["peak_memory_bytes"])
-    assert peaks[1] - peaks[0] < 60 * 2**20  # the rows would be 205 MB, and the output as many
-    assert len(pq.ParquetFile(tmp_path / "out.parquet").schema_arrow.names) == 16
+    for rows in (100_000, 800_000):
+        with (tmp_path / "x.npy").open("wb") as file:
+            header = {"descr": "<f4", "fortran_order": False, "shape": (rows, 16)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for _ in range(rows // 100_000):
+                RNG.standard_normal((100_000, 16), dtype=np.float32).tofile(file)
+        ended = forked.start(apply_rows, tmp_path / "x.npy", tmp_path / "out.parquet", cwd=tmp_path).wait()
+        assert ended.returncode == 0, ended.stderr
+        peaks.append(float(ended.stdout))
+    assert peaks[1] - peaks[0] < 28  # MB; the rows would be 45 more, and the output as many
+    assert pd.read_parquet(tmp_path / "out.parquet", columns=["15"]).shape == (800_000, 1)
 
 
-def test_the_command_says_what_it_did(tmp_path: Path, parquet: Path) -> None:
-    structure = lphm.LPHM(n=1000, p=10, q=20, r=2)
-    w = torch.randn(structure.num_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    np.save(tmp_path / "w.npy", w.numpy())
-    sizes = f"--p 10 --q 20 --r 2 --weights {tmp_path / 'w.npy'} --normalize scale".split()
-    out, xi = tmp_path / "out.parquet", tmp_path / "xi.csv"
-    done = command(
-        "apply",
-        str(parquet),
-        "--drop",
-        "id",
-        "--matrix",
-        str(xi),
-        *sizes,
-        "-o",
-        str(out),
-        "--json",
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
-    assert (told["rows"], told["columns"], told["parameters"]) == (1000, 4, structure.num_parameters)
-    assert told["structure"] == structure.to_config()
-    x = torch.from_numpy(NUMBERS).double()
-    expected = lphm.interdependence_matrix(structure, w, x, normalize="scale")
-    found = pd.read_csv(xi, index_col=0)
-    assert list(found.columns) == list(found.index) == ["a", "b", "c", "d"]
-    np.testing.assert_allclose(found.to_numpy(), expected.numpy(), rtol=1e-9)
-    np.testing.assert_allclose(
-        pd.read_parquet(out).to_numpy(),
-        (x @ expected).numpy(),
-        rtol=1e-5,
-        atol=1e-6 * float((x @ expected).abs().max()),
-    )
+# Errors.
 
 
 @pytest.mark.parametrize(
-    ("more", "message"),
+    ("call", "message", "option", "value"),
     [
         (
-            [],
-            "column 'id' must hold numbers, got large_string; leave it out with --drop 'id', or copy it",
+            open_rows,
+            "column 'id' must hold numbers, got large_string; leave it out",
+            "drop",
+            "id",
         ),
-        (["--drop", "no"], "must have the column 'no', got id, a, b, c, d"),
-        (["--drop", "id", "--structure", "full"], "structure must have a thin middle"),
         (
-            ["--drop", "id", "--kind", "instance", "--normalize", "softmax"],
-            "normalize must be None or 'scale'",
+            lambda path: open_rows(path, drop=("no",)),
+            "must have the column 'no', got id, a, b, c, d",
+            None,
+            None,
         ),
-        (["--drop", "id", "--weights", "w.npy"], "--weights must be a readable .npy or .safetensors file"),
-        (["--drop", "id", "--kind", "instance", "--matrix", "xi.csv"], "--matrix must be a .csv file"),
+        (
+            lambda path: job.read_weights(path.with_name("w.npy"), STRUCTURES["instance"], 0),
+            "weights must be a readable .npy or .safetensors file, got .*w.npy: .*No such file",
+            "weights",
+            None,
+        ),
+        (
+            lambda path: job.read_weights(write_weights(path, [1.0, 2.0]), STRUCTURES["instance"], 0),
+            r"must hold one tensor of l=16 finite numbers for LowRank\(n=4, r=2\), got \(2,\) in .*w.npy",
+            "weights",
+            None,
+        ),
+        (
+            lambda path: job.read_weights(write_weights(path, [np.nan] * 16), STRUCTURES["instance"], 0),
+            r"weights must hold one tensor of l=16 finite numbers .*, got \(16,\)",
+            "weights",
+            None,
+        ),
+        (
+            lambda path: apply(
+                open_rows(path, ("id",)), path.with_name("o.npy"), "instance", normalize="softmax"
+            ),
+            "normalize must be None or 'scale' for the instance kind",
+            None,
+            None,
+        ),
     ],
 )
-def test_errors_are_one_line_and_leave_nothing(
-    tmp_path: Path, parquet: Path, more: list[str], message: str
+def test_errors_name_the_argument_that_mends_them(
+    parquet: Path, call: Callable[[Path], object], message: str, option: str | None, value: str | None
 ) -> None:
-    done = command("apply", str(parquet), "-o", str(tmp_path / "out.parquet"), *more, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in " ".join(done.stderr.split())
-    assert len(done.stderr.strip().splitlines()) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]
+    with pytest.raises(InputError, match=message) as caught:
+        call(parquet)
+    assert (caught.value.option, caught.value.value) == (option, value)
+    assert "\n" not in str(caught.value)
+    assert {path.name for path in parquet.parent.iterdir()} <= {"rows.parquet", "w.npy"}
+
+
+def write_weights(path: Path, numbers: list[float]) -> Path:
+    np.save(path.with_name("w.npy"), np.array(numbers))
+    return path.with_name("w.npy")
 
 
 def test_a_missing_value_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     table = TABLE.drop(columns="id").copy()
     table.loc[777, "c"] = np.nan
     table.to_parquet(tmp_path / "x.parquet", row_group_size=300, index=False)
-    with pytest.raises(InputError, match=r"column 'c' must hold finite numbers, got nan in row 778"):
-        applied(open_rows(tmp_path / "x.parquet"), tmp_path / "out.parquet")
-    assert not (tmp_path / "out.parquet").exists()
+    with pytest.raises(
+        InputError, match=r"column 'c' must hold finite numbers, got nan in row 778"
+    ) as caught:
+        apply(open_rows(tmp_path / "x.parquet"), tmp_path / "out.parquet")
+    assert (caught.value.option, caught.value.value) == ("drop", "c")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
 
 
 @pytest.mark.parametrize(
@@ -267,3 +336,50 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path, name: str) -> Non
         path.write_bytes(b"no rows")
     with pytest.raises(InputError, match=name):
         open_rows(path)
+
+
+# The command line.
+
+
+def command(*arguments: object, cwd: Path) -> forked.Ended:
+    return forked.start(forked.lphm, "apply", *arguments, cwd=cwd).wait()
+
+
+def test_the_command_prints_what_it_did(tmp_path: Path, parquet: Path) -> None:
+    structure = lphm.LPHM(n=1000, p=10, q=20, r=2)
+    w = torch.randn(structure.num_parameters, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    np.save(tmp_path / "w.npy", w.numpy())
+    sizes = f"--p 10 --q 20 --r 2 --weights {tmp_path / 'w.npy'} --normalize scale --drop id".split()
+    out, xi = tmp_path / "out.parquet", tmp_path / "xi.csv"
+    done = command(parquet, "--matrix", xi, *sizes, "-o", out, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    printed = json.loads(done.stdout)
+    assert (printed["rows"], printed["columns"], printed["parameters"]) == (1000, 4, structure.num_parameters)
+    assert printed["structure"] == structure.to_config()
+    x = torch.from_numpy(NUMBERS).double()
+    expected = lphm.interdependence_matrix(structure, w, x, normalize="scale")
+    matrix = pd.read_csv(xi, index_col=0)
+    assert list(matrix.columns) == list(matrix.index) == ["a", "b", "c", "d"]
+    np.testing.assert_allclose(matrix.to_numpy(), expected.numpy(), rtol=1e-9)
+    applied = (x @ expected).numpy()
+    written = pd.read_parquet(out).to_numpy()
+    np.testing.assert_allclose(written, applied, rtol=1e-5, atol=1e-6 * np.abs(applied).max())
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "column 'id' must hold numbers, got large_string"),
+        (["--drop", "id", "--structure", "full"], "use LPHM, DualLPHM, LowRank or RandomMatrixAdaptation"),
+        (["--drop", "id", "--weights", "w.npy"], "weights must be a readable .npy or .safetensors file"),
+        (["--drop", "id", "--kind", "instance", "--matrix", "xi.csv"], "matrix must be a .csv file"),
+    ],
+)
+def test_errors_of_the_command_are_one_line_and_leave_nothing(
+    tmp_path: Path, parquet: Path, more: list[str], message: str
+) -> None:
+    done = command(parquet, "-o", tmp_path / "out.parquet", *more, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in " ".join(done.stderr.split())
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["rows.parquet"]

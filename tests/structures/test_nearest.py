@@ -51,7 +51,7 @@ def distance(structure: Structure, w: Tensor, W: Tensor) -> float:
 def test_what_has_the_structure_is_found(structure: Structure) -> None:
     for _ in range(3):
         W = reference.dense(structure, parameters(structure))
-        w = lphm.structures.nearest(structure, W)
+        w = lphm.nearest(structure, W)
         assert w.shape == (structure.num_parameters,)
         assert distance(structure, w, W) < 1e-12 * W.norm()
 
@@ -61,14 +61,14 @@ def test_what_has_the_structure_is_found(structure: Structure) -> None:
 
 def test_full_is_w_itself() -> None:
     W = noise(Full(n=12))
-    assert lphm.structures.nearest(Full(n=12), W).equal(W.flatten())
+    assert lphm.nearest(Full(n=12), W).equal(W.flatten())
 
 
 @pytest.mark.parametrize("r", [1, 3, 11])
 def test_low_rank_leaves_the_last_singular_values(r: int) -> None:
     W = noise(Full(n=12))
     want = np.linalg.norm(np.linalg.svd(W.numpy(), compute_uv=False)[r:])
-    assert distance(LowRank(n=12, r=r), lphm.structures.nearest(LowRank(n=12, r=r), W), W) == pytest.approx(
+    assert distance(LowRank(n=12, r=r), lphm.nearest(LowRank(n=12, r=r), W), W) == pytest.approx(
         want, rel=1e-12
     )
 
@@ -84,14 +84,14 @@ def rearranged(W: Tensor, p: int, q: int) -> np.ndarray:
 def test_hm_leaves_all_singular_values_of_the_rearrangement_but_the_first(sizes: tuple[int, int]) -> None:
     structure, W = HM(n=12, p=sizes[0], q=sizes[1]), noise(Full(n=12))
     want = np.linalg.norm(np.linalg.svd(rearranged(W, *sizes), compute_uv=False)[1:])
-    assert distance(structure, lphm.structures.nearest(structure, W), W) == pytest.approx(want, rel=1e-12)
+    assert distance(structure, lphm.nearest(structure, W), W) == pytest.approx(want, rel=1e-12)
 
 
 def test_lphm_with_blocks_of_full_rank_is_hm() -> None:
     W = noise(Full(n=12))
     hm, full_blocks = HM(n=12, p=2, q=3), LPHM(n=12, p=2, q=3, r=4)
-    got = distance(full_blocks, lphm.structures.nearest(full_blocks, W), W)
-    assert got == pytest.approx(distance(hm, lphm.structures.nearest(hm, W), W), rel=1e-12)
+    got = distance(full_blocks, lphm.nearest(full_blocks, W), W)
+    assert got == pytest.approx(distance(hm, lphm.nearest(hm, W), W), rel=1e-12)
 
 
 # Where only a local minimum is promised.
@@ -102,7 +102,7 @@ def test_it_is_a_minimum(structure: Structure) -> None:
     """No gradient is left, and no small step from there comes nearer."""
     for _ in range(3):
         W = noise(structure)
-        w = lphm.structures.nearest(structure, W).requires_grad_()
+        w = lphm.nearest(structure, W).requires_grad_()
         squared = (reference.dense(structure, w) - W).square().sum()
         (gradient,) = torch.autograd.grad(squared, w)
         assert gradient.norm() < 1e-3 * W.norm()
@@ -142,7 +142,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
 def test_no_round_increases_the_distance(structure: Structure, watched: Watched) -> None:
     for _ in range(3):
         W = noise(structure)
-        w = lphm.structures.nearest(structure, W)
+        w = lphm.nearest(structure, W)
         for rounds in watched.rounds:
             assert 2 < len(rounds) < module.ROUNDS
             assert all(b <= a * (1 + 1e-12) for a, b in pairwise(rounds))
@@ -157,10 +157,10 @@ def test_every_start_is_the_best_one_somewhere_and_then_taken(structure: Structu
     for _ in range(30):
         watched.rounds.clear()
         W = noise(structure)
-        w = lphm.structures.nearest(structure, W)
+        w = lphm.nearest(structure, W)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(module, "_best", watched.best)
-            assert lphm.structures.nearest(structure, W).equal(w)
+            assert lphm.nearest(structure, W).equal(w)
         ends = [rounds[-1] for rounds in watched.rounds]
         best |= {start for start, end in enumerate(ends) if end < (1 - 1e-6) * min(ends[:start], default=1e9)}
     assert best == set(range(len(ends)))
@@ -191,7 +191,7 @@ def test_never_worse_than_random_restarts_where_there_is_structure(
         error = noise(structure)
         W = W / W.norm() + share * error / error.norm()
         others = min(restarted(structure, W) for _ in range(3))
-        found = distance(structure, lphm.structures.nearest(structure, W), W)
+        found = distance(structure, lphm.nearest(structure, W), W)
         assert found <= others * (1 + 1e-6)
         assert found <= share * (1 + 1e-12)  # what was there before the noise is at this distance
 
@@ -201,7 +201,7 @@ def test_not_worse_than_a_random_start_on_noise_alone(structure: Structure) -> N
     for _ in range(3):
         W = noise(structure)
         others = [restarted(structure, W) for _ in range(3)]
-        assert distance(structure, lphm.structures.nearest(structure, W), W) <= np.median(others) * (1 + 1e-6)
+        assert distance(structure, lphm.nearest(structure, W), W) <= np.median(others) * (1 + 1e-6)
 
 
 @every_structure
@@ -209,7 +209,7 @@ def test_one_entry(structure: Structure) -> None:
     """All singular values but one are zero, and nothing can start from them."""
     W = torch.zeros(12, 12, dtype=torch.float64)
     W[3, 7] = 2.0
-    w = lphm.structures.nearest(structure, W)
+    w = lphm.nearest(structure, W)
     assert w.isfinite().all()
     exact = not isinstance(structure, RandomMatrixAdaptation)
     assert distance(structure, w, W) < (1e-12 if exact else 2.0)
@@ -220,14 +220,14 @@ def test_one_entry(structure: Structure) -> None:
 
 @every_structure
 def test_factors_have_entries_of_one_size(structure: Structure) -> None:
-    w = lphm.structures.nearest(structure, reference.dense(structure, parameters(structure)))
+    w = lphm.nearest(structure, reference.dense(structure, parameters(structure)))
     sizes = torch.stack([factor.square().mean() for factor in structure.unpack(w)])
     torch.testing.assert_close(sizes, sizes[:1].expand_as(sizes))
 
 
 @every_case
 def test_zero(structure: Structure) -> None:
-    w = lphm.structures.nearest(structure, torch.zeros(structure.n, structure.n))
+    w = lphm.nearest(structure, torch.zeros(structure.n, structure.n))
     assert w.isfinite().all()
     assert structure.to_dense(w).eq(0).all()
 
@@ -236,7 +236,7 @@ def test_zero(structure: Structure) -> None:
 def test_one_row_or_block_of_zeros(structure: Structure) -> None:
     W = reference.dense(structure, parameters(structure))
     W[0] = 0
-    w = lphm.structures.nearest(structure, W)
+    w = lphm.nearest(structure, W)
     assert w.isfinite().all()
     assert distance(structure, w, W) < W.norm()
 
@@ -245,7 +245,7 @@ def test_one_row_or_block_of_zeros(structure: Structure) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_type_and_gradient(structure: Structure, dtype: torch.dtype) -> None:
     W = reference.dense(structure, parameters(structure)).to(dtype).requires_grad_()
-    w = lphm.structures.nearest(structure, W)
+    w = lphm.nearest(structure, W)
     assert w.dtype == dtype
     assert not w.requires_grad
     assert reference.error(structure.to_dense(w), W.detach()) < (1e-5 if dtype == torch.float32 else 5e-2)
@@ -254,13 +254,11 @@ def test_type_and_gradient(structure: Structure, dtype: torch.dtype) -> None:
 @every_structure
 def test_channels_and_batches(structure: Structure) -> None:
     W = torch.randn(2, 3, 12, 12, dtype=torch.float64)
-    w = lphm.structures.nearest(structure, W)
+    w = lphm.nearest(structure, W)
     assert w.shape == (2, 3, structure.num_parameters)
-    assert w[1, 2].equal(lphm.structures.nearest(structure, W[1, 2]))
-    assert lphm.structures.nearest(structure, W[:0]).shape == (0, 3, structure.num_parameters)
-    assert lphm.structures.nearest(structure, W[0].mT).equal(
-        lphm.structures.nearest(structure, W[0].mT.contiguous())
-    )
+    assert w[1, 2].equal(lphm.nearest(structure, W[1, 2]))
+    assert lphm.nearest(structure, W[:0]).shape == (0, 3, structure.num_parameters)
+    assert lphm.nearest(structure, W[0].mT).equal(lphm.nearest(structure, W[0].mT.contiguous()))
 
 
 def test_into_a_layer_that_trains_on() -> None:
@@ -269,7 +267,7 @@ def test_into_a_layer_that_trains_on() -> None:
     layer = BilinearInterdependence(structure, channels=2)
     W = dense.structure.to_dense(dense.weight)
     with torch.no_grad():
-        layer.weight.copy_(lphm.structures.nearest(structure, W))
+        layer.weight.copy_(lphm.nearest(structure, W))
     x = torch.randn(3, 12, 5)
     left = (layer.matrix(x) - dense.matrix(x)).norm() / dense.matrix(x).norm()
     assert left < 1
@@ -290,7 +288,7 @@ class Foreign(Structure):
 
     factor_shapes = {"w": (9,)}  # noqa: RUF012
     terms = middle = 1
-    projection_flops = _dense = _project = None
+    dense_from_factors = None
 
 
 @pytest.mark.parametrize(
@@ -309,12 +307,12 @@ class Foreign(Structure):
 )
 def test_errors(W: object, kind: type[Exception], text: str) -> None:
     with pytest.raises(kind, match=f"^{re.escape(text)}$"):
-        lphm.structures.nearest(LowRank(n=3, r=2), W)
+        lphm.nearest(LowRank(n=3, r=2), W)
 
 
 def test_a_structure_without_a_method() -> None:
-    assert lphm.structures.nearest(Other(n=3), torch.ones(3, 3)).eq(1).all()
+    assert lphm.nearest(Other(n=3), torch.ones(3, 3)).eq(1).all()
     with pytest.raises(
-        TypeError, match=r"^structure must be one that lphm.structures.nearest has a method for, got Foreign"
+        TypeError, match=r"^structure must be one that lphm.nearest has a method for, got Foreign"
     ):
-        lphm.structures.nearest(Foreign(n=3), torch.ones(3, 3))
+        lphm.nearest(Foreign(n=3), torch.ones(3, 3))

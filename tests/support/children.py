@@ -7,7 +7,6 @@ import sys
 import warnings
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 import pandas as pd
 import torch
@@ -24,8 +23,7 @@ from lphm.learn import lightning
 from lphm.learn.config import configure
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import build_network
-from lphm.streamed import job
-from lphm.streamed.files import open_rows
+from lphm.streamed import files, job
 from lphm.structures import LPHM
 from support.forked import lphm
 
@@ -65,17 +63,14 @@ def train_in_float64(file: Path) -> None:
 
 
 def exit_after_two_epochs(*arguments: object) -> None:
-    """The command line, which ends with exit code 7 once the second epoch is saved."""
-    save = lightning._Recorder._save
+    """The quiet command line, which ends with exit code 7 once the second epoch is saved."""
 
-    def stop(self: lightning._Recorder, trainer: L.Trainer, file: Path) -> None:
-        save(self, trainer, file)
-        if trainer.current_epoch == 1:
-            trainer.strategy.barrier()
+    def stop(task: str, done: int, total: int, status: str = "") -> None:
+        if status.startswith("epoch 2 of"):
             os._exit(7)
 
-    lightning._Recorder._save = stop  # type: ignore[method-assign]
-    lphm(*arguments)
+    lightning.no_progress = stop
+    lphm(*arguments, "--quiet")
 
 
 def read_an_epoch(folder: Path) -> None:
@@ -86,8 +81,12 @@ def read_an_epoch(folder: Path) -> None:
 
 
 def apply_rows(source: Path, output: Path, kill_after: int | None = None, resume: bool = False) -> None:
-    """Apply xi to the rows of a file; prints the peak memory. Killed after so many parts, if asked for."""
-    rows, parts = open_rows(source), 0
+    """Apply xi to the rows of a file in small blocks; prints the peak memory.
+
+    Killed after so many parts, if asked for.
+    """
+    files.BLOCK_BYTES = files.GROUP_BYTES = 2**20
+    rows, parts = files.open_rows(source), 0
     structure = LPHM(n=rows.rows, p=50, r=2)
     write = job.write_part
 

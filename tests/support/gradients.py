@@ -5,7 +5,9 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lphm.ops.orders import Order
+from lphm.ops.cost import Order
+from lphm.ops.fused import DenseCall, ThinCall, apply_fused
+from lphm.ops.kernels import KERNELS
 from lphm.structures import Structure
 from support import reference
 
@@ -43,3 +45,14 @@ class Names(TorchDispatchMode):
     def __torch_dispatch__(self, func: object, types: object, args: tuple = (), kwargs: dict | None = None):
         self.found.append(func.overloadpacket.__name__)
         return func(*args, **(kwargs or {}))
+
+
+def apply_by_hand(structure: Structure, order: Order, kind: str, w: Tensor, x: Tensor) -> Tensor:
+    """``x`` mixed by its own ``xi`` with the gradient by hand, in the given order."""
+    kernel = KERNELS[type(structure)]
+    if order is not Order.DENSE_FACTORED:
+        return apply_fused(ThinCall(structure, kernel, order, kind), w, x)
+    if hasattr(kernel, "dense"):
+        return apply_fused(DenseCall(structure, kernel, kind), w, x)
+    W = structure.to_dense(w.reshape(-1, structure.num_parameters))
+    return apply_fused(DenseCall(structure, None, kind), W, x)

@@ -29,6 +29,26 @@ from lphm.sharded import interdependence_apply, interdependence_matrix
 from support import reference
 
 N = 48
+
+
+class DoubledLPHM(LPHM):
+    """Twice ``W``, by a pair of its own."""
+
+    def pair_from_factors(self, factors: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = super().pair_from_factors(factors, x)
+        return 2 * left, right
+
+
+class DoubledLowRank(LowRank):
+    """Twice ``W``, by row factors of its own."""
+
+    def row_factors(self, factors: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        P, Q = super().row_factors(factors)
+        return 2 * P, Q
+
+
+reference.DENSE["DoubledLPHM"] = lambda w, **sizes: 2 * reference.lphm(w, **sizes)
+reference.DENSE["DoubledLowRank"] = lambda w, **sizes: 2 * reference.low_rank(w, **sizes)
 STRUCTURES = {
     "lphm p > q": LPHM(n=N, p=8, q=4, r=3),
     "lphm p < q": LPHM(n=N, p=4, q=8, r=2),
@@ -36,6 +56,8 @@ STRUCTURES = {
     "dual": DualLPHM(n=N, p=8, q=4, r=2),
     "low rank": LowRank(n=N, r=3),
     "random": RandomMatrixAdaptation(n=N, r=3, seed=1),
+    "a pair of its own": DoubledLPHM(n=N, p=8, q=4, r=2),
+    "row factors of its own": DoubledLowRank(n=N, r=3),
 }
 Counts = list[int]
 

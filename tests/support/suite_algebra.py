@@ -12,7 +12,8 @@ from torch.autograd import forward_ad, gradcheck, gradgradcheck
 from torch.nn import functional as F
 
 import lphm
-from lphm import LPHM, BilinearInterdependence, Structure, dispatch, orders
+from lphm import LPHM, BilinearInterdependence, Structure
+from lphm.ops import cost, dispatch
 from support import reference
 from support.registry import Row, draw
 
@@ -58,7 +59,7 @@ class AlgebraSuite:
         """As the package chooses (small cases form W); never W where n > k; never by autograd; compiled."""
         request.getfixturevalue("fresh_choices")
         if request.param == "thin pair":
-            monkeypatch.setattr(orders, "TINY", 0)
+            monkeypatch.setattr(cost, "TINY", 0)
         if request.param == "by hand":
             monkeypatch.setattr(dispatch, "FEWEST_NUMBERS", 0)
         if request.param == "in C++":

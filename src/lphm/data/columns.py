@@ -1,6 +1,8 @@
-"""Columns of a table as numbers, as words, or as plain Python values."""
+"""Columns of a table as numbers, as words, or as plain Python values, and their statistics."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -102,3 +104,69 @@ def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> 
     for name in names:
         if name not in columns:
             raise InputError(f"{source} must have the column {name!r}, got {', '.join(map(str, columns))}")
+
+
+@dataclass
+class Moments:
+    """Count, mean and sum of squared deviations of numbers, merged part by part (Chan et al., 1983)."""
+
+    count: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Moments":
+        """The moments of an array, in which ``nan`` is missing."""
+        missing = np.isnan(values)
+        count = len(values) - int(missing.sum())
+        if not count:
+            return cls()
+        mean = float(np.where(missing, 0.0, values).sum() / count)
+        deviations = np.where(missing, 0.0, values - mean)
+        return cls(count, mean, float((deviations * deviations).sum()))
+
+    def merge(self, other: "Moments") -> None:
+        """Add the numbers of ``other``."""
+        if not other.count:
+            return
+        total, shift = self.count + other.count, other.mean - self.mean
+        self.squares += other.squares + shift**2 * self.count * other.count / total
+        self.mean += shift * other.count / total
+        self.count = total
+
+    @property
+    def std(self) -> float:
+        """Standard deviation; 0 without numbers."""
+        return math.sqrt(self.squares / self.count) if self.count else 0.0
+
+
+@dataclass
+class ColumnStatistics:
+    """Moments of columns of numbers, and the distinct words of columns of text, None for a missing one."""
+
+    numbers: dict[str, Moments] = field(default_factory=dict)
+    words: dict[str, set[str | None]] = field(default_factory=dict)
+
+    def add(self, name: str, column: pd.Series) -> None:
+        """Take a column that was not added yet: text as categories, everything else as numbers.
+
+        Raises:
+            InputError: it holds neither text nor finite numbers.
+        """
+        if is_text(column):
+            self.words[name] = set(category_words(column))
+        else:
+            self.numbers[name] = Moments.of(column_numbers(column, name))
+
+    def merge(self, other: "ColumnStatistics") -> None:
+        """Add the rows of ``other``."""
+        for name, moments in other.numbers.items():
+            self.numbers.setdefault(name, Moments()).merge(moments)
+        for name, words in other.words.items():
+            self.words.setdefault(name, set()).update(words)
+
+
+def free_text(name: str, distinct: str) -> InputError:
+    """The error for a column with too many distinct words to be categories."""
+    message = f"column {name!r} must hold numbers or categories, got text: {distinct}; leave it out"
+    return InputError(message, option="drop", value=name)

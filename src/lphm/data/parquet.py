@@ -20,20 +20,12 @@ PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class RowGroup:
-    """Some consecutive rows of a Parquet file.
+    """Some consecutive rows of a Parquet file."""
 
-    Args:
-        file: place of the file in ``ParquetIndex.files``.
-        place: place of the row group in its file.
-        offset: rows before it in its file.
-        first: rows before it in all files.
-        rows: number of its rows.
-    """
-
-    file: int
-    place: int
-    offset: int
-    first: int
+    file: int  # place of the file in ``ParquetIndex.files``
+    place: int  # place of the row group in its file
+    offset: int  # rows before it in its file
+    first: int  # rows before it in all files
     rows: int
 
 

@@ -3,12 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from lphm.data.columns import column_numbers, plain_values
+from lphm.data.columns import ColumnStatistics, Moments, column_numbers, free_text, plain_values
 from lphm.data.dataset import infer_task
 from lphm.data.parquet import PARTS, ParquetStream, Part
 from lphm.data.progress import Progress, no_progress
 from lphm.data.schema import FeatureSchema, feature_schema
-from lphm.data.statistics import ColumnStatistics, Moments, free_text
 from lphm.data.targets import ClassTarget, NumberTarget, Task, sorted_classes
 from lphm.distributed import all_gather_object, rank, world_size
 from lphm.errors import InputError
@@ -39,11 +38,10 @@ class StreamFit:
 
 @dataclass
 class _GroupStatistics:
-    """Rows of each part in one row group; of its training rows, the columns and the target."""
+    """Rows of each part in one row group; the columns of its training rows, and the classes of the target."""
 
     counts: dict[Part, int]
     columns: ColumnStatistics = field(default_factory=ColumnStatistics)
-    target: Moments = field(default_factory=Moments)
     classes: set[Any] = field(default_factory=set)
 
 
@@ -58,7 +56,7 @@ def fit_stream(
     Args:
         stream: the rows.
         task: decided from the first targets if not given.
-        progress: told of every row group that this process has read.
+        progress: called after every row group that this process has read.
 
     Raises:
         InputError: a column cannot be learned from.
@@ -69,12 +67,12 @@ def fit_stream(
         if isinstance(share, InputError):
             raise share
         groups |= share
-    columns, target, classes = ColumnStatistics(), Moments(), set()
+    columns, classes = ColumnStatistics(), set()
     for number in range(len(stream.groups)):
         columns.merge(groups[number].columns)
         _check_categories(columns)
-        target.merge(groups[number].target)
         classes |= groups[number].classes
+    target = columns.numbers.pop(stream.target, Moments())
     varying = {name for name, moments in columns.numbers.items() if moments.std > 0}
     return StreamFit(
         feature_schema(columns, varying),
@@ -110,7 +108,8 @@ def _statistics(stream: ParquetStream, task: Task, number: int) -> _GroupStatist
     if not len(frame):
         return statistics
     if task == "regression":
-        statistics.target = Moments.of(column_numbers(frame[stream.target], stream.target))
+        numbers = column_numbers(frame[stream.target], stream.target)
+        statistics.columns.numbers[stream.target] = Moments.of(numbers)
     else:
         statistics.classes = set(plain_values(frame[stream.target]))
     for name in stream.columns:
@@ -121,7 +120,7 @@ def _statistics(stream: ParquetStream, task: Task, number: int) -> _GroupStatist
 
 def _check_categories(columns: ColumnStatistics) -> None:
     for name, words in columns.words.items():
-        if len(words.distinct) > MOST_CATEGORIES:
+        if len(words - {None}) > MOST_CATEGORIES:
             raise free_text(name, f"more than {MOST_CATEGORIES} distinct values")
 
 

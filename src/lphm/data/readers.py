@@ -46,12 +46,7 @@ def read_dataset(
     path = Path(source)
     if path.suffix.lower() == ".npz":
         return _labelled_arrays(path, target or "y")
-    if target is None:
-        raise InputError(
-            f"a table must come with a target, got {path} alone; name the column to predict",
-            option="target",
-            value="COLUMN",
-        )
+    target = _require_target(target, path)
     if (series is None) != (step is None):
         raise InputError("a long table of series needs both series and step, got one of them")
     frame = read_table(path)
@@ -83,13 +78,14 @@ def open_directory(
     Raises:
         InputError: there is no target, or no Parquet file that can be read.
     """
+    return ParquetStream(folder, _require_target(target, folder), tuple(drop), seed, validation=validation)
+
+
+def _require_target(target: str | None, path: Path) -> str:
     if target is None:
-        raise InputError(
-            f"a directory must come with a target, got {folder} alone; name the column to predict",
-            option="target",
-            value="COLUMN",
-        )
-    return ParquetStream(folder, target, tuple(drop), seed, validation=validation)
+        message = f"a table must come with a target, got {path} alone; name the column to predict"
+        raise InputError(message, option="target", value="COLUMN")
+    return target
 
 
 # Tables.

@@ -13,8 +13,15 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lphm.data.columns import category_words, column_numbers, missing_words_to_nan, require_columns
-from lphm.data.statistics import ColumnStatistics, Moments, free_text
+from lphm.data.columns import (
+    ColumnStatistics,
+    Moments,
+    category_words,
+    column_numbers,
+    free_text,
+    missing_words_to_nan,
+    require_columns,
+)
 from lphm.data.targets import Strict
 from lphm.errors import InputError
 
@@ -225,7 +232,7 @@ def fit_features(features: pd.DataFrame) -> FeatureSchema:
         name, column = str(label), missing_words_to_nan(features[label])
         statistics.add(name, column)
         if name in statistics.words:
-            distinct, present = len(statistics.words[name].distinct), int(column.notna().sum())
+            distinct, present = len(statistics.words[name] - {None}), int(column.notna().sum())
             if distinct > max(2, present / 2):
                 raise free_text(name, f"{distinct} distinct values in {len(column)} rows")
         elif column.notna().any() and column.nunique(dropna=False) > 1:
@@ -234,21 +241,20 @@ def fit_features(features: pd.DataFrame) -> FeatureSchema:
 
 
 def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSchema:
-    """The schema of a table from the statistics of its columns.
-
-    Args:
-        statistics: of the training part.
-        varying: the columns of numbers to keep; columns of text are kept if they vary.
+    """The schema of the columns of numbers that are named in ``varying``, and of the text that varies.
 
     Raises:
-        InputError: there are none.
+        InputError: there is no such column.
     """
     numbers = {name: moments for name, moments in statistics.numbers.items() if name in varying}
-    words = {name: column for name, column in statistics.words.items() if column.varies}
+    words = {name: words for name, words in statistics.words.items() if len(words) > 1}
     if not numbers and not words:
         names = ", ".join([*statistics.numbers, *statistics.words])
         raise InputError(f"a feature must vary, got one value in each of: {names}")
     return FeatureSchema(
         numeric=[NumericColumn(name=n, mean=m.mean, std=m.std or 1.0) for n, m in numbers.items()],
-        categorical=[CategoricalColumn(name=n, categories=sorted(w.distinct)) for n, w in words.items()],
+        categorical=[
+            CategoricalColumn(name=name, categories=sorted(word for word in column if word is not None))
+            for name, column in words.items()
+        ],
     )

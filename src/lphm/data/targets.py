@@ -5,7 +5,7 @@ those of the ensemble. ``weight`` ``(N,)`` says how much each sample counts; 1 i
 """
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pandas as pd
 import torch
@@ -50,21 +50,17 @@ class _Target(Strict):
 
 
 class ClassTarget(_Target):
-    """Classes in the order of the network's outputs."""
+    """Classes, in the order of the network's ``outputs``."""
 
     task: Literal["classification"] = "classification"
     name: str
     classes: list[bool | int | float | str] = Field(min_length=2)
+    score_name: ClassVar[str] = "accuracy"
 
     @property
     def outputs(self) -> int:
         """Outputs of the network."""
         return len(self.classes)
-
-    @property
-    def score_name(self) -> str:
-        """What ``score`` is called."""
-        return "accuracy"
 
     def encode(self, target: pd.Series) -> Tensor:
         """Class numbers, ``(N,)``."""
@@ -102,16 +98,8 @@ class NumberTarget(_Target):
     name: str
     mean: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
-
-    @property
-    def outputs(self) -> int:
-        """Outputs of the network."""
-        return 1
-
-    @property
-    def score_name(self) -> str:
-        """What ``score`` is called."""
-        return "r2"
+    score_name: ClassVar[str] = "r2"
+    outputs: ClassVar[int] = 1
 
     def encode(self, target: pd.Series) -> Tensor:
         """Standardised values, ``(N,)``."""

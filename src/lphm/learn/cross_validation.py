@@ -90,7 +90,7 @@ def cross_validate(
         k: number of folds.
         task: decided from the target if not given.
         name: of the variant, in the result and in the tasks that are reported.
-        progress: told of every batch.
+        progress: called after every batch.
         folder: keeps the results: a fold that is done is not trained again, one that was begun is resumed.
 
     Raises:

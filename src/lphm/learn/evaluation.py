@@ -162,17 +162,13 @@ def _classified_examples(predictions: pd.DataFrame) -> np.ndarray:
 
 def _balanced(truth: np.ndarray, candidates: np.ndarray, chosen: list[int], most: int) -> list[int]:
     """``chosen`` and further candidates, each of the class that was chosen least often before."""
-    chosen, counts = list(chosen), Counter(truth[chosen])
-    waiting: dict[str, list[int]] = {}
-    for row in candidates[~np.isin(candidates, chosen)].tolist():
-        waiting.setdefault(truth[row], []).append(row)
-    place = {row: i for i, row in enumerate(candidates.tolist())}
-    while waiting and len(chosen) < most:
-        label = min(waiting, key=lambda name: (counts[name], place[waiting[name][0]]))
-        chosen.append(waiting[label].pop(0))
+    candidates = candidates[~np.isin(candidates, chosen)]
+    counts, turns = Counter(truth[chosen]), []
+    for label in truth[candidates]:
+        turns.append(counts[label])
         counts[label] += 1
-        waiting = {name: rows for name, rows in waiting.items() if rows}
-    return chosen
+    order = np.argsort(turns, kind="stable")[: max(0, most - len(chosen))]
+    return [*chosen, *candidates[order].tolist()]
 
 
 def _regressed_examples(truth: np.ndarray) -> np.ndarray:

@@ -58,7 +58,7 @@ class Execution:
         device: "auto", "cpu", "cuda" or "mps".
         folder: where ``checkpoint.ckpt`` is written after every epoch; nowhere if not given.
         resume: continue from the checkpoint in ``folder``, if there is one.
-        progress: told of every batch.
+        progress: called after every batch.
         name: of the task that is reported.
     """
 

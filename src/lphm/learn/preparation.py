@@ -6,6 +6,7 @@ Both kinds of data, in memory and in a directory, say here how a trained run is 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,25 +53,17 @@ class TrainingData:
 
 
 @dataclass(frozen=True)
-class Tested:
-    """The scores and the number of rows of each part, and the evaluation of the test part."""
-
-    scores: dict[str, dict[str, float]]
-    rows: dict[str, int]
-    evaluation: Evaluation
-
-
-@dataclass(frozen=True)
 class Prepared(TrainingData):
     """Training data with a test part.
 
     Args:
         sample: samples that describe the data; all of them if they are in memory.
-        test: tests a trained run on the test part.
+        test: tests a trained run; gives scores and rows of each part for ``metrics.json``, and the evaluation
+            of the test part.
     """
 
     sample: Dataset
-    test: Callable[[Run, Progress | None], Tested]
+    test: Callable[[Run, Progress | None], tuple[dict[str, Any], Evaluation]]
 
 
 # Data in memory.
@@ -123,13 +116,16 @@ def _batches(
     return MemoryBatches(x, y, scaled, batch_size, config.training.seed, shuffle, rank(), world_size())
 
 
-def _test_table(rest: Dataset, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
+def _test_table(
+    rest: Dataset, test: Dataset, run: Run, _progress: Progress | None
+) -> tuple[dict[str, Any], Evaluation]:
     target, evaluation = run.config.target, evaluate(run, test)
-    scores = {
+    metrics = {
         "train": _scores(target, run.outputs(rest.inputs), target.encode(rest.target)),
         "test": {"loss": evaluation.loss, evaluation.score_name: evaluation.score},
+        "rows": {"train": len(rest), "test": len(test)},
     }
-    return Tested(scores, {"train": len(rest), "test": len(test)}, evaluation)
+    return metrics, evaluation
 
 
 # Data in a directory of Parquet files.
@@ -148,6 +144,8 @@ def prepare_stream(
             "balanced must be left out for a directory, whose rows are not weighted", option="balanced"
         )
     fitted = fit_stream(stream, task, progress)
+    if not fitted.rows["test"]:
+        raise InputError(f"{stream.name} must hold enough rows for a test part, got none in it")
     config = configure(stream.name, fitted.input, fitted.target, fitted.rows["train"], network, training)
     seed = config.training.seed
     train_batches = StreamBatches(stream, "train", fitted, config.training.batch_size, seed)
@@ -158,22 +156,20 @@ def prepare_stream(
     return Prepared(config, training, train_batches, validation, sample, test)
 
 
-def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: Progress | None) -> Tested:
+def _test_stream(
+    stream: ParquetStream, fitted: StreamFit, run: Run, progress: Progress | None
+) -> tuple[dict[str, Any], Evaluation]:
     outputs, y = _outputs(run, stream, fitted, progress)
     first = _first_rows(stream, "test")
-    evaluation = evaluate_outputs(run, first, outputs[: len(first)])
-    scores = {"test": _scores(run.config.target, outputs, y)}
-    return Tested(scores, {"train": fitted.rows["train"], "test": len(y)}, evaluation)
+    rows = {"train": fitted.rows["train"], "test": len(y)}
+    metrics = {"test": _scores(run.config.target, outputs, y), "rows": rows}
+    return metrics, evaluate_outputs(run, first, outputs[: len(first)])
 
 
 def _outputs(
-    run: Run, stream: ParquetStream, fitted: StreamFit, progress: Progress | None = None
+    run: Run, stream: ParquetStream, fitted: StreamFit, progress: Progress | None
 ) -> tuple[Tensor, Tensor]:
-    """Outputs and truth for all rows of the test part, in their order; each process predicts a share.
-
-    Raises:
-        InputError: the test part is empty.
-    """
+    """Outputs and truth for all rows of the test part, in their order; each process predicts a share."""
     progress, target = progress or no_progress, run.config.target
     groups = [g for g in range(rank(), len(stream.groups), world_size()) if fitted.counts["test"][g]]
     rows, total = 0, sum(fitted.counts["test"][g] for g in groups)
@@ -183,8 +179,6 @@ def _outputs(
         rows += len(frame)
         progress("testing", rows, total)
     parts = {group: part for of_process in all_gather_object(share) for group, part in of_process.items()}
-    if not parts:
-        raise InputError(f"{stream.name} must hold rows enough for a test part, got none in it")
     outputs, y = zip(*(parts[group] for group in sorted(parts)), strict=True)
     return torch.cat(outputs), torch.cat(y)
 

@@ -4,8 +4,6 @@ The seed decides the split, the initial weights, the order of the samples and th
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +17,10 @@ from lphm.data.targets import Task
 from lphm.learn.evaluation import Evaluation
 from lphm.learn.lightning import Execution, History, fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.preparation import Prepared, Tested, TrainingData, encode, prepare_stream, prepare_table
-from lphm.learn.run import NetworkConfig, Run, RunConfig, build_network
+from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
+from lphm.learn.run import Run, build_network
+from lphm.nn.layer import BilinearInterdependence
 from lphm.nn.network import interdependence_parameters
-from lphm.structures import Full
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def prepare(
         network: choices about the network.
         training: choices about the training.
         task: decided from the target if not given.
-        progress: told of every row group that is read.
+        progress: called after every row group that is read.
 
     Raises:
         InputError: the data cannot be learned from, or the sizes of the network do not fit.
@@ -92,7 +90,7 @@ def train(
 
     Args:
         prepared: from ``prepare``.
-        progress: told of every batch.
+        progress: called after every batch.
         folder: where a checkpoint is written after every epoch; nowhere if not given.
         resume: continue from the checkpoint there, if there is one.
 
@@ -100,8 +98,8 @@ def train(
         InputError: the loss is not finite, the device is not available, or the checkpoint is damaged.
     """
     trained = _fit(prepared, Execution(prepared.options.device, folder, resume, progress))
-    tested = prepared.test(trained.run, progress)
-    return Outcome(trained.run, _metrics(trained, tested), tested.evaluation, prepared.sample)
+    tested, evaluation = prepared.test(trained.run, progress)
+    return Outcome(trained.run, _metrics(trained, tested), evaluation, prepared.sample)
 
 
 def learn(
@@ -118,16 +116,8 @@ def learn(
 ) -> Trained:
     """Train a network on all of ``data``; with early stopping, on all but a validation part.
 
-    Args:
-        data: samples and target.
-        network: choices about the network.
-        training: choices about the training.
-        task: decided from the target if not given.
-        progress: told of every batch.
-        folder: where a checkpoint is written after every epoch; nowhere if not given.
-        resume: continue from the checkpoint there, if there is one.
-        start: begin with these weights, schemas and sizes instead of fresh ones.
-        name: of the task that is reported.
+    Arguments as ``prepare`` and ``train``. The training begins with the weights, schemas and sizes of
+    ``start`` if it is given, and is reported as ``name``.
 
     Raises:
         InputError: the data cannot be learned from, or the sizes of the network do not fit.
@@ -137,52 +127,33 @@ def learn(
     return _fit(encoded, Execution(training.device, folder, resume, progress, name), start)
 
 
-def full_parameters(config: RunConfig) -> int:
-    """Interdependence parameters of the same network with ``Full`` in place of every structure."""
-    network = config.network
-    full = {
-        kind: None if structure is None else Full(n=structure["n"]).to_config()
-        for kind, structure in (("attribute", network.attribute), ("instance", network.instance))
-    }
-    network_full = NetworkConfig(**{**vars(network), **full})
-    with torch.device("meta"):
-        return interdependence_parameters(build_network(config.model_copy(update={"network": network_full})))
-
-
 def _fit(data: TrainingData, execution: Execution, start: Run | None = None) -> Trained:
     """The network of the configuration, trained on the batches."""
-    begun = time.perf_counter()
-    with _threads(data.options.threads), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(data.config.training.seed)
-        network = build_network(data.config)
-        if start is not None:
-            network.load_state_dict(start.network.state_dict())
-        history = fit(network, data.config, data.train, data.validation, execution)
+    begun, threads = time.perf_counter(), torch.get_num_threads()
+    torch.set_num_threads(data.options.threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(data.config.training.seed)
+            network = build_network(data.config)
+            if start is not None:
+                network.load_state_dict(start.network.state_dict())
+            history = fit(network, data.config, data.train, data.validation, execution)
+    finally:
+        torch.set_num_threads(threads)
     return Trained(Run(data.config, network), history, time.perf_counter() - begun)
 
 
-def _metrics(trained: Trained, tested: Tested) -> dict[str, Any]:
+def _metrics(trained: Trained, tested: dict[str, Any]) -> dict[str, Any]:
     """The content of ``metrics.json``: scores and rows of each part, sizes, the history."""
     run = trained.run
+    layers = [layer for layer in run.network.modules() if isinstance(layer, BilinearInterdependence)]
     return {
         "task": run.config.target.task,
-        **tested.scores,
-        "rows": tested.rows,
+        **tested,
         "best_epoch": trained.history.best_epoch,
         "seconds": round(trained.seconds, 2),
         "parameters": sum(p.numel() for p in run.network.parameters()),
         "interdependence_parameters": interdependence_parameters(run.network),
-        "interdependence_parameters_full": full_parameters(run.config),
+        "interdependence_parameters_full": sum(layer.channels * layer.structure.n**2 for layer in layers),
         "history": trained.history.lines,
     }
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    """So many threads of torch, and afterwards as many as before."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

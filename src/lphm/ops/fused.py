@@ -19,6 +19,7 @@ can be viewed and changed in place.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -26,7 +27,6 @@ from torch import Tensor
 
 from lphm.ops.checks import Kind
 from lphm.ops.cost import Order
-from lphm.ops.kernels import Kernel
 from lphm.ops.reference import compose, compose_dense, orient
 from lphm.structures.base import Structure, flatten_batch
 from lphm.structures.row_blocks import is_transpose
@@ -48,7 +48,7 @@ class ThinCall:
     """
 
     structure: Structure
-    kernel: Kernel
+    kernel: ModuleType
     order: Order
     kind: Kind
 
@@ -100,7 +100,7 @@ class DenseCall:
     """
 
     structure: Structure
-    kernel: Kernel | None
+    kernel: ModuleType | None
     kind: Kind
 
     def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:

@@ -49,7 +49,7 @@ def compose(
 
 def compose_dense(W: Tensor, x: Tensor, data: Tensor) -> Tensor:
     """``((data xᵀ) W) x`` ``(N, C, d, k)`` with ``W`` ``(C, rows, rows)``; the rest as for ``compose``."""
-    W = W.expand(len(x), -1, -1, -1)  # (N, C, rows, rows)
+    W = W.expand(x.shape[0], -1, -1, -1)  # (N, C, rows, rows)
     return product(product(product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1), x)
 
 

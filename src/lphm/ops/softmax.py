@@ -92,7 +92,8 @@ def _attention(left: Tensor, right: Tensor, data: Tensor, mask: Tensor | None, c
     C = max(left.shape[1], right.shape[1], data.shape[1])
     query, key, value = (_rows(side, max(K, d)).expand(N, C, -1, -1) for side in (right, left, data))
     out = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, scale=1.0)
-    return out[..., :d].mT  # (N, C, d, k)
+    # The kernel keeps its output for the backward: what the caller may change in place has to be a copy.
+    return (out[..., :d] if d < K else out.clone()).mT  # (N, C, d, k)
 
 
 def _rows(side: Tensor, width: int) -> Tensor:

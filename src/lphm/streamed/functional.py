@@ -66,7 +66,8 @@ class Reduction:
         if kind == "instance":
             if structure.n != columns:
                 raise ValueError(f"structure must have n={columns}, the columns of X, got {structure}")
-            self.sums = [w.new_zeros(structure.middle, columns)]
+            left, _ = self.pair_of_columns(w.new_zeros(1, 1, columns))
+            self.sums = [w.new_zeros(len(left), columns)]  # (K, m)
             return
         if not has_thin_pair(structure):
             raise TypeError(

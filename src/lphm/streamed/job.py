@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -94,7 +94,7 @@ def apply_file(
         normalize: ``None``, ``"scale"`` or ``"softmax"``.
         matrix: a ``.csv`` file for ``xi`` of the attribute kind.
         resume: continue an interrupted job.
-        progress: told of the rows of each pass.
+        progress: called with the rows of each pass that are done.
 
     Raises:
         InputError: the data or the files cannot be used, or the interrupted job is another one or damaged.
@@ -164,23 +164,20 @@ class _Passes:
         """Take the sums of an interrupted first pass."""
         if not self.sums.exists():
             return
+        wanted = [(*total.shape, total.dtype) for total in reduction.sums]
         try:
             with safe_open(self.sums, "pt") as saved:
                 rows = int((saved.metadata() or {})["rows"])
-                sums = [saved.get_tensor(name) for name in map(str, range(len(reduction.sums)))]
+                sums = [saved.get_tensor(str(i)) for i in range(len(wanted))]
+            if (shapes := [(*total.shape, total.dtype) for total in sums]) != wanted:
+                raise ValueError(f"{shapes} in place of {wanted}")
+            if not 0 <= rows <= self.source.rows:
+                raise ValueError(f"those of {rows} rows in place of at most {self.source.rows}")
         except (OSError, KeyError, ValueError, SafetensorError) as error:
-            self._refuse_sums(str(error), error)
-        shapes, wanted = ([(tuple(t.shape), t.dtype) for t in tensors] for tensors in (sums, reduction.sums))
-        if shapes != wanted:
-            self._refuse_sums(f"{shapes} in place of {wanted}")
-        if not 0 <= rows <= self.source.rows:
-            self._refuse_sums(f"those of {rows} rows in place of at most {self.source.rows}")
+            raise InputError(
+                f"{self.sums} must hold the sums of this job, got {error}; delete the folder to start again"
+            ) from error
         reduction.rows, reduction.sums = rows, sums
-
-    def _refuse_sums(self, reason: str, error: Exception | None = None) -> NoReturn:
-        raise InputError(
-            f"{self.sums} must hold the sums of this job, got {reason}; delete {self.folder} to start again"
-        ) from error
 
     def reduce(self, reduction: Reduction) -> None:
         """The first pass, from where it was interrupted."""

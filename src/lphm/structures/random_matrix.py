@@ -75,7 +75,7 @@ def fixed_matrices(
     n: int, r: int, seed: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """``A`` and ``B`` of a seed, ``(n, r)`` each with columns of length ``√n``."""
-    return _drawn(n, r, seed, dtype, device)
+    return drawn_matrices(n, r, seed, dtype, device)
 
 
 # What torch.compiler.assume_constant_result does, which would load the compiler (2 s) for everyone.
@@ -83,11 +83,13 @@ fixed_matrices._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=128)
-def _drawn(n: int, r: int, seed: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Drawn once, on a thread of its own, where the caller's modes are not in force.
+def drawn_matrices(
+    n: int, r: int, seed: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """``fixed_matrices``, drawn once, on a thread of its own, where the modes of the caller are not in force.
 
-    A tensor made under ``inference_mode``, ``vmap`` or a tracer belongs to it, and what is kept here has
-    to serve all that come after.
+    A tensor that is made under ``inference_mode``, ``vmap`` or a tracer belongs to that mode, and what is
+    kept here has to serve every later call.
     """
 
     def draw() -> tuple[Tensor, Tensor]:

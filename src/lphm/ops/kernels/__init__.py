@@ -1,57 +1,30 @@
-"""Fast forms of the algebra of single structures, looked up by their exact type.
+"""Fast forms of the algebra of single structures: a module for each, looked up by the exact type.
 
-A subclass, or a mixin in front of a class, may mean another ``W``; it has no kernel and takes the reference
-path.
+A subclass, or a mixin in front of a class, may mean another ``W``: it has no kernel and takes the reference
+path. ``W`` has to be linear in the first factor. ``w``, ``(C, l)`` or ``(l,)``, is contiguous; ``x`` ``(N, n,
+k)`` is, or is the transpose of a contiguous tensor. A module has
+
+    project(structure, w, x)        left, right (N C, K, k), and what the gradient needs
+    project_backward(structure, w, x, dleft, dright, needs_dx, *kept)       dw, and dx or None
+
+and may have the same for ``W`` ``(C, n, n)``
+
+    dense(structure, w)
+    dense_backward(structure, w, dW, *kept)
+
+and, for one sample and one channel, short forms that autograd differentiates
+
+    pair_of_one(structure, w, x)    left, right (K, k)
+    dense_of_one(structure, w)      W (n, n)
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from torch import Tensor
+from types import ModuleType
 
 from lphm.ops.kernels import low_rank, lphm
 from lphm.structures.base import Structure
 from lphm.structures.low_rank import LowRank
 from lphm.structures.lphm import LPHM
 
-__all__ = ["KERNELS", "Kernel"]
+__all__ = ["KERNELS"]
 
-
-@dataclass(frozen=True)
-class Kernel:
-    """The projection with its gradient by hand, and short forms for one sample.
-
-    ``w``, ``(C, l)`` or ``(l,)``, is contiguous; ``x`` ``(N, n, k)`` is, or is the transpose of a contiguous
-    tensor. These functions rely on strides, so no transform of torch may see them. ``W`` is linear in the
-    first factor.
-
-    Args:
-        project: ``(structure, w, x)`` to ``left, right`` ``(N C, K, k)``, and what ``project_backward``
-        needs. project_backward: ``(structure, w, x, dleft, dright, needs_dx, *kept)`` to the gradients of
-        ``w`` and,
-            if it is needed, of ``x``.
-        dense: ``(structure, w)`` to ``W`` ``(C, n, n)``, and what ``dense_backward`` needs.
-        dense_backward: ``(structure, w, dW, *kept)`` to the gradient of ``w``.
-        dense_of_one: ``(structure, w)`` to ``W`` ``(n, n)`` for ``w`` ``(l,)``, in differentiable operators.
-        pair_of_one: ``(structure, w, x)`` to ``left, right`` ``(K, k)`` for ``x`` ``(n, k)``, likewise.
-    """
-
-    project: Callable[..., tuple[Tensor, ...]]
-    project_backward: Callable[..., tuple[Tensor, Tensor | None]]
-    dense: Callable[..., tuple[Tensor, ...]] | None = None
-    dense_backward: Callable[..., Tensor] | None = None
-    dense_of_one: Callable[..., Tensor] | None = None
-    pair_of_one: Callable[..., tuple[Tensor, Tensor]] | None = None
-
-
-KERNELS: dict[type[Structure], Kernel] = {
-    LPHM: Kernel(
-        lphm.project,
-        lphm.project_backward,
-        lphm.dense,
-        lphm.dense_backward,
-        lphm.dense_of_one,
-        lphm.pair_of_one,
-    ),
-    LowRank: Kernel(low_rank.project, low_rank.project_backward),
-}
+KERNELS: dict[type[Structure], ModuleType] = {LPHM: lphm, LowRank: low_rank}
