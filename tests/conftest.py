@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 import lphm.ops.cpp
 import lphm.ops.dispatch
@@ -16,7 +17,7 @@ import lphm.ops.dispatch
 pytest.register_assert_rewrite("support")
 
 torch.set_num_threads(1)
-os.environ["LPHM_NATIVE"] = "0"  # whether the C++ operator is built here or not, who wants it asks for it
+os.environ["LPHM_NATIVE"] = "0"  # tests that need the compiled operator ask for it
 
 
 @pytest.fixture(autouse=True)
@@ -25,29 +26,34 @@ def _seed() -> None:
 
 
 def forget() -> None:
-    """What was chosen under other settings."""
+    """Clear the choices that were made under other settings."""
     lphm.ops.cpp.operator.cache_clear()
     lphm.ops.dispatch.plan.cache_clear()
 
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the C++ operator, built by its command."""
+    """A folder with the compiled operator, built by its command."""
     if shutil.which(os.environ.get("CXX", "c++")) is None:
         pytest.skip("no C++ compiler is installed")
-    folder = tmp_path_factory.mktemp("native")
-    subprocess.run(
-        [sys.executable, "-W", "error", "-m", "lphm.ops.cpp"],
-        env={**os.environ, "LPHM_CACHE": str(folder)},
-        capture_output=True,
-        check=True,
-    )
+    in_worker = "PYTEST_XDIST_WORKER" in os.environ
+    folder = (
+        tmp_path_factory.getbasetemp().parent if in_worker else tmp_path_factory.getbasetemp()
+    ) / "native"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):  # one worker compiles, the others wait for it
+        subprocess.run(
+            [sys.executable, "-W", "error", "-m", "lphm.ops.cpp"],
+            env={**os.environ, "LPHM_CACHE": str(folder)},
+            capture_output=True,
+            check=True,
+        )
     return folder
 
 
 @pytest.fixture
 def native(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The C++ operator is used wherever it applies."""
+    """The compiled operator is used wherever it applies."""
     monkeypatch.setenv("LPHM_CACHE", str(cache))
     monkeypatch.setenv("LPHM_NATIVE", "1")
     forget()
@@ -58,7 +64,7 @@ def native(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def fresh_choices() -> Iterator[None]:
-    """What is chosen under the settings of this test is chosen anew, and forgotten after it."""
+    """Choices are made anew under the settings of this test, and again after it."""
     forget()
     yield
     forget()
