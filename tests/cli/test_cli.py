@@ -259,6 +259,8 @@ def test_files_that_do_not_fit(tmp_path: Path, failing) -> None:
     assert "must be a .csv file" in failing("predict", "run", "t.csv", "-o", "out.parquet")
     assert "--output must be a new or empty folder" in failing("train", "-o", "run")
     assert "missing: ['c']" in failing("predict", "run", "t.csv", "-o", "out.csv")
+    assert "folds must be at least 2 and at most the 50 samples" in failing("train", "iris", "--folds", 51)
+    assert "got 'mps'" in failing("train", "iris", "--device", "mps", "-o", "new")
     whole = ("train", "iris", "--structure", "full", "--p", 4)
     assert "structure 'full' must be given sizes that it has, got p" in failing(*whole)
 

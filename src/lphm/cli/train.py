@@ -1,6 +1,8 @@
 """The command ``train``."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -104,12 +106,13 @@ def train(
         first = rank() == 0
         prepared = prepare(samples, network, training, data.task, progress=progress)
         folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
-        if isinstance(samples, Dataset) and (run.compare or run.folds):
-            validate = compare if run.compare else cross_validate
-            k = run.folds or 5
-            rows = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
-        elif not broadcast_choice((folder / CONFIG).exists):
-            outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
+        with _discarded_if_refused(folder):
+            if isinstance(samples, Dataset) and (run.compare or run.folds):
+                validate = compare if run.compare else cross_validate
+                k = run.folds or 5
+                rows = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
+            elif not broadcast_choice((folder / CONFIG).exists):
+                outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
     if isinstance(rows, list):
         say(comparison_table(samples.name, rows), {"table": [vars(row) for row in rows]}, printing)
     elif rows is not None:
@@ -183,6 +186,20 @@ def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
         )
     write_json(folder / OPTIONS, options)
     return folder
+
+
+@contextmanager
+def _discarded_if_refused(folder: Path) -> Iterator[None]:
+    """Delete the run folder after an ``InputError`` if it holds nothing but the options."""
+    try:
+        yield
+    except InputError:
+        with suppress(OSError):  # another process has deleted it
+            if [path.name for path in folder.iterdir()] == [OPTIONS]:
+                (folder / OPTIONS).unlink()
+                folder.rmdir()
+                Path("runs").rmdir()  # if it is empty
+        raise
 
 
 def _next_folder(name: str) -> Path:

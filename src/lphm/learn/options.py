@@ -48,7 +48,7 @@ StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm"]
 KindName = Literal["attribute", "instance", "both", "none"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Count = Annotated[int, Bounds(at_least=1)]
-Few = Annotated[int, Bounds(at_least=1, at_most=1000)]
+Few = Annotated[int, Bounds(at_least=1, at_most=1000)]  # a damaged config.json must not ask for billions
 Width = Annotated[int, Bounds(at_least=1, at_most=2**20)]
 Seed = Annotated[int, Bounds(at_least=0, at_most=2**31 - 1)]
 Share = Annotated[float, Bounds(at_least=0, below=1)]
@@ -160,15 +160,15 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
         number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
         if number and math.isfinite(value) and bounds.hold(value):
             return kind(value)
-        must = f"a {'whole ' if kind is int else ''}number {bounds}"
+        expected = f"a {'whole ' if kind is int else ''}number {bounds}"
     elif get_origin(kind) is Literal:
         if value in get_args(kind):
             return value
-        must = "one of " + ", ".join(map(repr, get_args(kind)))
+        expected = "one of " + ", ".join(map(repr, get_args(kind)))
     elif kind is bool:
         if value in (True, False):
             return bool(value)
-        must = "True or False"
+        expected = "True or False"
     else:
         return value
-    raise InputError(f"{name} must be {must}, got {value!r}")
+    raise InputError(f"{name} must be {expected}, got {value!r}")

@@ -200,9 +200,9 @@ def _load_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} must be a readable safetensors file, got: {error}") from error
     for name in sorted(expected.keys() | weights.keys()):
-        must, got = _described(expected.get(name)), _described(weights.get(name))
-        if must != got:
-            raise InputError(f"{path}: tensor {name!r} must be {must}, got {got}")
+        right, present = _described(expected.get(name)), _described(weights.get(name))
+        if right != present:
+            raise InputError(f"{path}: tensor {name!r} must be {right}, got {present}")
     return weights
 
 
