@@ -26,29 +26,20 @@ def main() -> None:
     try:
         app(sys.argv[1:], print_error=False, exit_on_error=False)
     except UnusedCliTokensError as error:
-        _fail(f"the command must be given fewer arguments, got {' '.join(error.unused_tokens or [])} as well")
+        _print(f"the command takes fewer arguments, got {' '.join(error.unused_tokens or [])} as well")
     except CycloptsError as error:
-        _fail(str(error).rstrip("."))
+        _print(str(error).rstrip("."))
     except InputError as error:
-        _fail(f"{error}{_flag(error)}")
+        value = "" if error.value is None else f" {error.value!r}"
+        _print(f"{error}; --{error.option.replace('_', '-')}{value}" if error.option else str(error))
     except ModuleNotFoundError as error:
-        _fail(f"{error}; {EXTRA}")
+        _print(f"{error}; {EXTRA}")
     except RankLostError as error:
         _print(str(error))
         os._exit(1)  # the processes that are left would wait for the lost one
-
-
-def _flag(error: InputError) -> str:
-    """The option that mends an error, as it is written on the command line."""
-    if error.option is None:
-        return ""
-    value = "" if error.value is None else f" {error.value!r}"
-    return f"; --{error.option.replace('_', '-')}{value}"
-
-
-def _fail(message: str) -> None:
-    _print(message)
-    raise SystemExit(2) from None
+    else:
+        return
+    raise SystemExit(2)
 
 
 def _print(message: str) -> None:

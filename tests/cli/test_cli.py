@@ -145,7 +145,7 @@ def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (["train", "--dropout", 1], "dropout must be a number of at least 0 and below 1, got 1.0"),
         (["train", "--seed", -1], "seed must be a whole number of at least 0 and at most 2147483647, got -1"),
         (["train", "--folds", 1], "folds must be a whole number of at least 2, got 1"),
-        (["train", "iris", "wine"], "the command must be given fewer arguments, got wine as well"),
+        (["train", "iris", "wine"], "the command takes fewer arguments, got wine as well"),
         (["train", "absent.csv", "--target", "y"], "absent.csv must exist, got no such file or folder"),
         (["train", "absent/", "--target", "y"], "absent must exist, got no such file or folder"),
         (["train", "--config", "absent.json"], "absent.json must be a readable file, got: No such file"),

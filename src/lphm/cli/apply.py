@@ -68,25 +68,19 @@ def apply(
     from lphm.structures.named import structure_for, structure_for_rows
 
     source = open_rows(file, tuple(options.drop or ()), tuple(options.keep or ()))
-    n = source.rows if options.kind == "attribute" else len(source.columns)
-    of_size = structure_for_rows if options.kind == "attribute" else structure_for
+    kind, sizes = options.kind, (structure.p, structure.q, structure.r, structure.budget)
     try:
-        W = of_size(structure.structure, n, structure.p, structure.q, structure.r, structure.budget)
+        if kind == "attribute":
+            W = structure_for_rows(structure.structure, source.rows, *sizes)
+        else:
+            W = structure_for(structure.structure, len(source.columns), *sizes)
     except ValueError as error:
         raise InputError(str(error)) from error
     w = read_weights(options.weights, W, options.seed)
     normalize = None if options.normalize == "none" else options.normalize
     with bars(not (printing.quiet or printing.json)) as progress:
         applied = apply_file(
-            source,
-            output,
-            W,
-            w,
-            options.kind,
-            normalize,
-            matrix=options.matrix,
-            resume=resume,
-            progress=progress,
+            source, output, W, w, kind, normalize, matrix=options.matrix, resume=resume, progress=progress
         )
     values = {"output": str(output), "structure": W.to_config(), **vars(applied)}
     rows = {

@@ -1,6 +1,7 @@
 """What a command prints: a table for people, JSON for scripts."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,17 +34,31 @@ def grid(title: str, rows: dict[str, str]) -> Table:
 def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
     """The table that answers: does interdependence help here, and what does it cost?"""
     score = {"r2": "R²"}.get(rows[0].score_name, rows[0].score_name)
-    table = Table(title=f"{name}: {len(rows[0].scores)} folds", title_justify="left")
-    for heading in ("structure", f"{score} ± spread", "interdependence parameters", "seconds a training"):
-        table.add_column(heading)
+    return _table(
+        f"{name}: {len(rows[0].scores)} folds",
+        ("structure", f"{score} ± spread", "interdependence parameters", "seconds a training"),
+        [
+            (
+                row.name or "network",
+                f"{row.mean:.4f} ± {row.spread:.4f}",
+                f"{row.interdependence_parameters:,}",
+                f"{sum(row.seconds) / len(row.seconds):.1f}",
+            )
+            for row in rows
+        ],
+    )
+
+
+def bench_table(title: str, rows: "list[Timing]") -> Table:
+    """Times as ratios to the linear layer."""
+    cells = [(row.name, f"{row.ratio:.2f}", f"{row.milliseconds:.3g}", f"{row.parameters:,}") for row in rows]
+    return _table(title, ("X xi by", "over linear", "milliseconds", "parameters"), cells)
+
+
+def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(*headings, title=title, title_justify="left")
     for row in rows:
-        seconds = sum(row.seconds) / len(row.seconds)
-        table.add_row(
-            row.name or "network",
-            f"{row.mean:.4f} ± {row.spread:.4f}",
-            f"{row.interdependence_parameters:,}",
-            f"{seconds:.1f}",
-        )
+        table.add_row(*row)
     return table
 
 
@@ -65,13 +80,3 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
             "run folder": str(folder),
         },
     )
-
-
-def bench_table(title: str, rows: "list[Timing]") -> Table:
-    """Times as ratios to the linear layer."""
-    table = Table(title=title, title_justify="left")
-    for heading in ("X @ xi by", "over linear", "milliseconds", "parameters"):
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(row.name, f"{row.ratio:.2f}", f"{row.milliseconds:.3g}", f"{row.parameters:,}")
-    return table

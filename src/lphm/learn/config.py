@@ -1,6 +1,7 @@
 """What a user left open is settled: the sizes of the network and the length of its training."""
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -8,7 +9,7 @@ import torch
 from lphm.data.schema import InputSchema
 from lphm.data.targets import TargetSchema
 from lphm.errors import InputError
-from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.options import NetworkOptions, Optimizer, Sizes, TrainingOptions
 from lphm.learn.run import NetworkConfig, RunConfig, TrainingConfig, build_embedding
 from lphm.structures.named import structure_for
 
@@ -49,10 +50,7 @@ def _network_config(schema: InputSchema, options: NetworkOptions, rows: int) -> 
     with torch.device("meta"):
         embedded_rows = build_embedding(schema, options.width).rows
     return NetworkConfig(
-        width=options.width,
-        blocks=options.blocks,
-        channels=options.channels,
-        members=options.members,
+        **{field.name: getattr(options, field.name) for field in fields(Sizes)},
         dropout=options.dropout if options.dropout is not None else (0.4 if rows < SMALL else 0.2),
         attribute=_structure("attribute", embedded_rows, options),
         instance=_structure("instance", options.width, options),
@@ -80,7 +78,6 @@ def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
         seed=options.seed,
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=options.learning_rate,
-        weight_decay=options.weight_decay,
+        **{field.name: getattr(options, field.name) for field in fields(Optimizer)},
         patience=options.patience or math.ceil(epochs / 2),
     )

@@ -18,30 +18,21 @@ from lphm.errors import InputError
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a number may be; None is no bound."""
+    """What a number may be."""
 
-    at_least: float | None = None
-    above: float | None = None
-    at_most: float | None = None
-    below: float | None = None
+    at_least: float = -math.inf
+    above: float = -math.inf
+    at_most: float = math.inf
+    below: float = math.inf
 
     def hold(self, value: float) -> bool:
-        """Whether the value is within the bounds."""
-        return (
-            (self.at_least is None or value >= self.at_least)
-            and (self.above is None or value > self.above)
-            and (self.at_most is None or value <= self.at_most)
-            and (self.below is None or value < self.below)
-        )
+        """Whether the value is finite and within the bounds."""
+        return self.at_least <= value <= self.at_most and self.above < value < self.below
 
     def __str__(self) -> str:
-        limits = {
-            "of at least": self.at_least,
-            "above": self.above,
-            "at most": self.at_most,
-            "below": self.below,
-        }
-        return " and ".join(f"{words} {limit}" for words, limit in limits.items() if limit is not None)
+        words = ("of at least", "above", "at most", "below")
+        limits = zip(words, vars(self).values(), strict=True)
+        return " and ".join(f"{word} {limit}" for word, limit in limits if math.isfinite(limit))
 
 
 StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm"]
@@ -158,7 +149,7 @@ def _checked(name: str, value: Any, hint: Any) -> Any:
     if isinstance(bounds, Bounds):
         kind = get_args(kind)[0]
         number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
-        if number and math.isfinite(value) and bounds.hold(value):
+        if number and bounds.hold(value):
             return kind(value)
         expected = f"a {'whole ' if kind is int else ''}number {bounds}"
     elif get_origin(kind) is Literal:

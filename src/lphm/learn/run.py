@@ -94,16 +94,8 @@ def _member(
     for name, n, structure in (("rows", embedding.rows, attribute), ("width", sizes.width, instance)):
         if structure is not None and structure.n != n:
             raise ValueError(f"n of the structure must be the network's {name}, got {structure} and {n}")
-    return InterdependenceNetwork(
-        embedding,
-        sizes.width,
-        config.target.outputs,
-        attribute,
-        instance,
-        sizes.blocks,
-        sizes.channels,
-        sizes.dropout,
-    )
+    shape = (embedding, sizes.width, config.target.outputs)
+    return InterdependenceNetwork(*shape, attribute, instance, sizes.blocks, sizes.channels, sizes.dropout)
 
 
 @dataclass(frozen=True)

@@ -1,38 +1,51 @@
 """Structures by their names in options and on the command line, with sizes that may be left open."""
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 from lphm.errors import divisors
 from lphm.structures import STRUCTURES, Structure
 from lphm.structures.sizing import Sized
 
+#: A size, or None to leave it open.
+Size: TypeAlias = int | None
+#: "lphm", "full", "low-rank", "hm", "dual-lphm", ...
+NAMED = {name.replace("_", "-"): cls for name, cls in STRUCTURES.items()}
+
 
 def structure_for(
     name: str,
     n: int,
-    p: int | None = None,
-    q: int | None = None,
-    r: int | None = None,
+    p: Size = None,
+    q: Size = None,
+    r: Size = None,
     budget: float | None = None,
+    larger: bool = False,
 ) -> Structure:
     """The ``n x n`` structure of that name.
 
     Args:
-        name: ``"lphm"``, ``"full"``, ``"low-rank"``, ``"hm"`` or ``"dual-lphm"``.
+        name: such as ``"low-rank"``.
         n: rows and columns of ``W``.
         p: row blocks of ``W``. Default: the divisor of ``n`` that is nearest to its square root.
         q: column blocks of ``W``. Default: ``p``.
         r: rank of the factors. Default: 2.
         budget: parameters to choose ``p``, ``q`` and ``r`` for; up to 1, a share of ``n²``.
+        larger: let the budget choose a larger ``n``, too.
 
     Raises:
         ValueError: the name is unknown, a size does not divide ``n``, the structure has no such size, or the
             budget is too small.
     """
-    cls, given = _class(name), _given(p=p, q=q, r=r)
+    if name not in NAMED:
+        raise ValueError(f"structure must be one of {', '.join(NAMED)}, got {name!r}")
+    cls = NAMED[name]
+    given = {size: value for size, value in (("p", p), ("q", q), ("r", r)) if value is not None}
     if budget is not None:
-        return _suggested(name, n, budget, given)
+        if given or not issubclass(cls, Sized):
+            other = f"{', '.join(given)} as well" if given else f"structure {name!r}, which has none"
+            raise ValueError(f"budget chooses the sizes of a structure, got {other}; leave one of them out")
+        return cls.suggest(n, int(budget) if budget > 1 else float(budget), partial=larger)
     takes = cls.__dataclass_fields__
     if unknown := [size for size in given if size not in takes]:
         raise ValueError(f"structure {name!r} must be given sizes that it has, got {', '.join(unknown)}")
@@ -42,47 +55,18 @@ def structure_for(
 
 
 def structure_for_rows(
-    name: str,
-    rows: int,
-    p: int | None = None,
-    q: int | None = None,
-    r: int | None = None,
-    budget: float | None = None,
+    name: str, rows: int, p: Size = None, q: Size = None, r: Size = None, budget: float | None = None
 ) -> Structure:
     """The structure for so many rows: its ``n`` is the least that holds them and that the sizes divide.
 
     Sizes that are left open are those with the fewest parameters: ``p³ = r n`` for LPHM, ``p² = n`` for
     DualLPHM. Arguments and errors as for ``structure_for``.
     """
-    if budget is not None:
-        return _suggested(name, rows, budget, _given(p=p, q=q, r=r), partial=True)
-    if name not in ("lphm", "dual-lphm"):
-        return structure_for(name, rows, p, q, r)
-    r = r or 2
-    best = (r * rows) ** (1 / 3) if name == "lphm" else rows**0.5
-    p = p or max(1, min(rows, round(best)))
-    q = q or p
-    step = math.lcm(p, q)
-    return structure_for(name, math.ceil(rows / step) * step, p, q, r)
-
-
-def _class(name: str) -> type[Structure]:
-    named = {key.replace("_", "-"): cls for key, cls in STRUCTURES.items()}
-    if name not in named:
-        raise ValueError(f"structure must be one of {', '.join(named)}, got {name!r}")
-    return named[name]
-
-
-def _given(**sizes: int | None) -> dict[str, int]:
-    return {name: value for name, value in sizes.items() if value is not None}
-
-
-def _suggested(name: str, n: int, budget: float, given: dict[str, int], partial: bool = False) -> Structure:
-    cls = _class(name)
-    if given:
-        raise ValueError(f"budget chooses the sizes, got {', '.join(given)} as well; leave one of them out")
-    if not issubclass(cls, Sized):
-        raise ValueError(
-            f"budget chooses the sizes of a structure, got {name!r}, which has none; leave it out"
-        )
-    return cls.suggest(n, int(budget) if budget > 1 else float(budget), partial=partial)
+    n = rows
+    if budget is None and name in ("lphm", "dual-lphm"):
+        r = r or 2
+        best = (r * rows) ** (1 / 3) if name == "lphm" else rows**0.5
+        p = p or max(1, min(rows, round(best)))
+        step = math.lcm(p, q or p)
+        n = math.ceil(rows / step) * step
+    return structure_for(name, n, p, q, r, budget, True)
