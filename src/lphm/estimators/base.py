@@ -1,7 +1,9 @@
 """What the scikit-learn estimators share: from arrays to a run and back."""
 
+import sys
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -9,83 +11,48 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
-    _check_feature_names,
-    _check_n_features,
-    _check_sample_weight,
     assert_all_finite,
     check_array,
     check_consistent_length,
     check_is_fitted,
     check_random_state,
     column_or_1d,
+    validate_data,
 )
 from torch import Tensor
 
 from lphm.data.dataset import Dataset
 from lphm.data.targets import Task
 from lphm.errors import InputError
-from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 from lphm.learn.run import Run, load_run, read_metrics, save_run
 from lphm.learn.training import learn
 from lphm.ops.checks import Kind
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class InterdependenceEstimator(BaseEstimator):  # type: ignore[misc]
-    """Parameters, checks, the training, ``interdependence_matrix``, ``save`` and ``load``."""
+Inputs: TypeAlias = pd.DataFrame | np.ndarray
 
-    _task: Task
-    run_: Run
 
-    def __init__(
-        self,
-        *,
-        structure: str = "lphm",
-        kind: str = "both",
-        p: int | None = None,
-        q: int | None = None,
-        r: int | None = None,
-        budget: float | None = None,
-        width: int | None = None,
-        blocks: int = 1,
-        channels: int = 4,
-        dropout: float | None = None,
-        members: int = 4,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 0.1,
-        early_stopping: bool = False,
-        validation: float = 0.15,
-        patience: int | None = None,
-        warm_start: bool = False,
-        random_state: Any = None,
-        threads: int = 1,
-        device: str = "cpu",
-        verbose: bool = False,
-    ) -> None:
-        self.structure = structure
-        self.kind = kind
-        self.p = p
-        self.q = q
-        self.r = r
-        self.budget = budget
-        self.width = width
-        self.blocks = blocks
-        self.channels = channels
-        self.dropout = dropout
-        self.members = members
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.early_stopping = early_stopping
-        self.validation = validation
-        self.patience = patience
-        self.warm_start = warm_start
-        self.random_state = random_state
-        self.threads = threads
-        self.device = device
-        self.verbose = verbose
+@dataclass(kw_only=True, eq=False, repr=False)
+class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):  # type: ignore[misc]
+    """Arguments, checks, the training, ``interdependence_matrix``, ``save`` and ``load``.
+
+    The arguments are the fields of ``NetworkOptions`` and ``FitOptions``, from which the constructor is made.
+    """
+
+    warm_start: bool = False
+    """Let ``fit`` go on from the weights of the last ``fit``."""
+    random_state: Any = None
+    """The same number gives the same weights, bit for bit, on one machine."""
+    verbose: bool = False
+    """Print a line for every epoch on standard error."""
+
+    _task: ClassVar[Task]
+
+    def __post_init__(self) -> None:
+        """Check nothing: scikit-learn has its estimators check their arguments in ``fit``."""
 
     def __sklearn_tags__(self) -> Any:
         """Missing values are learned from, and series have three dimensions."""
@@ -97,35 +64,37 @@ class InterdependenceEstimator(BaseEstimator):  # type: ignore[misc]
         return tags
 
     def _options(self) -> tuple[NetworkOptions, TrainingOptions]:
-        values = self.get_params()
-        names = NetworkOptions.__dataclass_fields__
-        network = NetworkOptions(**{name: values[name] for name in names})
-        names = TrainingOptions.__dataclass_fields__
-        training = {name: values[name] for name in names if name in values}
+        """The checked options; a random state that is no number draws one."""
+        network = {field.name: getattr(self, field.name) for field in fields(NetworkOptions)}
+        training = {field.name: getattr(self, field.name) for field in fields(FitOptions)}
         seed = self.random_state
         if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
             seed = check_random_state(seed).randint(2**31 - 1)
-        return network, TrainingOptions(seed=int(seed), **training)
+        return NetworkOptions(**network), TrainingOptions(**training, seed=seed)
 
-    def _inputs(self, X: Any, reset: bool) -> pd.DataFrame | np.ndarray:
-        """A table with text for names, or an array ``(N, steps, channels)``."""
-        _check_feature_names(self, X, reset=reset)
-        if isinstance(X, pd.DataFrame) and X.ndim == 2 and len(X) and X.shape[1]:
-            _check_n_features(self, X, reset=reset)
-            frame = X.copy(deep=False)
-            frame.columns = [str(name) for name in X.columns]
-            return frame.reset_index(drop=True)
-        array: np.ndarray = check_array(
-            X, dtype="numeric", ensure_all_finite="allow-nan", allow_nd=True, estimator=self
+    def _inputs(self, X: Any, reset: bool) -> Inputs:
+        """A table whose names are text, or an array ``(N, steps, channels)``."""
+        frame = isinstance(X, pd.DataFrame) and X.size > 0
+        series = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 3
+        checked = validate_data(
+            self,
+            X,
+            reset=reset,
+            skip_check_array=frame,  # it would refuse categories
+            dtype="numeric",
+            ensure_all_finite="allow-nan",
+            allow_nd=series,
+            ensure_2d=not series,
         )
-        if array.ndim == 2:
-            _check_n_features(self, array, reset=reset)
-            return pd.DataFrame(array.astype(np.float64), columns=[f"x{i}" for i in range(array.shape[1])])
-        if reset:
-            self.n_features_in_ = array.shape[2]
-        return array
+        if series and reset:
+            self.n_features_in_ = checked.shape[2]
+        if series:
+            return np.asarray(checked)
+        if not frame:
+            checked = pd.DataFrame(checked, dtype=np.float64).add_prefix("x")
+        return checked.set_axis([str(name) for name in checked.columns], axis=1).reset_index(drop=True)
 
-    def _checked(self, X: Any, y: Any, numeric: bool = False) -> tuple[pd.DataFrame | np.ndarray, np.ndarray]:
+    def _checked(self, X: Any, y: Any, numeric: bool = False) -> tuple[Inputs, np.ndarray]:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         inputs = self._inputs(X, reset=True)
@@ -138,30 +107,30 @@ class InterdependenceEstimator(BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"training needs at least 2 samples, got n_samples = {len(target)}")
         return inputs, target
 
-    def _weight(self, weight: ArrayLike | None, inputs: pd.DataFrame | np.ndarray) -> np.ndarray | None:
+    def _weight(self, weight: ArrayLike | None, y: np.ndarray) -> np.ndarray | None:
         if weight is None:
             return None
-        counted: np.ndarray = _check_sample_weight(
-            weight, np.zeros((len(inputs), 1)), dtype=np.float64, ensure_non_negative=True
+        weights: np.ndarray = check_array(
+            weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
         )
-        return counted
+        if weights.shape != y.shape:
+            raise ValueError(f"sample_weight must have shape {y.shape}, got {weights.shape}")
+        return weights
 
-    def _fit(self, X: Any, y: Any, weight: np.ndarray | None) -> None:
+    def _fit(self, inputs: Inputs, y: np.ndarray, weight: np.ndarray | None) -> None:
         network, training = self._options()
+        data = Dataset(type(self).__name__, inputs, pd.Series(y, name="y"), weight)
         start = self.run_ if self.warm_start and hasattr(self, "run_") else None
-        data = Dataset(type(self).__name__, X, pd.Series(y, name="y"), weight)
-        trained = learn(data, network, training, self._task, start=start)
-        self.run_, self.history_ = trained.run, trained.history.lines
+        progress = _EpochLines() if self.verbose else None
+        trained = learn(data, network, training, self._task, progress=progress, start=start)
+        self.run_: Run = trained.run
+        self.history_: list[dict[str, float]] = trained.history.lines
         self.n_iter_ = len(self.history_)
 
     def _outputs(self, X: Any) -> Tensor:
         check_is_fitted(self)
         # In float64, so that an answer is the same whatever samples it is asked for with.
         return self.run_.outputs(self._inputs(X, reset=False), dtype=torch.float64)
-
-    def _answers(self, X: Any) -> pd.DataFrame:
-        outputs = self._outputs(X)
-        return self.run_.config.target.decode(outputs)
 
     def interdependence_matrix(self, X: ArrayLike, kind: Kind = "instance") -> np.ndarray:
         """``xi`` of every sample, the mean over channels: ``(N, k, k)``.
@@ -204,7 +173,7 @@ class InterdependenceEstimator(BaseEstimator):  # type: ignore[misc]
         )
 
     @classmethod
-    def load(cls, folder: str | Path) -> Any:
+    def load(cls, folder: str | Path) -> "Self":
         """The estimator that ``save`` wrote.
 
         Raises:
@@ -224,3 +193,14 @@ class InterdependenceEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _restore(self) -> None:
         """Set what follows from the run."""
+
+
+class _EpochLines:
+    """Progress in scikit-learn's way: the status of every epoch as a line on standard error."""
+
+    last = ""
+
+    def __call__(self, task: str, done: int, total: int, status: str = "") -> None:  # noqa: ARG002
+        if status != self.last:
+            self.last = status
+            print(f"{task}: {status}", file=sys.stderr)

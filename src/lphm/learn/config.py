@@ -1,6 +1,7 @@
 """What a user left open is settled: the sizes of the network and the length of its training."""
 
 import math
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -8,16 +9,18 @@ import torch
 from lphm.data.schema import InputSchema
 from lphm.data.targets import TargetSchema
 from lphm.errors import InputError
-from lphm.learn.options import NetworkOptions, TrainingOptions, structure_for
+from lphm.learn.options import NetworkOptions, Optimizer, Sizes, TrainingOptions
 from lphm.learn.run import NetworkConfig, RunConfig, TrainingConfig, build_embedding
+from lphm.structures.named import structure_for
 
-#: Length of a training where the number of epochs is not given: half as many steps as there are rows, but
-#: within these bounds, and no fewer than 20 epochs of 1000 rows or more. A small table is learned by heart if
-#: it is given longer.
-FEWEST_STEPS, MOST_STEPS, FEWEST_EPOCHS = 200, 1500, 20
-#: A large one is read so often that there are so many steps, and once at the least.
+#: Optimizer steps where the number of epochs is not given: half as many as there are rows, within these
+#: bounds. A longer training would learn a small table by heart.
+FEWEST_STEPS, MOST_STEPS = 200, 1500
+#: From SMALL rows on, at least so many epochs.
+FEWEST_EPOCHS = 20
+#: Large tables: instead, enough epochs for so many optimizer steps, at least one.
 ENOUGH_STEPS = 20_000
-#: Fewer training rows than this are learned by heart by a network with little dropout.
+#: A network with little dropout learns fewer training rows than this by heart.
 SMALL = 1000
 
 
@@ -29,7 +32,11 @@ def configure(
     network: NetworkOptions,
     training: TrainingOptions,
 ) -> RunConfig:
-    """Everything but the weights, for so many training rows; every size that was left open is settled."""
+    """Everything but the weights, for so many training rows; every size that was left open is settled.
+
+    Raises:
+        InputError: there is no ``W`` of the sizes that were asked for.
+    """
     return RunConfig(
         source=source,
         input=schema,
@@ -40,29 +47,28 @@ def configure(
 
 
 def _network_config(schema: InputSchema, options: NetworkOptions, rows: int) -> NetworkConfig:
-    width = options.width or 32
     with torch.device("meta"):
-        embedded_rows = build_embedding(schema, width).rows
-
-    def structure(kind: str, n: int) -> dict[str, Any] | None:
-        try:
-            return structure_for(options, n).to_config() if options.kind in (kind, "both") else None
-        except (ValueError, TypeError) as error:
-            raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
-
+        embedded_rows = build_embedding(schema, options.width).rows
     return NetworkConfig(
-        width=width,
-        blocks=options.blocks,
-        channels=options.channels,
+        **{field.name: getattr(options, field.name) for field in fields(Sizes)},
         dropout=options.dropout if options.dropout is not None else (0.4 if rows < SMALL else 0.2),
-        members=options.members,
-        attribute=structure("attribute", embedded_rows),
-        instance=structure("instance", width),
+        attribute=_structure("attribute", embedded_rows, options),
+        instance=_structure("instance", options.width, options),
     )
 
 
+def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any] | None:
+    if options.kind not in (kind, "both"):
+        return None
+    sizes = (options.p, options.q, options.r, options.budget)
+    try:
+        return structure_for(options.structure, n, *sizes).to_config()
+    except ValueError as error:
+        raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
+
+
 def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
-    """The training of so many rows."""
+    """The training on so many rows."""
     batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(rows, 20) / 20))))
     steps = min(max(rows // 2, FEWEST_STEPS), MOST_STEPS)
     batches = math.ceil(rows / batch_size)
@@ -72,7 +78,6 @@ def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
         seed=options.seed,
         epochs=epochs,
         batch_size=batch_size,
-        learning_rate=options.learning_rate,
-        weight_decay=options.weight_decay,
+        **{field.name: getattr(options, field.name) for field in fields(Optimizer)},
         patience=options.patience or math.ceil(epochs / 2),
     )
