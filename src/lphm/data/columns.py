@@ -82,12 +82,15 @@ def plain_values(column: pd.Series) -> list[Any]:
     return [plain(value) for value in column]
 
 
-def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raise ``InputError`` unless the table has all columns that a run was trained on."""
-    absent = [name for name in names if name not in frame.columns]
+def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.DataFrame:
+    """The inputs, if they are a table that has all columns that a run was trained on."""
+    if not isinstance(inputs, pd.DataFrame):
+        raise InputError(f"samples must be rows of a table, got {type(inputs).__name__} of {inputs.shape}")
+    absent = [name for name in names if name not in inputs.columns]
     if absent:
         more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
         raise InputError(f"the table must have every column of training, missing: {absent[:5]}{more}")
+    return inputs
 
 
 def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> None:
