@@ -75,10 +75,8 @@ class MemoryBatches(Batches):
         self.rank, self.world_size = rank, world_size
         self.x, self.y, self.weight = x, y, torch.ones(len(y)) if weight is None else weight
         if not len(y) or not len(x) == len(y) == len(self.weight):
-            raise ValueError(
-                "x, y and weight must hold the same samples, at least one, "
-                f"got {len(x)}, {len(y)} and {len(self.weight)}"
-            )
+            sizes = f"{len(x)}, {len(y)} and {len(self.weight)}"
+            raise ValueError(f"x, y and weight must hold the same samples, at least one, got {sizes}")
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """This process's share of the batches of an epoch; always the same for a number."""

@@ -45,12 +45,7 @@ def column_numbers(column: pd.Series, name: str) -> np.ndarray:
             raise InputError(f"column {name!r} must hold numbers, got {value!r} in row {row}")
         column = numbers
     elif not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
-        raise InputError(
-            f"column {name!r} must hold numbers or categories, got {column.dtype}; "
-            "convert it or leave it out",
-            option="drop",
-            value=name,
-        )
+        raise unusable_column(name, "numbers or categories", str(column.dtype), "convert it or leave it out")
     values: np.ndarray = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
         value, row = _first(column, np.isinf(values))
@@ -152,7 +147,7 @@ class ColumnStatistics:
             self.words.setdefault(name, set()).update(words)
 
 
-def free_text(name: str, distinct: str) -> InputError:
-    """The error for a column with too many distinct words to be categories."""
-    message = f"column {name!r} must hold numbers or categories, got text: {distinct}; leave it out"
+def unusable_column(name: str, wanted: str, got: str, remedy: str = "leave it out") -> InputError:
+    """The error for a column that does not hold what is wanted, and that can be dropped."""
+    message = f"column {name!r} must hold {wanted}, got {got}; {remedy}"
     return InputError(message, option="drop", value=name)

@@ -36,13 +36,9 @@ class Dataset:
 
     def take(self, rows: np.ndarray) -> "Dataset":
         """The samples at these positions, in this order; rows of a table keep their labels for messages."""
-        inputs = self.inputs
-        return replace(
-            self,
-            inputs=inputs[rows] if isinstance(inputs, np.ndarray) else inputs.iloc[rows],
-            target=self.target.iloc[rows],
-            weight=None if self.weight is None else self.weight[rows],
-        )
+        inputs = self.inputs[rows] if isinstance(self.inputs, np.ndarray) else self.inputs.iloc[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, inputs=inputs, target=self.target.iloc[rows], weight=weight)
 
 
 BUNDLED: dict[str, Callable[..., Any]] = {

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +17,7 @@ Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class RowGroup:
+class RowGroup(NamedTuple):
     """Some consecutive rows of a Parquet file."""
 
     file: int  # place of the file in ``ParquetIndex.files``
@@ -48,12 +46,12 @@ class ParquetIndex:
         for number, file in enumerate(self.files):
             with _open(file) as opened:
                 schema, metadata = opened.schema_arrow, opened.metadata
+            columns = [f"{field.name} {field.type}" if same_types else field.name for field in schema]
             if number == 0:
-                self.schema: pa.Schema = schema
-            if schema.names != self.schema.names:
-                raise _differ(file, "columns", self.files[0], schema.names)
-            if same_types and not schema.equals(self.schema):
-                raise _differ(file, "types", self.files[0], [f"{f.name} {f.type}" for f in schema])
+                self.schema, first = schema, columns
+            elif columns != first:
+                what, got = "types" if same_types else "columns", ", ".join(columns)
+                raise InputError(f"{file} must have the {what} of {self.files[0].name}, got {got}")
             offset = 0
             for place in range(metadata.num_row_groups):
                 rows = metadata.row_group(place).num_rows
@@ -71,10 +69,6 @@ class ParquetIndex:
         """The rows of a row group, at most ``rows`` at a time."""
         with _open(self.files[group.file]) as opened:
             yield from opened.iter_batches(rows, row_groups=[group.place], columns=columns, use_threads=False)
-
-
-def _differ(file: Path, what: str, first: Path, got: list[str]) -> InputError:
-    return InputError(f"{file} must have the {what} of {first.name}, got {', '.join(got)}")
 
 
 @contextmanager

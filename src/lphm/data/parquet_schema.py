@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from lphm.data.columns import ColumnStatistics, Moments, column_numbers, free_text, plain_values
+from lphm.data.columns import ColumnStatistics, Moments, column_numbers, plain_values, unusable_column
 from lphm.data.dataset import infer_task
 from lphm.data.parquet import PARTS, ParquetStream, Part
 from lphm.data.progress import Progress, no_progress
@@ -100,7 +100,8 @@ def _statistics(stream: ParquetStream, task: Task, number: int) -> _GroupStatist
 def _check_categories(columns: ColumnStatistics) -> None:
     for name, words in columns.words.items():
         if len(words - {None}) > MOST_CATEGORIES:
-            raise free_text(name, f"more than {MOST_CATEGORIES} distinct values")
+            got = f"text: more than {MOST_CATEGORIES} distinct values"
+            raise unusable_column(name, "numbers or categories", got)
 
 
 def _target(name: str, task: Task, moments: Moments, classes: set[Any]) -> ClassTarget | NumberTarget:

@@ -26,12 +26,8 @@ def read_dataset(
 ) -> Dataset:
     """Samples with a target: a bundled set by its name, a table, an ``.npz`` file or a long table of series.
 
-    Args:
-        source: digits, iris, wine, breast-cancer or diabetes; or a ``.csv``, ``.parquet`` or ``.npz`` file.
-        target: the column to predict; of an ``.npz`` file, the array.
-        drop: columns to leave out.
-        series: of a long table, the column that says which series a row belongs to.
-        step: of a long table, the column that orders a series.
+    ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out.
+    In a long table the column ``series`` says which series a row belongs to, and ``step`` orders a series.
     """
     if str(source) in BUNDLED and not Path(source).exists():
         if series or step or drop:
@@ -76,9 +72,6 @@ def _require_target(target: str | None, path: Path) -> str:
     return target
 
 
-# Tables.
-
-
 def read_table(path: Path) -> pd.DataFrame:
     """A CSV or Parquet file as a data frame; in CSV only an empty cell is missing, not ``NA``."""
     with _reading(path, "table"):
@@ -106,9 +99,6 @@ def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[s
             f"{target!r} and {int(present.sum())} rows in which it is not missing"
         )
     return Dataset(name, features, labels[present])
-
-
-# Arrays and long tables of series.
 
 
 def _arrays(path: Path, *names: str) -> dict[str, np.ndarray]:

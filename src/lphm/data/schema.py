@@ -5,7 +5,7 @@ cannot encode. The schema of the target is in ``targets.py``.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,9 @@ from lphm.data.columns import (
     Moments,
     category_words,
     column_numbers,
-    free_text,
     missing_words_to_nan,
     table_with,
+    unusable_column,
 )
 from lphm.data.targets import Strict
 from lphm.errors import InputError
@@ -49,6 +49,7 @@ class FeatureSchema(Strict):
     layout: Literal["features"] = "features"
     numeric: list[NumericColumn]
     categorical: list[CategoricalColumn]
+    column_labels: ClassVar[list[str]] = []  # names of the columns of ``X``: none, for they are learned
 
     @property
     def labels(self) -> list[str]:
@@ -59,11 +60,6 @@ class FeatureSchema(Strict):
     def vocabulary(self) -> int:
         """Category codes of all columns together, including one per column for missing or unknown."""
         return sum(len(c.categories) + 1 for c in self.categorical)
-
-    @property
-    def column_labels(self) -> list[str]:
-        """Names of the columns of ``X``: none, for they are learned."""
-        return []
 
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised numbers (``nan`` where missing), then category codes: ``(N, features)``.
@@ -120,16 +116,6 @@ class SeriesSchema(Strict):
     step: str | None = None
 
     @property
-    def rows(self) -> int:
-        """Rows of the input."""
-        return self.steps
-
-    @property
-    def columns(self) -> int:
-        """Columns of the input."""
-        return len(self.channels)
-
-    @property
     def labels(self) -> list[str]:
         """Names of the rows that ``X`` has in the network."""
         return [f"step {i}" for i in range(1, self.steps + 1)]
@@ -142,9 +128,9 @@ class SeriesSchema(Strict):
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised by channel, 0 where missing; zero rows at the end of shorter series."""
         array = _series(inputs)
-        if array.shape[2] != self.columns or array.shape[1] > self.steps:
+        if array.shape[2] != len(self.channels) or array.shape[1] > self.steps:
             raise InputError(
-                f"series must be (N, {self.steps} steps or fewer, {self.columns} channels), "
+                f"series must be (N, {self.steps} steps or fewer, {len(self.channels)} channels), "
                 f"got {array.shape}; cut or resample longer series as at training"
             )
         mean, std = [c.mean for c in self.channels], [c.std for c in self.channels]
@@ -163,19 +149,16 @@ def _scaled(values: np.ndarray, mean: ArrayLike, std: ArrayLike) -> Tensor:
 def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
     """An array ``(N, steps, channels)`` of float64, ``nan`` where missing."""
     if not isinstance(inputs, np.ndarray) or inputs.ndim != 3 or 0 in inputs.shape[1:]:
-        raise InputError(
-            "series must be an array (N, steps, channels), "
-            f"got {type(inputs).__name__} of shape {np.shape(inputs)}"
-        )
+        got = f"{type(inputs).__name__} of shape {inputs.shape}"
+        raise InputError(f"series must be an array (N, steps, channels), got {got}")
     try:
         array = inputs.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"series must hold numbers, got {inputs.dtype}: {error}") from error
     if np.isinf(array).any():
-        where = tuple(int(i) for i in np.argwhere(np.isinf(array))[0])
-        raise InputError(
-            f"series must hold finite numbers, got {array[where]} at (sample, step, channel) {where}"
-        )
+        where = tuple(np.argwhere(np.isinf(array))[0].tolist())
+        place = f"(sample, step, channel) {where}"
+        raise InputError(f"series must hold finite numbers, got {array[where]} at {place}")
     return array
 
 
@@ -222,7 +205,8 @@ def fit_features(features: pd.DataFrame) -> FeatureSchema:
         if name in statistics.words:
             distinct, present = len(statistics.words[name] - {None}), int(column.notna().sum())
             if distinct > max(2, present / 2):
-                raise free_text(name, f"{distinct} distinct values in {len(column)} rows")
+                got = f"text: {distinct} distinct values in {len(column)} rows"
+                raise unusable_column(name, "numbers or categories", got)
         elif column.notna().any() and column.nunique(dropna=False) > 1:
             varying.add(name)
     return feature_schema(statistics, varying)

@@ -71,7 +71,8 @@ def _number(name: str, values: np.ndarray) -> dict[str, Any]:
     known = values[np.isfinite(values)]
     with np.errstate(all="ignore"):  # numbers near the largest float: what overflows is None
         facts = {
-            key: float(getattr(known, key)()) if len(known) else np.nan for key in ("mean", "std", "min", "max")
+            key: float(getattr(known, key)()) if len(known) else np.nan
+            for key in ("mean", "std", "min", "max")
         }
         histogram = _histogram(known)
     return {

@@ -68,7 +68,7 @@ def build_embedding(schema: InputSchema, width: int) -> FeatureEmbedding | RowEm
     """The embedding of rows that the schema encodes."""
     if isinstance(schema, FeatureSchema):
         return FeatureEmbedding(len(schema.numeric), len(schema.categorical), schema.vocabulary, width)
-    return RowEmbedding(schema.rows, schema.columns, width)
+    return RowEmbedding(len(schema.labels), len(schema.column_labels), width)
 
 
 def build_network(config: RunConfig) -> Ensemble:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lphm._io import write_atomically
-from lphm.data.columns import require_named
+from lphm.data.columns import require_named, unusable_column
 from lphm.data.parquet import ParquetIndex
 from lphm.errors import InputError
 
@@ -49,26 +49,22 @@ class RowFile:
         finite = np.isfinite(values)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
-            name, value = self.columns[column], values[row, column]
-            raise InputError(
-                f"column {name!r} must hold finite numbers, got {value} in row {first + row + 1}; "
+            got, remedy = (
+                f"{values[row, column]} in row {first + row + 1}",
                 "fill it, or leave the column out",
-                option="drop",
-                value=name,
             )
+            raise unusable_column(self.columns[column], "finite numbers", got, remedy)
         return torch.from_numpy(values)
 
 
 def open_rows(path: Path, drop: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> RowFile:
     """A Parquet file, a directory of Parquet files, or a two-dimensional array in a ``.npy`` file.
 
-    The columns in ``drop`` are left out, those in ``keep`` are copied unchanged; all others must hold numbers.
+    Columns in ``drop`` are left out, those in ``keep`` are copied unchanged; the others must hold numbers.
     """
     if path.suffix.lower() == ".npy" and path.is_file():
         if drop or keep:
-            raise InputError(
-                "drop and keep must name columns of a Parquet file, got a .npy file, which has no names"
-            )
+            raise InputError(f"drop and keep must name columns of a Parquet file, got the array {path}")
         return NumpyRows(path)
     if path.is_dir() or (path.suffix.lower() == ".parquet" and path.is_file()):
         return ParquetRows(path, drop, keep)
@@ -89,11 +85,7 @@ class ParquetRows(RowFile):
         types = [schema.field(name).type for name in self.columns]
         for name, kind in zip(self.columns, types, strict=True):
             if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-                raise InputError(
-                    f"column {name!r} must hold numbers, got {kind}; leave it out, or keep it to copy it",
-                    option="drop",
-                    value=name,
-                )
+                raise unusable_column(name, "numbers", str(kind), "leave it out, or keep it to copy it")
         if not self.columns or not self.rows:
             raise InputError(
                 f"{path} must hold rows of numbers, got {self.rows} rows, {len(self.columns)} columns"
@@ -111,10 +103,10 @@ class ParquetRows(RowFile):
                     start += len(batch)
 
     def _block(self, first: int, batch: pa.RecordBatch) -> Block:
-        values = np.empty((len(batch), len(self.columns)))
-        for i, name in enumerate(self.columns):
-            numbers = batch.column(name).cast(pa.float64())
-            values[:, i] = numbers.to_numpy(zero_copy_only=False)  # a missing value is nan
+        numbers = [batch.column(name).cast(pa.float64()) for name in self.columns]
+        values = np.stack(
+            [column.to_numpy(zero_copy_only=False) for column in numbers], axis=1
+        )  # nan: missing
         kept = pa.Table.from_batches([batch.select(self.keep)]) if self.keep else None
         return Block(first, self._checked(first, values), kept)
 
@@ -151,8 +143,7 @@ def write_part(path: Path, source: RowFile, out: Tensor, kept: pa.Table | None) 
     values = out.numpy().astype(source.dtype)
     with write_atomically(path) as temporary:
         if path.suffix == ".npy":
-            with temporary.open("wb") as file:
-                np.save(file, values)
+            np.save(temporary, values)
             return
         columns = dict(zip(source.columns, np.ascontiguousarray(values.T), strict=True))
         copied = {} if kept is None else dict(zip(kept.column_names, kept.columns, strict=True))
@@ -161,12 +152,8 @@ def write_part(path: Path, source: RowFile, out: Tensor, kept: pa.Table | None) 
 
 
 def join_parts(parts: list[Path], rows: int, output: Path) -> Iterator[int]:
-    """Write the parts to ``output``, whole or not at all; yields the number of rows after every write."""
-    with write_atomically(output) as temporary:
-        if output.suffix == ".npy":
-            yield from _join_arrays(parts, rows, temporary)
-        else:
-            yield from _join_tables(parts, temporary)
+    """Write the parts to one file; yields the number of rows after every write."""
+    return _join_arrays(parts, rows, output) if output.suffix == ".npy" else _join_tables(parts, output)
 
 
 def _join_arrays(parts: list[Path], rows: int, output: Path) -> Iterator[int]:
