@@ -67,14 +67,9 @@ def category_words(column: pd.Series) -> list[str | None]:
 
 def plain_values(column: pd.Series) -> list[Any]:
     """Python values: bool, int, float or text. A whole float becomes an int."""
-
-    def plain(value: Any) -> bool | int | float | str:
-        value = value.item() if isinstance(value, np.generic) else value
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        return value if isinstance(value, bool | int | float) else str(value)
-
-    return [plain(value) for value in column]
+    values = [value.item() if isinstance(value, np.generic) else value for value in column]
+    values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
+    return [value if isinstance(value, bool | int | float) else str(value) for value in values]
 
 
 def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.DataFrame:

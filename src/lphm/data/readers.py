@@ -116,9 +116,8 @@ def _labelled_arrays(path: Path, target: str) -> Dataset:
     arrays = _arrays(path, "X", target)
     x, y = arrays["X"], arrays[target]
     if x.ndim != 3 or y.shape != x.shape[:1]:
-        raise InputError(
-            f"{path} must hold X (N, steps, channels) and {target} (N,), got {x.shape} and {y.shape}"
-        )
+        shapes = f"{x.shape} and {y.shape}"
+        raise InputError(f"{path} must hold X (N, steps, channels) and {target} (N,), got {shapes}")
     names = tuple(map(str, arrays["channels"])) if "channels" in arrays else None
     return Dataset(path.name, x, pd.Series(y, name=target), channels=names)
 

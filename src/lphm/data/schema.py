@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import ArrayLike
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
@@ -133,17 +132,16 @@ class SeriesSchema(Strict):
                 f"series must be (N, {self.steps} steps or fewer, {len(self.channels)} channels), "
                 f"got {array.shape}; cut or resample longer series as at training"
             )
-        mean, std = [c.mean for c in self.channels], [c.std for c in self.channels]
+        mean, std = np.array([(channel.mean, channel.std) for channel in self.channels]).T
         return F.pad(_scaled(array, mean, std), (0, 0, 0, self.steps - array.shape[1]))
 
 
 InputSchema = Annotated[FeatureSchema | GridSchema | SeriesSchema, Field(discriminator="layout")]
 
 
-def _scaled(values: np.ndarray, mean: ArrayLike, std: ArrayLike) -> Tensor:
+def _scaled(values: np.ndarray, mean: float | np.ndarray, std: float | np.ndarray) -> Tensor:
     """Standardised, 0 where missing."""
-    scaled = (values - np.asarray(mean)) / np.asarray(std)
-    return torch.as_tensor(np.nan_to_num(scaled, nan=0.0), dtype=torch.float32)
+    return torch.as_tensor(np.nan_to_num((values - mean) / std, nan=0.0), dtype=torch.float32)
 
 
 def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:

@@ -49,10 +49,8 @@ class RowFile:
         finite = np.isfinite(values)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
-            got, remedy = (
-                f"{values[row, column]} in row {first + row + 1}",
-                "fill it, or leave the column out",
-            )
+            got = f"{values[row, column]} in row {first + row + 1}"
+            remedy = "fill it, or leave the column out"
             raise unusable_column(self.columns[column], "finite numbers", got, remedy)
         return torch.from_numpy(values)
 
@@ -87,9 +85,8 @@ class ParquetRows(RowFile):
             if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
                 raise unusable_column(name, "numbers", str(kind), "leave it out, or keep it to copy it")
         if not self.columns or not self.rows:
-            raise InputError(
-                f"{path} must hold rows of numbers, got {self.rows} rows, {len(self.columns)} columns"
-            )
+            sizes = f"{self.rows} rows, {len(self.columns)} columns"
+            raise InputError(f"{path} must hold rows of numbers, got {sizes}")
         self.dtype = np.dtype(np.float32 if all(map(pa.types.is_float32, types)) else np.float64)
 
     def blocks(self, first: int = 0) -> Iterator[Block]:
@@ -103,12 +100,10 @@ class ParquetRows(RowFile):
                     start += len(batch)
 
     def _block(self, first: int, batch: pa.RecordBatch) -> Block:
-        numbers = [batch.column(name).cast(pa.float64()) for name in self.columns]
-        values = np.stack(
-            [column.to_numpy(zero_copy_only=False) for column in numbers], axis=1
-        )  # nan: missing
+        columns = (batch.column(name).cast(pa.float64()) for name in self.columns)
+        numbers = [column.to_numpy(zero_copy_only=False) for column in columns]  # a missing value is nan
         kept = pa.Table.from_batches([batch.select(self.keep)]) if self.keep else None
-        return Block(first, self._checked(first, values), kept)
+        return Block(first, self._checked(first, np.stack(numbers, axis=1)), kept)
 
 
 class NumpyRows(RowFile):
