@@ -75,7 +75,8 @@ def plain_values(column: pd.Series) -> list[Any]:
 def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.DataFrame:
     """The inputs, if they are a table that has all columns that a run was trained on."""
     if not isinstance(inputs, pd.DataFrame):
-        raise InputError(f"samples must be rows of a table, got {type(inputs).__name__} of {inputs.shape}")
+        got = f"{type(inputs).__name__} of {np.shape(inputs)}"
+        raise InputError(f"samples must be rows of a table, got {got}")
     absent = [name for name in names if name not in inputs.columns]
     if absent:
         more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""

@@ -147,7 +147,7 @@ def _scaled(values: np.ndarray, mean: float | np.ndarray, std: float | np.ndarra
 def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
     """An array ``(N, steps, channels)`` of float64, ``nan`` where missing."""
     if not isinstance(inputs, np.ndarray) or inputs.ndim != 3 or 0 in inputs.shape[1:]:
-        got = f"{type(inputs).__name__} of shape {inputs.shape}"
+        got = f"{type(inputs).__name__} of shape {np.shape(inputs)}"
         raise InputError(f"series must be an array (N, steps, channels), got {got}")
     try:
         array = inputs.astype(np.float64)
