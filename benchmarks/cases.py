@@ -1,4 +1,4 @@
-"""What is measured: the sizes, and the tensors that every contender of a size is given."""
+"""The sizes that are measured, and the tensors that every contender of a size gets."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -35,19 +35,19 @@ class Case:
 
     @property
     def structure(self) -> lphm.LPHM:
-        """What the library calls this ``W``; it rejects sizes that do not divide."""
+        """The structure of ``W`` in the library, which rejects sizes that do not divide."""
         return lphm.LPHM(n=self.n, p=self.p, q=self.q, r=self.r)
 
     @property
     def sizes(self) -> str:
-        """As the tables print them."""
+        """The sizes as the tables print them."""
         return f"{self.b}, {self.m}, {self.p}, {self.q}, {self.r}"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.sizes}"
 
 
-# The first two are call overhead and nothing else; the last of each kind has as many columns as rows.
+# The first two measure little but call overhead; the last of each kind has as many columns as rows.
 TABLE = (
     Case("attribute", 16, 8, 4, 4, 1),
     Case("attribute", 64, 16, 8, 8, 2),
@@ -73,7 +73,13 @@ def parse_sizes(text: str) -> tuple[int, ...]:
 
 
 def select(kinds: tuple[Kind, ...], sizes: list[tuple[int, ...]]) -> list[Case]:
-    """The table's cases of these kinds; or these sizes, in every kind whose ``W`` they fit."""
+    """Cases of these kinds and sizes; without sizes, those of the table.
+
+    A size is left out for a kind whose ``W`` it does not fit.
+
+    Raises:
+        ValueError: a size fits none of the kinds.
+    """
     if not sizes:
         return [case for case in TABLE if case.kind in kinds]
     return [case for size in sizes for case in _fitting(kinds, size)]
@@ -81,14 +87,14 @@ def select(kinds: tuple[Kind, ...], sizes: list[tuple[int, ...]]) -> list[Case]:
 
 def _fitting(kinds: tuple[Kind, ...], size: tuple[int, ...]) -> list[Case]:
     cases = [Case(kind, *size) for kind in kinds]
-    reasons = {case: _why_not(case) for case in cases}
+    reasons = {case: _objection(case) for case in cases}
     if all(reasons.values()):
         raise ValueError("; ".join(f"{case.kind}: {reason}" for case, reason in reasons.items()))
     return [case for case in cases if not reasons[case]]
 
 
-def _why_not(case: Case) -> str | None:
-    """What the library says against these sizes."""
+def _objection(case: Case) -> str | None:
+    """Why the sizes are invalid; None if they are valid."""
     try:
         return None if case.structure and min(case.b, case.m) > 0 else "b and m must be at least 1"
     except ValueError as reason:
@@ -97,12 +103,12 @@ def _why_not(case: Case) -> str | None:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Data, cotangent and factors of a case. Nobody's leaves: every contender makes its own."""
+    """Data, output gradient and factors of a case. Every contender makes leaves of its own from them."""
 
     case: Case
     normalize: str | None
     x: Tensor  # (b, m)
-    G: Tensor  # (b, m), what the output's gradient is
+    G: Tensor  # (b, m), the gradient of the output
     A: Tensor  # (p, q)
     S: Tensor  # (n/p, r)
     T: Tensor  # (n/q, r)
@@ -110,7 +116,7 @@ class Inputs:
 
     @property
     def data(self) -> Tensor:
-        """A new leaf ``x`` on the same memory: nobody may have it warmer in the caches than others."""
+        """A new leaf ``x`` on the same memory, so that the caches hold it equally for all contenders."""
         return self.x.detach().requires_grad_()
 
     @property

@@ -1,7 +1,7 @@
-"""Who is measured: the library, the yardstick, and what one writes in plain torch.
+"""The contenders: the library, a linear layer, and plain torch.
 
-A contender is one function from the inputs of a case to a ``Step``: a forward, and the leaves that it
-is differentiated with respect to, the data first. The peers that are packages are in ``peers.py``.
+A contender is a function from the inputs of a case to a ``Step``: a forward, and the leaves that it is
+differentiated with respect to, the data first. Contenders from other packages are in ``peers.py``.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from torch.nn import functional as F
 
 import lphm
 from benchmarks.cases import KINDS, Case, Inputs
-from benchmarks.oracle import TruthOf, linear_truth, lphm_truth
+from benchmarks.oracle import Oracle, linear_truth, lphm_truth
 
 ALL_DTYPES = (torch.float32, torch.bfloat16)
 
 
 @dataclass(frozen=True)
 class Step:
-    """A forward that can be called again and again, and its leaves: the data, then the parameters."""
+    """A forward that can be called repeatedly, and its leaves: the data, then the parameters."""
 
     forward: Callable[[], Tensor]
     leaves: tuple[Tensor, ...]
@@ -32,37 +32,37 @@ class Step:
         return torch.autograd.grad(self.forward(), self.leaves, self.G)
 
 
-def nothing_square(_: Case) -> int:
-    """Rows of the largest square matrix formed that the data do not bound: none."""
+def forms_neither(_: Case) -> int:
+    """Rows of the larger of ``W`` and ``xi`` if neither is formed."""
     return 0
 
 
-def w_formed(case: Case) -> int:
-    """``W`` is."""
+def forms_w(case: Case) -> int:
+    """The same if ``W`` is formed."""
     return case.n
 
 
-def xi_formed(case: Case) -> int:
-    """``W`` is, and ``xi``."""
+def forms_both(case: Case) -> int:
+    """The same if ``W`` and ``xi`` are formed."""
     return max(case.n, case.k)
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Somebody who computes a case, and what it takes for that to be possible."""
+    """One way to compute a case, and the cases that it can compute."""
 
     name: str
     build: Callable[[Inputs], Step]
     kinds: tuple[str, ...] = KINDS
     normalize: str | None = None
-    square: Callable[[Case], int] = nothing_square
+    dense_rows: Callable[[Case], int] = forms_neither
     dtypes: tuple[torch.dtype, ...] = ALL_DTYPES
-    truth: TruthOf = lphm_truth
-    module: str | None = None  # a package that has to be installed
+    oracle: Oracle = lphm_truth
+    module: str | None = None  # the package that must be installed
 
-    def reason_against(self, case: Case, dtype: torch.dtype, largest_dense: int) -> str | None:
-        """Why it is left out at this size, if it is."""
-        rows = self.square(case)
+    def reason_to_skip(self, case: Case, dtype: torch.dtype, largest_dense: int) -> str | None:
+        """Why this contender is not measured at this size; None if it is."""
+        rows = self.dense_rows(case)
         if rows > largest_dense:
             return f"forms a {rows} x {rows} matrix (--largest-dense {rows} runs it)"
         if dtype not in self.dtypes:
@@ -71,7 +71,7 @@ class Contender:
 
 
 def lphm_step(inputs: Inputs) -> Step:
-    """The library's one call on its one vector ``w = [A, S, T]``."""
+    """The library's function, with the parameter vector ``w = [A, S, T]``."""
     w = torch.cat([factor.flatten() for factor in (inputs.A, inputs.S, inputs.T)]).requires_grad_()
     x, structure, kind, normalize = inputs.data, inputs.case.structure, inputs.case.kind, inputs.normalize
 
@@ -82,13 +82,13 @@ def lphm_step(inputs: Inputs) -> Step:
 
 
 def linear_step(inputs: Inputs) -> Step:
-    """The yardstick: a linear layer without bias."""
+    """A linear layer without bias, which all others are compared with."""
     x, M = inputs.data, inputs.M.clone().requires_grad_()
     return Step(lambda: x @ M, (x, M), inputs.G)
 
 
 def dense_step(inputs: Inputs) -> Step:
-    """``W`` by ``torch.kron``, and the product associated so that nothing larger is formed."""
+    """``W`` by ``torch.kron``, and the product associated so that no larger matrix is formed."""
     x, A, S, T = inputs.leaves
 
     def attribute() -> Tensor:
@@ -103,7 +103,7 @@ def dense_step(inputs: Inputs) -> Step:
 
 
 def dense_xi_step(inputs: Inputs) -> Step:
-    """``W`` and ``xi`` formed and ``xi`` applied, as the formula is written; with or without softmax."""
+    """``W`` and ``xi`` formed and ``xi`` applied, as the formula reads; with or without softmax."""
     x, A, S, T = inputs.leaves
     after = partial(torch.softmax, dim=-2) if inputs.normalize == "softmax" else (lambda xi: xi)
 
@@ -117,7 +117,7 @@ def dense_xi_step(inputs: Inputs) -> Step:
 
 
 def sdpa_step(inputs: Inputs) -> Step:
-    """Softmax as attention by hand: ``W`` formed, query ``X Wᵀ``, key and value ``X``, equally wide."""
+    """Softmax as attention: ``W`` formed, query ``X Wᵀ``, key and value ``X``, all of the same width."""
     x, A, S, T = inputs.leaves
 
     def forward() -> Tensor:
@@ -129,13 +129,13 @@ def sdpa_step(inputs: Inputs) -> Step:
 
 
 LPHM = Contender("lphm", lphm_step)
-LINEAR = Contender("linear", linear_step, truth=linear_truth)
+LINEAR = Contender("linear", linear_step, oracle=linear_truth)
 PLAIN = (
-    Contender("dense", dense_step, square=w_formed),
-    Contender("dense-xi", dense_xi_step, kinds=("instance",), square=xi_formed),
+    Contender("dense", dense_step, dense_rows=forms_w),
+    Contender("dense-xi", dense_xi_step, kinds=("instance",), dense_rows=forms_both),
 )
 SOFTMAX = (
     Contender("lphm", lphm_step, normalize="softmax"),
-    Contender("softmax-xi", dense_xi_step, normalize="softmax", square=xi_formed),
-    Contender("softmax-sdpa", sdpa_step, kinds=("instance",), normalize="softmax", square=w_formed),
+    Contender("softmax-xi", dense_xi_step, normalize="softmax", dense_rows=forms_both),
+    Contender("softmax-sdpa", sdpa_step, kinds=("instance",), normalize="softmax", dense_rows=forms_w),
 )

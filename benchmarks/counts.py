@@ -1,7 +1,7 @@
-"""Counted flops and bytes: how near to a linear layer the formula can come at all.
+"""Counted flops and bytes: how close to the cost of a linear layer the formula can come.
 
-A product of ``i x j`` and ``j x l`` counts ``2 i j l`` flops. A backward computes two products of the
-same size for every product of the forward, so forward+backward is three times the forward.
+A product of ``i x j`` and ``j x l`` counts ``2 i j l`` flops. A backward computes two products of the same
+size for every product of the forward, so forward+backward takes three times the flops of the forward.
 """
 
 from benchmarks.cases import Case
@@ -16,35 +16,36 @@ def linear_flops(case: Case) -> int:
 
 
 def thin_flops(case: Case) -> int:
-    """Through the thin pair ``left, right`` ``(K, k)``, forward: the projections and the cheaper order.
+    """Forward through the thin pair ``left, right`` ``(K, k)``, ``K = r min(p, q)``.
 
-    4 n k r + 2 p q r k   and   2 k² (K + d) with xi formed, or 4 d k K past it;   K = r min(p, q)
+    The projections take 4 n k r + 2 p q r k flops. Applying xi takes 2 k² (K + d) with xi formed, or
+    4 d k K without; the cheaper one counts.
     """
     n, k, p, q, r = case.n, case.k, case.p, case.q, case.r
-    d, K = n, r * min(p, q)  # xi is applied to the data themselves
+    d, K = n, r * min(p, q)  # rows of the data that xi is applied to
     return 4 * n * k * r + 2 * p * q * r * k + min(2 * k * k * (K + d), 4 * d * k * K)
 
 
 def dense_flops(case: Case) -> int:
-    """With ``W`` formed, ``((D xᵀ) W) x``, forward: worth it only where ``n`` is small against ``k``."""
+    """Forward with ``W`` formed, ``((D xᵀ) W) x``; cheaper only where ``n`` is small compared with ``k``."""
     n, k, p, q, r = case.n, case.k, case.p, case.q, case.r
     return 2 * (n // p) * (n // q) * r + n * n + 4 * n * n * k + 2 * n**3
 
 
 def fewest_flops(case: Case) -> int:
-    """Forward, by whichever order counts the fewest."""
+    """Forward, in the order with the fewest flops."""
     return min(thin_flops(case), dense_flops(case))
 
 
 def flop_limit(case: Case) -> float:
-    """Fewest flops over the linear layer's: the ratio of times if all flops cost the same."""
+    """Fewest flops divided by the linear layer's: the ratio of times if all flops took equally long."""
     return fewest_flops(case) / linear_flops(case)
 
 
 def fewest_bytes(case: Case, itemsize: int, *, backward: bool) -> int:
-    """What cannot be avoided: ``X`` read and the result written; then ``X, G`` read and ``dX`` written.
+    """Unavoidable bytes: read ``X``, write the result; in a backward also read ``X, G`` and write ``dX``.
 
-    Parameters and everything in between are left out, so a fraction of bandwidth computed from
-    this is one that the whole operation reaches, not what a kernel of it does.
+    Parameters and intermediate results are not counted, so a fraction of the bandwidth computed from this
+    describes the whole operation and not a single kernel.
     """
     return (5 if backward else 2) * case.b * case.m * itemsize

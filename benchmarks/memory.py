@@ -1,7 +1,7 @@
-"""Peak memory of one forward+backward, each in a process of its own.
+"""Peak memory of one forward+backward, each contender in a process of its own.
 
-A process remembers its peak, and an allocator keeps what it was given: only a fresh process shows what
-a computation needs. Counted from after the inputs are there, and as the peak of the whole process.
+A process keeps its peak and its allocator keeps freed memory, so only a new process shows what a computation
+needs. There are two figures: the peak above the inputs, and the peak of the whole process.
 """
 
 import resource
@@ -18,7 +18,7 @@ import torch
 from benchmarks.cases import Case, draw
 from benchmarks.contenders import Contender
 from benchmarks.peers import AbsentError
-from benchmarks.runner import say
+from benchmarks.runner import log
 from benchmarks.settings import Settings
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -26,14 +26,14 @@ Peak = dict[str, int]
 
 
 def measure_peak(contender: Contender, case: Case, settings: Settings) -> Peak:
-    """Bytes over the inputs, and the process' peak, in this process; meant to be called in a new one.
+    """Peak bytes above the inputs, and of the whole process; meant to be called in a new process.
 
     Raises:
         AbsentError: the contender's package is not installed.
     """
     torch.set_num_threads(settings.threads)
     arguments = (settings.device, settings.torch_dtype, settings.normalize)
-    # Loads the BLAS and the contender's own code, which are nobody's working memory.
+    # A small step first: loading the BLAS and the contender's code does not count as working memory.
     contender.build(draw(Case(case.kind, 16, 16, 4, 4, 1), *arguments)).both()
     step = contender.build(draw(case, *arguments))
     if settings.device == "cuda":
@@ -43,7 +43,7 @@ def measure_peak(contender: Contender, case: Case, settings: Settings) -> Peak:
         peak = torch.cuda.max_memory_allocated()
         return {"over_inputs": peak - before, "process": peak}
     earlier = peak_resident()
-    _forget_peak()
+    _reset_peak()
     before = resident()
     gradients = step.both()
     peak = peak_resident()
@@ -63,12 +63,12 @@ def in_fresh_process(contender: Contender, case: Case, settings: Settings) -> Pe
 
 
 def resident() -> int:
-    """Bytes of this process in memory now; its peak where the system tells no more."""
+    """Resident bytes of this process now; its peak on systems that report only the peak."""
     return _status("VmRSS") if STATUS.exists() else peak_resident()
 
 
 def peak_resident() -> int:
-    """Most bytes of this process that were ever in memory, or since ``_forget_peak``."""
+    """Peak resident bytes of this process, since ``_reset_peak`` if that was called."""
     if STATUS.exists():
         return _status("VmHWM")
     unit = 1 if sys.platform == "darwin" else 1024
@@ -80,27 +80,27 @@ def _status(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def _forget_peak() -> None:
-    """Let the peak start from here, where Linux allows it: that of the imports may be higher."""
+def _reset_peak() -> None:
+    """Reset the peak, where Linux allows it: the peak during the imports may be higher."""
     try:
         CLEAR.write_text("5")
     except OSError:
         return
 
 
-def run(cases: list[Case], everybody: list[Contender], settings: Settings) -> list[dict[str, Any]]:
-    """Every contender of every case, each in a fresh process."""
-    return [_run_case(case, everybody, settings) for case in cases]
+def run(cases: list[Case], contenders: list[Contender], settings: Settings) -> list[dict[str, Any]]:
+    """Measure every contender of every case, each in a new process."""
+    return [_run_case(case, contenders, settings) for case in cases]
 
 
-def _run_case(case: Case, everybody: list[Contender], settings: Settings) -> dict[str, Any]:
-    say(f"{case} ...")
+def _run_case(case: Case, contenders: list[Contender], settings: Settings) -> dict[str, Any]:
+    log(f"{case} ...")
     peaks: dict[str, Peak] = {}
     skipped: dict[str, str] = {}
-    for contender in everybody:
+    for contender in contenders:
         if case.kind not in contender.kinds:
             continue
-        reason = contender.reason_against(case, settings.torch_dtype, settings.largest_dense)
+        reason = contender.reason_to_skip(case, settings.torch_dtype, settings.largest_dense)
         if reason is None:
             try:
                 peaks[contender.name] = in_fresh_process(contender, case, settings)
@@ -110,5 +110,5 @@ def _run_case(case: Case, everybody: list[Contender], settings: Settings) -> dic
                 reason = "its process was killed: out of memory?"
         if reason is not None:
             skipped[contender.name] = reason
-            say(f"  skipped: {contender.name}: {reason}")
+            log(f"  skipped: {contender.name}: {reason}")
     return {"case": asdict(case), "peaks": peaks, "skipped": skipped}

@@ -1,6 +1,6 @@
-"""The oracle: value and gradients in float64 by einsum over blocks, sharing no code with the library.
+"""The oracle: value and gradients in float64, by einsum over blocks. It shares no code with the library.
 
-A contender that does not agree with it is not timed.
+A contender that disagrees with it is not timed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -10,21 +10,23 @@ from torch import Tensor
 
 from benchmarks.cases import Inputs
 
-#: Relative error, in the Frobenius norm, that rounding explains.
+#: Largest relative error, in the Frobenius norm, that counts as rounding.
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10, torch.bfloat16: 3e-2}
-#: Columns of ``xi`` held at a time where softmax needs them: 16384 x 1024 in float64 is 128 MB.
+#: Columns of ``xi`` that are formed at a time for softmax: 16384 x 1024 in float64 is 128 MB.
 COLUMNS = 1024
 
 Truth = dict[str, Tensor]
 """``value``, ``dx`` and the gradient of every parameter, in the order of the contender's leaves."""
 
+Oracle = Callable[[Inputs], Truth]
+
 
 class WrongResultError(Exception):
-    """A contender computes something else."""
+    """A contender's value or a gradient differs from the oracle."""
 
 
 def lphm_truth(inputs: Inputs) -> Truth:
-    """Of ``X (Xᵀ W X)`` or ``(X W Xᵀ)ᵀ X``, or with softmax over the summed index; ``W = A ⊗ (S Tᵀ)``."""
+    """``X (Xᵀ W X)`` or ``(X W Xᵀ)ᵀ X``, or with softmax over the summed index; ``W = A ⊗ (S Tᵀ)``."""
     leaves = _leaves(inputs.x, inputs.A, inputs.S, inputs.T)
     attribute, G = inputs.case.kind == "attribute", inputs.G.double()
     dim = 1 if attribute else 0
@@ -40,13 +42,13 @@ def lphm_truth(inputs: Inputs) -> Truth:
 
 
 def linear_truth(inputs: Inputs) -> Truth:
-    """Of ``X @ M``."""
+    """``X @ M``."""
     leaves = _leaves(inputs.x, inputs.M)
     return _differentiate(inputs, leaves[0] @ leaves[1], leaves, ("dx", "dM"))
 
 
 def tinybig_truth(inputs: Inputs) -> Truth:
-    """Of tinyBIG's own ``W``: ``vec(A) vec(S Tᵀ)ᵀ`` cut into rows of ``n``, with ``Tᵀ`` in its vector."""
+    """TinyBIG's ``W``: ``vec(A) vec(S Tᵀ)ᵀ`` reshaped to rows of ``n``; its vector holds ``Tᵀ``."""
     leaves = _leaves(inputs.x, inputs.A, inputs.S, inputs.T.T)
     X, A, S, Tt = leaves
     W = torch.outer(A.flatten(), (S @ Tt).flatten()).reshape(inputs.case.n, -1)
@@ -54,29 +56,29 @@ def tinybig_truth(inputs: Inputs) -> Truth:
     return _differentiate(inputs, value, leaves, ("dx", "dA", "dS", "dTᵀ"))
 
 
-def check(name: str, inputs: Inputs, got: Sequence[Tensor], truth: Truth) -> float:
-    """The worst relative error of ``got``: the value, ``dx``, and the parameters' gradients.
+def check(name: str, inputs: Inputs, results: Sequence[Tensor], truth: Truth) -> float:
+    """The largest relative error of ``results``: the value, ``dx``, and the gradients of the parameters.
 
     Raises:
-        WrongResultError: it is more than rounding explains.
+        WrongResultError: the error is larger than rounding.
     """
-    value, dx, *parameters = got
+    value, dx, *parameters = results
     flat = torch.cat([gradient.flatten() for gradient in parameters])
-    sizes = [want.numel() for want in list(truth.values())[2:]]
+    sizes = [expected.numel() for expected in list(truth.values())[2:]]
     if len(flat) != sum(sizes):
-        raise WrongResultError(f"{name} has {len(flat)} parameters at {inputs.case}, want {sum(sizes)}")
+        raise WrongResultError(f"{name} has {len(flat)} parameters at {inputs.case}, expected {sum(sizes)}")
     worst = 0.0
-    for (what, want), found in zip(truth.items(), [value, dx, *flat.split(sizes)], strict=True):
-        error = _relative_error(found, want)
+    for (what, expected), result in zip(truth.items(), [value, dx, *flat.split(sizes)], strict=True):
+        error = _relative_error(result, expected)
         worst = max(worst, error)
         if not error <= TOLERANCE[inputs.x.dtype]:
             raise WrongResultError(f"{name} is off by {error:.1e} in {what} at {inputs.case}")
     return worst
 
 
-def _relative_error(got: Tensor, want: Tensor) -> float:
-    difference = got.double().reshape(want.shape) - want
-    return (difference.norm() / want.norm()).item()
+def _relative_error(result: Tensor, expected: Tensor) -> float:
+    difference = result.double().reshape(expected.shape) - expected
+    return (difference.norm() / expected.norm()).item()
 
 
 def _leaves(*tensors: Tensor) -> list[Tensor]:
@@ -89,7 +91,7 @@ def _differentiate(inputs: Inputs, value: Tensor, leaves: list[Tensor], names: t
 
 
 def _chunks(inputs: Inputs) -> Iterator[tuple[int, int]]:
-    """Ranges of columns of ``xi``; all at once where ``xi`` need not be formed."""
+    """Ranges of columns of ``xi``; a single one if ``xi`` need not be formed."""
     k = inputs.case.k
     step = COLUMNS if inputs.normalize else k
     for start in range(0, k, step):
@@ -97,7 +99,7 @@ def _chunks(inputs: Inputs) -> Iterator[tuple[int, int]]:
 
 
 def _columns(x: Tensor, A: Tensor, S: Tensor, T: Tensor, normalize: str | None, columns: slice) -> Tensor:
-    """Some columns of ``x xi`` ``(n, .)`` for ``x`` ``(n, k)`` and ``xi = xᵀ W x = Uᵀ (A V)``."""
+    """A range of the columns of ``x xi``, ``(n, .)``, for ``x`` ``(n, k)`` and ``xi = xᵀ W x = Uᵀ (A V)``."""
     U = torch.einsum("isk,sr->irk", x.unflatten(0, (A.shape[0], -1)), S)
     V = torch.einsum("jtk,tr->jrk", x.unflatten(0, (A.shape[1], -1)), T)
     AV = torch.einsum("ij,jrk->irk", A, V)[:, :, columns]
@@ -106,6 +108,3 @@ def _columns(x: Tensor, A: Tensor, S: Tensor, T: Tensor, normalize: str | None, 
     if x.shape[0] < x.shape[1]:  # xi is larger than the data
         return torch.einsum("irn,irl->nl", torch.einsum("nk,irk->irn", x, U), AV)
     return torch.einsum("nk,kl->nl", x, torch.einsum("irk,irl->kl", U, AV))
-
-
-TruthOf = Callable[[Inputs], Truth]

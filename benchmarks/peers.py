@@ -1,10 +1,10 @@
-"""The packages that can compute it, each as someone who knows it well would.
+"""Other packages that can compute xi applied to its data, each used as an expert of it would.
 
-Those that multiply by ``W`` without forming it are given the product ``W @ Y`` only; the whole is
-associated by hand, ``X (Xᵀ (W X))`` or ``X (Wᵀ (Xᵀ X))``, so that none of them forms anything ``b x b``.
-``(A ⊗ S Tᵀ)ᵀ = Aᵀ ⊗ T Sᵀ`` makes the transpose a product of the same form.
+Packages that multiply by ``W`` without forming it compute only ``W @ Y``. The products around it are
+associated by hand, ``X (Xᵀ (W X))`` or ``X (Wᵀ (Xᵀ X))``, so that no contender forms a ``b x b`` matrix.
+``(A ⊗ S Tᵀ)ᵀ = Aᵀ ⊗ T Sᵀ``, so the transpose is a product of the same form.
 
-Packages are imported when a contender is built, so that none of them has to be there.
+A package is imported when its contender is built, so none of them is required.
 """
 
 import importlib
@@ -21,11 +21,11 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import Inputs
-from benchmarks.contenders import Contender, Step, xi_formed
+from benchmarks.contenders import Contender, Step, forms_both
 from benchmarks.oracle import tinybig_truth
 
 INSTALL = "pip install -c constraints.txt -e '.[bench]'"
-#: Not in the extra: tinyBIG pins torch 2.2.2 and a torchtext that is no longer made, and FastKron asks for a
+#: Not in the extra: tinyBIG pins torch 2.2.2 and the discontinued torchtext, and FastKron requires a
 #: torchvision that it does not use.
 INSTALL_ALONE = {
     "tinybig": "pip install --no-deps tinybig==0.2.1",
@@ -37,11 +37,11 @@ Product = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 class AbsentError(Exception):
-    """A package is not installed, or does not import here."""
+    """A package is not installed or cannot be imported."""
 
 
 class Stub(ModuleType):
-    """Stands for a module whose names are imported and never used."""
+    """Replaces a module whose names are imported but never used."""
 
     __path__: tuple[str, ...] = ()
 
@@ -53,18 +53,18 @@ class Stub(ModuleType):
 
 @cache
 def load(module: str) -> Any:
-    """A package of the extra, whose import-time warnings are its own affair.
+    """Import a peer's package; warnings during its import are ignored.
 
     Raises:
-        AbsentError: it is not here; the message says how to install it.
+        AbsentError: the package is missing; the message says how to install it.
     """
     package = module.partition(".")[0]
     install = INSTALL_ALONE.get(package, INSTALL)
     if package == "tinybig":
-        # Its data loaders need Python 3.12 and retired packages; nothing measured here uses them.
+        # Its data loaders, which are not needed here, require Python 3.12 and discontinued packages.
         for name in ("tinybig.data", "tinybig.data.base_data", "requests"):
             sys.modules.setdefault(name, Stub(name))
-    # FastKron brings an OpenMP of its own, which reads this when it is loaded.
+    # FastKron has its own OpenMP runtime, which reads this variable when it is loaded.
     os.environ["OMP_NUM_THREADS"] = str(torch.get_num_threads())
     try:
         if importlib.util.find_spec(package) is None:
@@ -73,11 +73,11 @@ def load(module: str) -> Any:
             warnings.simplefilter("ignore")
             return importlib.import_module(module)
     except (ImportError, OSError, SyntaxError) as reason:
-        raise AbsentError(f"{package} does not import here: {reason}") from reason
+        raise AbsentError(f"{package} cannot be imported: {reason}") from reason
 
 
 def associated(load_product: Callable[[], Product], inputs: Inputs) -> Step:
-    """The whole from a peer's ``W @ Y``."""
+    """The whole computation from a peer's ``W @ Y``."""
     product, (x, A, S, T) = load_product(), inputs.leaves
 
     def attribute() -> Tensor:
@@ -90,7 +90,7 @@ def associated(load_product: Callable[[], Product], inputs: Inputs) -> Step:
 
 
 def linear_operator_product() -> Product:
-    """``linear_operator``, of GPyTorch: a lazy Kronecker product with a lazy low-rank second factor."""
+    """``linear_operator`` of GPyTorch: a lazy Kronecker product with a lazy low-rank second factor."""
     operators = load("linear_operator.operators")
 
     def product(A: Tensor, S: Tensor, T: Tensor, Y: Tensor) -> Tensor:
@@ -100,7 +100,7 @@ def linear_operator_product() -> Product:
 
 
 def cola_product() -> Product:
-    """``cola-ml``: its Kronecker operator over dense ones."""
+    """``cola-ml``: its Kronecker operator of dense operators."""
     ops = load("cola.ops")
 
     def product(A: Tensor, S: Tensor, T: Tensor, Y: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def lokr_product() -> Product:
     bypass = load("lycoris.functional.lokr").bypass_forward_diff
 
     def product(A: Tensor, S: Tensor, T: Tensor, Y: Tensor) -> Tensor:
-        # gamma = rank: the scale of an adapter, gamma / rank, is 1.
+        # gamma = rank, so that the adapter's scale, gamma / rank, is 1.
         return bypass(Y.mT, None, A, None, None, None, S, T.mT, None, gamma=S.shape[1]).mT
 
     return product
@@ -131,7 +131,7 @@ def fastkron_product() -> Product:
 
 
 def einsum_equation(inputs: Inputs) -> tuple[str, Callable[[Tensor], tuple[Tensor, Tensor]]]:
-    """The whole as one contraction, and ``X`` cut into ``p`` and into ``q`` blocks for it."""
+    """The whole as one contraction, and a function that cuts ``X`` into ``p`` and into ``q`` blocks."""
     p, q = inputs.case.p, inputs.case.q
     if inputs.case.kind == "attribute":
         return "dk,isk,ij,sr,tr,jtl->dl", lambda x: (x.unflatten(0, (p, -1)), x.unflatten(0, (q, -1)))
@@ -139,7 +139,7 @@ def einsum_equation(inputs: Inputs) -> tuple[str, Callable[[Tensor], tuple[Tenso
 
 
 def einsum_step(inputs: Inputs) -> Step:
-    """One ``torch.einsum``, which asks opt_einsum for the path at every call."""
+    """One ``torch.einsum``, which lets opt_einsum find the path at every call."""
     load("opt_einsum")
     (equation, cut), (x, A, S, T) = einsum_equation(inputs), inputs.leaves
 
@@ -151,7 +151,7 @@ def einsum_step(inputs: Inputs) -> Step:
 
 
 def opt_einsum_step(inputs: Inputs) -> Step:
-    """opt_einsum's own contraction: the best path of all, found once."""
+    """A contraction of opt_einsum, whose optimal path is found once."""
     (equation, cut), (x, A, S, T) = einsum_equation(inputs), inputs.leaves
     shapes = [tuple(tensor.shape) for tensor in (x, cut(x)[0], A, S, T, cut(x)[1])]
     contract = load("opt_einsum").contract_expression(equation, *shapes, optimize="optimal")
@@ -164,14 +164,14 @@ def opt_einsum_step(inputs: Inputs) -> Step:
 
 
 def tinybig_step(inputs: Inputs) -> Step:
-    """The class of tinyBIG itself; its ``W`` is another matrix (``oracle.tinybig_truth``), as large."""
+    """The class of tinyBIG; its ``W`` is a different matrix of the same size (``oracle.tinybig_truth``)."""
     case, x, device = inputs.case, inputs.data, inputs.x.device.type
     sizes = {"b": case.b, "m": case.m, "p": case.p, "q": case.q, "r": case.r}
     function = load("tinybig.interdependence").lphm_parameterized_bilinear_interdependence(
         **sizes, interdependence_type=case.kind, device=device
     )
     w = torch.cat([factor.flatten() for factor in (inputs.A, inputs.S, inputs.T.mT)])
-    w = w.unsqueeze(0).requires_grad_()  # (1, l): it wants a matrix
+    w = w.unsqueeze(0).requires_grad_()  # (1, l): tinyBIG requires a matrix
     return Step(lambda: function(x=x, w=w, device=device), (x, w), inputs.G)
 
 
@@ -186,9 +186,9 @@ PEERS = (
     _product_peer("cola-ml", "cola", cola_product),
     _product_peer("lokr", "lycoris", lokr_product),
     _product_peer("fastkron", "pyfastkron", fastkron_product, dtypes=(torch.float32,)),
-    Contender("tinybig", tinybig_step, square=xi_formed, truth=tinybig_truth, module="tinybig"),
+    Contender("tinybig", tinybig_step, dense_rows=forms_both, oracle=tinybig_truth, module="tinybig"),
 )
 
-#: Measured only where they are asked for by name. FastKron brings an OpenMP of its own, whose threads wait
-#: for work at the cost of whoever's turn is next.
-APART = ("fastkron",)
+#: Measured only with --peer. FastKron has its own OpenMP runtime, whose threads keep waiting for work and
+#: slow down the contender that has the next turn.
+ON_REQUEST = ("fastkron",)

@@ -1,4 +1,4 @@
-"""Results as pictures, where matplotlib is installed."""
+"""Results as PNG files, if matplotlib is installed."""
 
 import importlib
 import importlib.util
@@ -7,9 +7,9 @@ from typing import Any
 
 from benchmarks.cases import KINDS, Case
 from benchmarks.runner import ratios_to_linear
-from benchmarks.tables import write
+from lphm._io import write_atomically
 
-# Okabe and Ito's colours, which the colour-blind tell apart, and a marker each for print in grey.
+# Okabe and Ito's colours, which colour-blind readers can tell apart, and markers for prints in grey.
 STYLES = {
     "lphm": ("#000000", "o"),
     "dense": ("#D55E00", "s"),
@@ -27,12 +27,12 @@ STYLES = {
 
 
 def can_plot() -> bool:
-    """Whether matplotlib is there."""
+    """Whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 
 def _figure(panels: int, **options: Any) -> tuple[Any, list[Any]]:
-    """A figure without a window, and its axes, both logarithmic, against the rows."""
+    """A figure and its axes over the rows; both axes are logarithmic."""
     figure = importlib.import_module("matplotlib.figure").Figure(figsize=(1.5 + 4.5 * panels, 4.5), dpi=150)
     figure.set_layout_engine("constrained")
     axes = figure.subplots(1, panels, squeeze=False, **options)[0]
@@ -43,9 +43,9 @@ def _figure(panels: int, **options: Any) -> tuple[Any, list[Any]]:
 
 
 def plot_times(results: list[dict[str, Any]], path: Path) -> None:
-    """Forward+backward over the linear layer against the rows, a panel each kind.
+    """Plot forward+backward relative to the linear layer over the rows, one panel for each kind.
 
-    Sizes with as many columns as rows stand apart from the lines, as hollow markers.
+    Sizes with as many columns as rows are hollow markers beside the lines.
     """
     kinds = [kind for kind in KINDS if any(result["case"]["kind"] == kind for result in results)]
     figure, axes = _figure(len(kinds), sharey=True)
@@ -53,11 +53,11 @@ def plot_times(results: list[dict[str, Any]], path: Path) -> None:
         _plot_kind(ax, [result for result in results if result["case"]["kind"] == kind])
         ax.set_title(f"{kind} kind")
         ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_major_formatter("{x:g}")
         ax.axhline(1, color="#555555", linewidth=1, linestyle=":", label="linear layer")
     axes[0].set_ylabel("forward+backward over a linear layer")
     _legend(figure, axes)
-    write(path, lambda temporary: figure.savefig(temporary, format="png"))
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, format="png")
 
 
 def _plot_kind(ax: Any, results: list[dict[str, Any]]) -> None:
@@ -77,27 +77,28 @@ def _plot_kind(ax: Any, results: list[dict[str, Any]]) -> None:
 
 
 def _legend(figure: Any, axes: list[Any]) -> None:
-    """One for all panels, without the hollow markers, which are explained by their neighbours."""
-    found: dict[str, Any] = {}
+    """One legend for all panels; hollow markers share the entry of their filled ones."""
+    entries: dict[str, Any] = {}
     for ax in axes:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(label.removesuffix(", m = b"), handle)
-    figure.legend(found.values(), found.keys(), loc="outside right center", frameon=False)
+            entries.setdefault(label.removesuffix(", m = b"), handle)
+    figure.legend(entries.values(), entries.keys(), loc="outside right center", frameon=False)
 
 
-def plot_scaling(found: dict[str, Any], path: Path) -> None:
-    """Time and memory over the inputs against the rows, with the linear layer's."""
+def plot_scaling(results: dict[str, Any], path: Path) -> None:
+    """Plot time and memory above the inputs over the rows, for the library and the linear layer."""
     figure, axes = _figure(2)
     labels = {"seconds": "seconds, forward+backward", "over_inputs": "bytes over the inputs"}
     for ax, (quantity, label) in zip(axes, labels.items(), strict=True):
         for name, colour, marker in (("lphm", "#000000", "o"), ("linear", "#D55E00", "s")):
             points = [
                 (point["case"]["b"], point["contenders"][name][quantity])
-                for point in found["points"]
+                for point in results["points"]
                 if name in point["contenders"]
             ]
             if points:
                 ax.plot(*zip(*points, strict=True), color=colour, marker=marker, label=name)
         ax.set_ylabel(label)
         ax.legend(frameon=False)
-    write(path, lambda temporary: figure.savefig(temporary, format="png"))
+    with write_atomically(path) as temporary:
+        figure.savefig(temporary, format="png")

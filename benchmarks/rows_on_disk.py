@@ -1,8 +1,8 @@
-"""``lphm apply`` on a table that it makes first: seconds of each pass, bytes, and the memory it took.
+"""``lphm apply`` on generated tables: seconds of each pass, bytes read, and peak memory.
 
 python -m benchmarks.rows_on_disk [--rows 1000000 10000000] [--columns 64] [--r 8]
 
-Needs three times the size of the largest table on disk, in the folder for temporary files.
+Needs free space of three times the largest table in the folder for temporary files.
 """
 
 import argparse
@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import lphm
+from benchmarks.tables import table_head, table_row
 
 GROUP = 500_000
 
 
 def write(path: Path, rows: int, columns: int) -> None:
-    """Normal numbers, float32, half a million rows in a row group."""
+    """Write normal numbers as float32, with half a million rows in a row group."""
     rng = np.random.default_rng(0)
     names = [f"x{i}" for i in range(columns)]
     schema = pa.schema([(name, pa.float32()) for name in names])
@@ -34,7 +35,7 @@ def write(path: Path, rows: int, columns: int) -> None:
 
 
 def main() -> None:
-    """Print a Markdown table."""
+    """Measure every size and kind, and print a Markdown table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,18 +45,9 @@ def main() -> None:
     parser.add_argument("--kind", nargs="+", default=["attribute", "instance"])
     arguments = parser.parse_args()
     print(f"lphm {lphm.__version__}, {arguments.columns} columns, r = {arguments.r}")
-    names = (
-        "kind",
-        "rows",
-        "l",
-        "GB read twice",
-        "reducing, s",
-        "mixing, s",
-        "joining, s",
-        "all, s",
-        "peak, MiB",
-    )
-    print("| " + " | ".join(names) + " |\n" + "| --- " * len(names) + "|")
+    passes = ("reducing", "mixing", "joining")
+    timed = [f"{name}, s" for name in (*passes, "all")]
+    print(table_head(["kind", "rows", "l", "GB read twice", *timed, "peak, MiB"]))
     for rows in arguments.rows:
         with tempfile.TemporaryDirectory() as folder:
             table = Path(folder) / "rows.parquet"
@@ -63,18 +55,14 @@ def main() -> None:
             for kind in arguments.kind:
                 command = [sys.executable, "-m", "lphm", "apply", str(table), "--kind", kind, "--json"]
                 command += ["--r", str(arguments.r), "-o", str(Path(folder) / "out.parquet")]
-                begun = time.monotonic()
+                start = time.monotonic()
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
-                told, seconds = json.loads(done.stdout), time.monotonic() - begun
-                passes = " | ".join(
-                    f"{told['seconds'][name]:.1f}" for name in ("reducing", "mixing", "joining")
-                )
-                size, peak = table.stat().st_size / 1e9, told["peak_memory_bytes"] / 2**20
-                print(
-                    f"| {kind} | {rows:,} | {told['parameters']:,} | {size:.2f} | {passes} "
-                    f"| {seconds:.1f} | {peak:.0f} |",
-                    flush=True,
-                )
+                seconds = time.monotonic() - start
+                result = json.loads(done.stdout)
+                times = [f"{second:.1f}" for second in (*map(result["seconds"].get, passes), seconds)]
+                size, peak = table.stat().st_size / 1e9, result["peak_memory_bytes"] / 2**20
+                cells = [kind, f"{rows:,}", f"{result['parameters']:,}", f"{size:.2f}", *times, f"{peak:.0f}"]
+                print(table_row(cells), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A case: everybody is checked, then everybody is timed."""
+"""Measures a case: every contender is checked, then every correct contender is timed."""
 
 import sys
 from dataclasses import asdict, dataclass, field
@@ -9,15 +9,15 @@ import torch
 from benchmarks.cases import Case, Inputs, draw
 from benchmarks.contenders import LINEAR, LPHM, PLAIN, SOFTMAX, Contender, Step
 from benchmarks.counts import BACKWARD, fewest_bytes, fewest_flops, flop_limit
-from benchmarks.oracle import Truth, TruthOf, WrongResultError, check
-from benchmarks.peers import APART, PEERS, AbsentError
+from benchmarks.oracle import Oracle, Truth, WrongResultError, check
+from benchmarks.peers import ON_REQUEST, PEERS, AbsentError
 from benchmarks.settings import Settings
 from benchmarks.timing import Clock, Samples, interleave
 
 
 @dataclass
-class Admitted:
-    """Who starts in a case, who does not, and whose result is wrong."""
+class Checked:
+    """The contenders of a case by name: steps and errors of the correct ones, reasons for the others."""
 
     steps: dict[str, Step] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
@@ -25,72 +25,72 @@ class Admitted:
     wrong: dict[str, str] = field(default_factory=dict)
 
 
-def contenders(normalize: str | None, peers: list[str] | None = None) -> list[Contender]:
-    """The library, the yardstick, and those named, or all others that do not disturb the rest."""
-    ours, *others = (LPHM, *PLAIN, *PEERS) if normalize is None else SOFTMAX
-    wanted = [other.name for other in others if other.name not in APART] if peers is None else peers
-    return [ours, LINEAR, *(other for other in others if other.name in wanted)]
+def choose_contenders(normalize: str | None, peers: list[str] | None = None) -> list[Contender]:
+    """The library, the linear layer, and the named peers; without names, all that disturb no other."""
+    library, *others = (LPHM, *PLAIN, *PEERS) if normalize is None else SOFTMAX
+    chosen = [other.name for other in others if other.name not in ON_REQUEST] if peers is None else peers
+    return [library, LINEAR, *(other for other in others if other.name in chosen)]
 
 
 def peer_names() -> list[str]:
-    """Every name that can be asked for."""
+    """The names that ``--peer`` takes."""
     return list(dict.fromkeys(c.name for c in (*PLAIN, *PEERS, *SOFTMAX[1:])))
 
 
-def admit(everybody: list[Contender], inputs: Inputs, largest_dense: int) -> Admitted:
-    """Build and check everybody who can take part; nobody is timed before his result is right."""
-    found, truths = Admitted(), dict[TruthOf, Truth]()
-    for contender in everybody:
+def build_and_check(contenders: list[Contender], inputs: Inputs, largest_dense: int) -> Checked:
+    """Build every contender that can compute the case, and check its value and gradients."""
+    checked, truths = Checked(), dict[Oracle, Truth]()
+    for contender in contenders:
         name = contender.name
         if inputs.case.kind not in contender.kinds:
             continue
-        reason = contender.reason_against(inputs.case, inputs.x.dtype, largest_dense)
+        reason = contender.reason_to_skip(inputs.case, inputs.x.dtype, largest_dense)
         if reason is not None:
-            found.skipped[name] = reason
+            checked.skipped[name] = reason
             continue
         try:
             step = contender.build(inputs)
-            if contender.truth not in truths:
-                truths[contender.truth] = contender.truth(inputs)
-            found.errors[name] = _checked(name, step, inputs, truths[contender.truth])
-            found.steps[name] = step
+            if contender.oracle not in truths:
+                truths[contender.oracle] = contender.oracle(inputs)
+            checked.errors[name] = _error(name, step, inputs, truths[contender.oracle])
+            checked.steps[name] = step
         except AbsentError as absence:
-            found.skipped[name] = str(absence)
+            checked.skipped[name] = str(absence)
         except WrongResultError as error:
-            found.wrong[name] = str(error)
-        except Exception as error:  # somebody else's package: it must not cost all others their turn
-            found.wrong[name] = f"{name} raised {type(error).__name__} at {inputs.case}: {error}"
-    return found
+            checked.wrong[name] = str(error)
+        except Exception as error:  # an error in another package must not end the measurement of all others
+            checked.wrong[name] = f"{name} raised {type(error).__name__} at {inputs.case}: {error}"
+    return checked
 
 
-def _checked(name: str, step: Step, inputs: Inputs, truth: Truth) -> float:
+def _error(name: str, step: Step, inputs: Inputs, truth: Truth) -> float:
     with torch.no_grad():
         value = step.forward()
     return check(name, inputs, (value, *step.both()), truth)
 
 
-def measure(case: Case, everybody: list[Contender], settings: Settings, clock: Clock) -> dict[str, Any]:
-    """Forward under ``no_grad``, and forward+backward, of everybody in one process."""
+def measure(case: Case, contenders: list[Contender], settings: Settings, clock: Clock) -> dict[str, Any]:
+    """Time forward under ``no_grad``, and forward+backward, of all contenders in one process."""
     inputs = draw(case, settings.device, settings.torch_dtype, settings.normalize)
-    admitted = admit(everybody, inputs, settings.largest_dense)
-    if LINEAR.name not in admitted.steps:
-        raise WrongResultError(f"no yardstick: {admitted.wrong[LINEAR.name]}")
+    checked = build_and_check(contenders, inputs, settings.largest_dense)
+    if LINEAR.name not in checked.steps:
+        raise WrongResultError(f"no linear layer to compare with: {checked.wrong[LINEAR.name]}")
     with torch.no_grad():
-        forward = interleave({n: s.forward for n, s in admitted.steps.items()}, settings.rounds, clock)
-    both = interleave({n: s.both for n, s in admitted.steps.items()}, settings.rounds, clock, seed=1)
+        forward = interleave({n: s.forward for n, s in checked.steps.items()}, settings.rounds, clock)
+    both = interleave({n: s.both for n, s in checked.steps.items()}, settings.rounds, clock, seed=1)
     return {
         "case": asdict(case),
         "forward": _summaries(forward),
         "both": _summaries(both),
-        "errors": admitted.errors,
-        "skipped": admitted.skipped,
-        "wrong": admitted.wrong,
+        "errors": checked.errors,
+        "skipped": checked.skipped,
+        "wrong": checked.wrong,
         "counted": _counted(case, settings, forward, both),
     }
 
 
 def _summaries(samples: Samples) -> dict[str, Any]:
-    """By contender; and the order of every round, one line of numbers each."""
+    """The summary of each contender, and the order of every round as a line of indices."""
     names = list(samples.seconds)
     return {
         "seconds": {name: samples.summary(name) for name in names},
@@ -100,7 +100,7 @@ def _summaries(samples: Samples) -> dict[str, Any]:
 
 
 def _counted(case: Case, settings: Settings, forward: Samples, both: Samples) -> dict[str, Any]:
-    """Counted flops and bytes, and the rates at which the library goes through them."""
+    """Counted flops and bytes of the library, and how many of them it processes per second."""
     if settings.normalize is not None or "lphm" not in forward.seconds:
         return {}
     itemsize = settings.torch_dtype.itemsize
@@ -117,30 +117,30 @@ def _counted(case: Case, settings: Settings, forward: Samples, both: Samples) ->
     return counted
 
 
-def say(*words: object) -> None:
-    """Progress, beside the results and not among them."""
+def log(*words: object) -> None:
+    """Print progress to standard error, apart from the results."""
     print(*words, file=sys.stderr, flush=True)
 
 
 def ratios_to_linear(result: dict[str, Any], way: str = "both") -> dict[str, float]:
-    """Every contender's median over the linear layer's; ``way`` is ``forward`` or ``both``."""
+    """The median of each contender divided by the linear layer's; ``way`` is ``forward`` or ``both``."""
     seconds = result[way]["seconds"]
     return {name: seconds[name]["median"] / seconds["linear"]["median"] for name in seconds}
 
 
 def run(
-    cases: list[Case], everybody: list[Contender], settings: Settings, clock: Clock
+    cases: list[Case], contenders: list[Contender], settings: Settings, clock: Clock
 ) -> list[dict[str, Any]]:
-    """Every case; whoever is left out is named once for every reason."""
-    results, said = [], set[str]()
+    """Measure every case; the same reason for leaving a contender out is logged once."""
+    results, logged = [], set[str]()
     for case in cases:
-        say(f"{case} ...")
-        found = measure(case, everybody, settings, clock)
-        results.append(found)
-        say("  " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios_to_linear(found).items()))
-        for name, reason in {**found["skipped"], **found["wrong"]}.items():
-            line = f"  {'WRONG, not timed' if name in found['wrong'] else 'skipped'}: {name}: {reason}"
-            if line not in said:
-                said.add(line)
-                say(line)
+        log(f"{case} ...")
+        result = measure(case, contenders, settings, clock)
+        results.append(result)
+        log("  " + ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios_to_linear(result).items()))
+        for name, reason in {**result["skipped"], **result["wrong"]}.items():
+            line = f"  {'WRONG, not timed' if name in result['wrong'] else 'skipped'}: {name}: {reason}"
+            if line not in logged:
+                logged.add(line)
+                log(line)
     return results

@@ -1,4 +1,4 @@
-"""What a run is asked for, and what it ran on."""
+"""The options of a measurement, and the machine that it ran on."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of a run that its results depend on."""
+    """The options that the results depend on."""
 
     device: str = "cpu"
     dtype: str = "float32"
@@ -39,7 +39,7 @@ class Settings:
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """The type of every tensor but the oracle's."""
+        """The type of every tensor except the oracle's."""
         return DTYPES[self.dtype]
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Settings:
 
 
 def header(settings: Settings) -> dict[str, Any]:
-    """The machine, the versions and the options, as the JSON files begin."""
+    """The machine, the versions and the options, which every JSON file begins with."""
     machine = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "cpu": _cpu_model(),
@@ -72,7 +72,7 @@ def header(settings: Settings) -> dict[str, Any]:
 
 
 def _cpu_model() -> str:
-    """The model by name; Python knows only the architecture on Linux."""
+    """The model's name; on Linux, Python knows only the architecture."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text().splitlines():
@@ -89,10 +89,10 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """The commit measured, with a mark if the working tree differs from it; None outside a clone."""
+    """The measured commit, marked if the working tree differs from it; None outside a clone."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:
-        found = subprocess.run([*command, "--exclude", "*"], capture_output=True, text=True, check=True)
+        described = subprocess.run([*command, "--exclude", "*"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return found.stdout.strip()
+    return described.stdout.strip()

@@ -1,21 +1,17 @@
-"""Results as Markdown and JSON; ratios within one run, never bare times."""
+"""Results as Markdown tables: ratios within one run, never absolute times."""
 
-import json
-import os
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.cases import Case
 from benchmarks.runner import ratios_to_linear
 from benchmarks.settings import Settings
 
-#: Not compared: the yardstick, and one that computes something else.
+#: Not peers: the library, the linear layer, and tinyBIG, which computes a different result.
 NO_PEERS = ("lphm", "linear", "tinybig")
 FOOTNOTES = {
-    "tinybig": "tinybig: its W is vec(A) vec(S Tᵀ)ᵀ cut into rows of n, which is A ⊗ (S Tᵀ) only for q = 1 "
-    "or p = q = n. It is checked against its own W, and does not count as the best peer.",
+    "tinybig": "tinybig: its W is vec(A) vec(S Tᵀ)ᵀ reshaped to rows of n, which equals A ⊗ (S Tᵀ) only for "
+    "q = 1 or p = q = n. It is checked against its own W and does not count as the best peer.",
     "dense": "dense: W formed by torch.kron, then X (Xᵀ (W X)) or X (Wᵀ (Xᵀ X)).",
     "dense-xi": "dense-xi: xi (b x b) formed as well, as tinyBIG does.",
     "softmax-xi": "softmax-xi: W, xi and its softmax formed.",
@@ -23,14 +19,14 @@ FOOTNOTES = {
 }
 
 
-def time_table(results: list[dict[str, Any]], everybody: list[str], settings: Settings) -> str:
-    """Ratios of medians to the linear layer's, the best peer of a row in bold."""
-    names = _columns(everybody, [{*result["both"]["seconds"], *result["wrong"]} for result in results])
+def time_table(results: list[dict[str, Any]], contenders: list[str], settings: Settings) -> str:
+    """Ratios of medians to the linear layer; the best peer of a row is bold."""
+    names = _columns(contenders, [{*result["both"]["seconds"], *result["wrong"]} for result in results])
     others = [name for name in names if name != "linear"]
     rows = [[*_size(result), *_time_cells(result, others)] for result in results]
     titles = ["kind", "b, m, p, q, r", *others, "best peer / lphm", "flop limit"]
     lines = [
-        f"Forward+backward (forward) over a linear layer X @ M in the same run; {settings}; medians.",
+        f"Forward+backward (forward) as ratios to a linear layer X @ M in the same run; {settings}; medians.",
         "",
         *_table(titles, rows),
         *_footnotes(names),
@@ -55,14 +51,14 @@ def _time_cells(result: dict[str, Any], names: list[str]) -> list[str]:
 
 
 def best_peer(result: dict[str, Any]) -> str | None:
-    """The fastest forward+backward of those that compute the same without this library."""
+    """The contender with the fastest forward+backward that computes the same without this library."""
     seconds = result["both"]["seconds"]
     peers = [name for name in seconds if name not in NO_PEERS]
     return min(peers, key=lambda name: seconds[name]["median"], default=None)
 
 
 def roofline_table(results: list[dict[str, Any]], rates: dict[str, float]) -> str:
-    """The library's rates as fractions of what the device does at best."""
+    """The library's rates as fractions of the peak rates of the device."""
     ways = ("both", "forward")
     rows = []
     for result in results:
@@ -84,9 +80,9 @@ def roofline_table(results: list[dict[str, Any]], rates: dict[str, float]) -> st
     return "\n".join(lines) + "\n"
 
 
-def memory_table(results: list[dict[str, Any]], everybody: list[str], settings: Settings) -> str:
-    """Megabytes over the inputs, and of the whole process."""
-    names = _columns(everybody, [set(result["peaks"]) for result in results])
+def memory_table(results: list[dict[str, Any]], contenders: list[str], settings: Settings) -> str:
+    """Peak megabytes above the inputs, and of the whole process."""
+    names = _columns(contenders, [set(result["peaks"]) for result in results])
     rows = []
     for result in results:
         cells = []
@@ -96,7 +92,7 @@ def memory_table(results: list[dict[str, Any]], everybody: list[str], settings: 
             cells.append(text)
         rows.append([*_size(result), *cells])
     lines = [
-        "Peak memory of one forward+backward in a process of its own, in MB over the inputs (and of the "
+        "Peak memory of one forward+backward in a process of its own, in MB above the inputs (and of the "
         f"whole process); {settings}.",
         "",
         *_table(["kind", "b, m, p, q, r", *names], rows),
@@ -106,9 +102,9 @@ def memory_table(results: list[dict[str, Any]], everybody: list[str], settings: 
     return "\n".join(lines) + "\n"
 
 
-def scaling_table(found: dict[str, Any], settings: Settings) -> str:
-    """The sizes, and the exponents with the range that they are fitted over."""
-    rows = [cell for point in found["points"] if (cell := _scaling_cells(point))]
+def scaling_table(results: dict[str, Any], settings: Settings) -> str:
+    """Time and memory of every size, and the fitted exponents with their range."""
+    rows = [cell for point in results["points"] if (cell := _scaling_cells(point))]
     titles = ["b, m, p, q, r", "over linear", "MB over inputs", "linear's", "MB of process", "linear's"]
     fits = [
         [
@@ -116,7 +112,7 @@ def scaling_table(found: dict[str, Any], settings: Settings) -> str:
             f"{fit['from']:,} to {fit['to']:,}",
             *("" if fit[name] is None else f"{fit[name]:.2f}" for name in ("seconds", "over_inputs")),
         ]
-        for fit in found["fits"]
+        for fit in results["fits"]
     ]
     lines = [
         f"Forward+backward of lphm, attribute kind, p = q near the root of b; {settings}.",
@@ -129,12 +125,11 @@ def scaling_table(found: dict[str, Any], settings: Settings) -> str:
 
 
 def _scaling_cells(point: dict[str, Any]) -> list[str]:
-    found = point["contenders"]
-    if not {"lphm", "linear"} <= set(found):
+    if not {"lphm", "linear"} <= set(point["contenders"]):
         return []
-    ours, linear = found["lphm"], found["linear"]
-    megabytes = [f"{side[name] / 1e6:.0f}" for name in ("over_inputs", "process") for side in (ours, linear)]
-    return [Case(**point["case"]).sizes, f"{ours['seconds'] / linear['seconds']:.2f}", *megabytes]
+    lphm, linear = (point["contenders"][name] for name in ("lphm", "linear"))
+    megabytes = [f"{one[name] / 1e6:.0f}" for name in ("over_inputs", "process") for one in (lphm, linear)]
+    return [Case(**point["case"]).sizes, f"{lphm['seconds'] / linear['seconds']:.2f}", *megabytes]
 
 
 def _size(result: dict[str, Any]) -> list[str]:
@@ -142,13 +137,23 @@ def _size(result: dict[str, Any]) -> list[str]:
     return [case.kind, case.sizes]
 
 
-def _columns(everybody: list[str], present: list[set[str]]) -> list[str]:
-    """Those who have something to show in any row, in the order of the contenders."""
-    return [name for name in everybody if any(name in names for names in present)]
+def _columns(contenders: list[str], present: list[set[str]]) -> list[str]:
+    """The contenders that are present in any row, in their order."""
+    return [name for name in contenders if any(name in names for names in present)]
+
+
+def table_row(cells: Iterable[object]) -> str:
+    """One row of a Markdown table."""
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def table_head(titles: Sequence[str]) -> str:
+    """The first two rows of a Markdown table."""
+    return f"{table_row(titles)}\n{table_row(['---'] * len(titles))}"
 
 
 def _table(titles: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (titles, ["---"] * len(titles), *rows)]
+    return [table_head(titles), *map(table_row, rows)]
 
 
 def _footnotes(names: list[str]) -> list[str]:
@@ -157,34 +162,9 @@ def _footnotes(names: list[str]) -> list[str]:
 
 
 def _left_out(results: list[dict[str, Any]]) -> list[str]:
-    """One line for everybody who did not start, or whose result was wrong."""
+    """One line for every contender that was skipped or wrong, and every reason."""
     lines: dict[str, None] = {}
     for result in results:
         lines |= {f"- {name} was skipped: {why}": None for name, why in result["skipped"].items()}
         lines |= {f"- WRONG, not timed: {why}": None for why in result.get("wrong", {}).values()}
     return ["", *lines] if lines else []
-
-
-def write(path: Path, save: Callable[[Path], object]) -> None:
-    """A file, whole or not at all: saved under a temporary name beside it, and renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        save(temporary)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Readable JSON without NaN."""
-    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def write_text(path: Path, text: str) -> None:
-    """A text as it is."""
-    write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

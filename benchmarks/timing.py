@@ -1,7 +1,8 @@
-"""Time, so that ratios hold on a noisy machine.
+"""Timing whose ratios are reliable on a noisy machine.
 
-Contenders of a case take turns in one process: every round each of them has one, in a new random order, so
-that none has a fixed predecessor and all meet the same noise. What counts is the median.
+The contenders of a case take turns in one process. Each has one turn in every round, and the order is drawn
+anew for every round, so that none always follows the same other one and all suffer the same noise. Results
+are medians.
 """
 
 import gc
@@ -17,24 +18,24 @@ import torch
 
 Run = Callable[[], object]
 
-#: A call longer than this is made in a few of the rounds only, spread over all of them.
+#: A call that takes longer than this is made in a few rounds only, evenly spaced.
 SLOW_SECONDS, SLOW_ROUNDS = 1.0, 3
-#: A call shorter than this feels what others have driven out of the caches.
+#: A call shorter than this is slowed down when other contenders have evicted its data from the caches.
 SHORT_SECONDS = 0.01
 
 
 class Clock(Protocol):
-    """How long a call takes on a device."""
+    """Measures how long a call takes on a device."""
 
     def time(self, run: Run) -> float:
-        """Seconds."""
+        """Seconds that one call takes."""
 
 
 class CPUClock:
-    """``time.perf_counter``."""
+    """Measures with ``time.perf_counter``."""
 
     def time(self, run: Run) -> float:
-        """The result is freed after the clock has stopped."""
+        """Seconds that one call takes; its result is freed after the clock has stopped."""
         start = time.perf_counter()
         result = run()
         seconds = time.perf_counter() - start
@@ -43,7 +44,7 @@ class CPUClock:
 
 
 class CUDAClock:
-    """CUDA events around a call; whatever was queued before has ended when the first is recorded."""
+    """Measures with CUDA events around a call; earlier work is finished before the first is recorded."""
 
     def __init__(
         self, event: Callable[..., Any] = torch.cuda.Event, synchronize: Run = torch.cuda.synchronize
@@ -51,7 +52,7 @@ class CUDAClock:
         self.event, self.synchronize = event, synchronize
 
     def time(self, run: Run) -> float:
-        """What the device took, and what it waited for the host between the events."""
+        """Seconds between the events, including the time that the device waits for the host."""
         start, stop = self.event(enable_timing=True), self.event(enable_timing=True)
         self.synchronize()
         start.record()
@@ -69,7 +70,7 @@ def clock_for(device: str) -> Clock:
 
 @dataclass
 class Samples:
-    """Seconds of every call that counts, by contender, and who followed whom."""
+    """Seconds of every timed call by contender, and the order of the contenders in every round."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     order: list[list[str]] = field(default_factory=list)
@@ -88,37 +89,37 @@ class Samples:
 
 
 def interleave(runs: dict[str, Run], rounds: int, clock: Clock, seed: int = 0) -> Samples:
-    """Every run has its turn once a round, in a new order each; the first two calls do not count.
+    """Time every run once per round, in a new random order each round, after two warm-up calls.
 
-    A turn of a short run is a call that does not count and one that does: what is timed is neither the code
-    nor the data that somebody else has driven out of the caches, however many others there are.
-    A run that takes more than ``SLOW_SECONDS`` is warmed up once, and called in ``SLOW_ROUNDS`` rounds.
+    A turn of a short run is two calls, of which the second is timed: the first brings its code and data back
+    into the caches, so that the time does not depend on the number of contenders. A run that takes more
+    than ``SLOW_SECONDS`` has one warm-up call and is timed in ``SLOW_ROUNDS`` rounds.
     """
     shuffle = random.Random(seed)
-    found = Samples({name: [] for name in runs})
+    samples = Samples({name: [] for name in runs})
     with _no_collection():
         turns = {name: _turns(run, rounds, clock) for name, run in runs.items()}
         for number in range(rounds):
             names = [name for name in runs if number in turns[name].rounds]
             shuffle.shuffle(names)
-            found.order.append(names)
-            gc.collect()  # cycles may hold a whole W
+            samples.order.append(names)
+            gc.collect()  # reference cycles may hold a whole W
             for name in names:
                 seconds = [clock.time(runs[name]) for _ in range(turns[name].calls)]
-                found.seconds[name].append(seconds[-1])
-    return found
+                samples.seconds[name].append(seconds[-1])
+    return samples
 
 
 @dataclass(frozen=True)
 class _Turns:
-    """The rounds in which a run has a turn, and its calls in each, of which the last counts."""
+    """The rounds in which a run has a turn, and the calls in a turn, of which the last is timed."""
 
     rounds: range
     calls: int
 
 
 def _turns(run: Run, rounds: int, clock: Clock) -> _Turns:
-    """By how long its warm-up takes."""
+    """Choose the turns of a run by the time of its warm-up."""
     if clock.time(run) > SLOW_SECONDS:
         return _Turns(range(0, rounds, -(-rounds // SLOW_ROUNDS)), 1)
     return _Turns(range(rounds), 2 if clock.time(run) < SHORT_SECONDS else 1)
@@ -126,7 +127,7 @@ def _turns(run: Run, rounds: int, clock: Clock) -> _Turns:
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """No garbage collection in somebody's turn; what is there already is none of a round's garbage."""
+    """Switch garbage collection off during the turns; objects that exist already are never collected."""
     was_enabled = gc.isenabled()
     gc.freeze()
     gc.disable()

@@ -1,8 +1,8 @@
-"""Find the interdependence that made some data.
+"""Recover the W that generated some data.
 
-Each sample is a series of 24 steps in 6 channels, and what is observed of it is ``xi = Xᵀ W X`` with a
-``W`` that nobody knows: 24 x 24, in truth a Kronecker product of rank 2 blocks. A layer with 40
-parameters finds it again; a dense ``W`` would have 576.
+Each sample is a series of 24 steps and 6 channels, observed with its ``xi = Xᵀ W X``. The true ``W`` is
+24 x 24 and of the structure ``A ⊗ (S Tᵀ)`` with r = 2. A layer with 40 parameters recovers it; a dense ``W``
+would have 576.
 
     python examples/recover_interdependence.py
 """
@@ -13,7 +13,7 @@ import lphm
 
 
 def main(steps: int = 600) -> float:
-    """Train, and return how far the learned W is from the true one, as a share of its size."""
+    """Train, and return the relative error of the learned ``W``, ``‖W - truth‖_F / ‖truth‖_F``."""
     torch.manual_seed(0)
     structure = lphm.LPHM(n=24, p=4, q=4, r=2)
     truth = structure.to_dense(lphm.initialize_(structure, torch.empty(structure.num_parameters)))
@@ -32,8 +32,8 @@ def main(steps: int = 600) -> float:
         if step % 100 == 0:
             print(f"step {step:4d}  loss {loss.item():.2e}")
 
-    found = structure.to_dense(layer.weight.detach()).squeeze(0)
-    error = ((found - truth).norm() / truth.norm()).item()
+    learned = structure.to_dense(layer.weight.detach()).squeeze(0)
+    error = ((learned - truth).norm() / truth.norm()).item()
     print(f"{structure.num_parameters} parameters; |W - truth| / |truth| = {error:.1e}")
     return error
 

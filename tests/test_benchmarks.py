@@ -1,12 +1,13 @@
-"""The benchmarks themselves: that they time only what is right, take turns, and count what they say.
+"""The benchmarks time only correct results, take turns, and count correctly.
 
-No peer has to be installed, and nothing here asserts a time.
+No peer has to be installed, and no test asserts a time.
 """
 
+import importlib
 import importlib.util
 import json
 import os
-import subprocess
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from support import reference
-
-# The package is no part of the distribution: it lies beside the tests, in the root of the repository.
+# The package is not part of the distribution; it is in the root of the repository.
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -28,6 +27,9 @@ from benchmarks.contenders import LINEAR, LPHM, PLAIN, SOFTMAX, Contender, Step,
 from benchmarks.settings import Settings  # noqa: E402
 from benchmarks.timing import SLOW_ROUNDS, CPUClock, CUDAClock, interleave  # noqa: E402
 
+from lphm._io import write_json  # noqa: E402
+from support import reference  # noqa: E402
+
 SMALL = [
     Case("attribute", 12, 5, 3, 2, 2),
     Case("attribute", 12, 20, 2, 3, 1),
@@ -35,47 +37,48 @@ SMALL = [
     Case("instance", 20, 12, 2, 3, 1),
 ]
 QUICK = Settings(threads=1, rounds=2)
-EVERYBODY = [LPHM, LINEAR, *PLAIN, *peers.PEERS, *SOFTMAX]
+CONTENDERS = [LPHM, LINEAR, *PLAIN, *peers.PEERS, *SOFTMAX]
 every_small_case = pytest.mark.parametrize("case", SMALL, ids=str)
 
 
 class CountingClock:
-    """Seconds that a test decides: the value of the run."""
+    """Takes the value that a run returns for its seconds."""
 
     def time(self, run):
         return float(run())
 
 
-# Checked before timed.
+# Results are checked before they are timed.
 
 
 @every_small_case
 @pytest.mark.parametrize("normalize", [None, "softmax"])
-def test_the_oracle_says_what_the_kronecker_product_says(case, normalize, monkeypatch):
-    monkeypatch.setattr(oracle, "COLUMNS", 7)  # so that softmax goes through several chunks
+def test_the_oracle_agrees_with_the_kronecker_product(case, normalize, monkeypatch):
+    monkeypatch.setattr(oracle, "COLUMNS", 7)  # so that softmax takes several chunks
     inputs = draw(case, normalize=normalize)
     factors = [t.double().requires_grad_() for t in (inputs.A, inputs.S, inputs.T)]
     x = inputs.x.detach().double().requires_grad_()
     w = torch.cat([factor.flatten() for factor in factors])
-    want = reference.apply(case.structure, w, x, None, case.kind, normalize)
-    gradients = torch.autograd.grad(want, [x, *factors], inputs.G.double())
-    got = oracle.lphm_truth(inputs)
-    assert list(got) == ["value", "dx", "dA", "dS", "dT"]
-    for found, expected in zip(got.values(), [want, *gradients], strict=True):
-        assert reference.error(found, expected) < 1e-12
+    value = reference.apply(case.structure, w, x, None, case.kind, normalize)
+    gradients = torch.autograd.grad(value, [x, *factors], inputs.G.double())
+    truth = oracle.lphm_truth(inputs)
+    assert list(truth) == ["value", "dx", "dA", "dS", "dT"]
+    for result, expected in zip(truth.values(), [value, *gradients], strict=True):
+        assert reference.error(result, expected) < 1e-12
 
 
 @pytest.mark.parametrize(
     ("case", "contender"),
-    [(case, contender) for case in SMALL for contender in EVERYBODY if case.kind in contender.kinds],
+    [(case, contender) for case in SMALL for contender in CONTENDERS if case.kind in contender.kinds],
     ids=lambda value: f"{value.name}-{value.normalize}" if isinstance(value, Contender) else str(value),
 )
-def test_everybody_computes_what_is_asked(case, contender):
-    admitted = runner.admit([contender], draw(case, normalize=contender.normalize), largest_dense=100)
-    if admitted.skipped:
-        pytest.skip(admitted.skipped[contender.name])
-    assert admitted.wrong == {}
-    assert 0 < admitted.errors[contender.name] < 1e-4
+def test_every_contender_is_correct(case, contender):
+    inputs = draw(case, normalize=contender.normalize)
+    checked = runner.build_and_check([contender], inputs, largest_dense=100)
+    if checked.skipped:
+        pytest.skip(checked.skipped[contender.name])
+    assert checked.wrong == {}
+    assert 0 < checked.errors[contender.name] < 1e-4
 
 
 def off_by_one_percent(what):
@@ -95,7 +98,7 @@ def off_by_one_percent(what):
 
 
 @pytest.mark.parametrize("what", ["value", "dx", "dA", "dS", "dT"])
-def test_who_is_wrong_by_a_percent_is_not_timed(what):
+def test_a_contender_that_is_off_by_one_percent_is_not_timed(what):
     case, timed = SMALL[0], []
 
     class Clock(CPUClock):
@@ -104,38 +107,40 @@ def test_who_is_wrong_by_a_percent_is_not_timed(what):
             return super().time(run)
 
     wrong = Contender("wrong", off_by_one_percent(what))
-    found = runner.measure(case, [LINEAR, wrong, LPHM], QUICK, Clock())
-    assert f"wrong is off by 1.0e-02 in {what} at attribute 12, 5" in found["wrong"]["wrong"]
-    assert found["both"]["contenders"] == found["forward"]["contenders"] == ["linear", "lphm"]
-    assert len(timed) == 2 * 2 * (2 + 2 * QUICK.rounds)  # two to warm up, two a turn
-    assert "| wrong |" in tables.time_table([found], ["lphm", "wrong", "linear"], QUICK)
+    result = runner.measure(case, [LINEAR, wrong, LPHM], QUICK, Clock())
+    assert f"wrong is off by 1.0e-02 in {what} at attribute 12, 5" in result["wrong"]["wrong"]
+    assert result["both"]["contenders"] == result["forward"]["contenders"] == ["linear", "lphm"]
+    assert len(timed) == 2 * 2 * (2 + 2 * QUICK.rounds)  # two warm-up calls, two calls in a turn
+    assert "| wrong |" in tables.time_table([result], ["lphm", "wrong", "linear"], QUICK)
 
 
-def test_not_a_number_is_wrong():
+def test_nan_is_wrong():
     def build(inputs):
         step = lphm_step(inputs)
         return replace(step, forward=lambda: step.forward() * float("nan"))
 
-    admitted = runner.admit([Contender("nan", build)], draw(SMALL[0]), 100)
-    assert "off by nan" in admitted.wrong["nan"]
+    checked = runner.build_and_check([Contender("nan", build)], draw(SMALL[0]), 100)
+    assert "off by nan" in checked.wrong["nan"]
 
 
-def test_an_error_costs_nobody_else_the_turn():
+def test_an_error_in_one_contender_does_not_stop_the_others():
     def build(_inputs):
         raise RuntimeError("no kernel")
 
-    admitted = runner.admit([Contender("broken", build), LPHM], draw(SMALL[0]), 100)
-    assert "broken raised RuntimeError at attribute 12, 5, 3, 2, 2: no kernel" in admitted.wrong["broken"]
-    assert list(admitted.steps) == ["lphm"]
+    checked = runner.build_and_check([Contender("broken", build), LPHM], draw(SMALL[0]), 100)
+    assert "broken raised RuntimeError at attribute 12, 5, 3, 2, 2: no kernel" in checked.wrong["broken"]
+    assert list(checked.steps) == ["lphm"]
 
 
-def test_without_a_yardstick_nothing_is_measured():
+def test_nothing_is_measured_without_the_linear_layer():
     wrong = replace(LINEAR, build=off_by_one_percent("value"))
-    with pytest.raises(oracle.WrongResultError, match=r"no yardstick: linear has 26 .* want 25"):
+    with pytest.raises(
+        oracle.WrongResultError, match=r"no linear layer to compare with: linear has 26 .* expected 25"
+    ):
         runner.measure(SMALL[0], [LPHM, wrong], QUICK, CPUClock())
 
 
-def test_who_is_wrong_turns_the_exit_status(monkeypatch, capsys):
+def test_a_wrong_result_sets_the_exit_code(monkeypatch, capsys):
     monkeypatch.setattr(runner, "LPHM", Contender("lphm", off_by_one_percent("dS")))
     monkeypatch.setattr(roofline, "SIZES", {"cpu": (64, 8)})
     arguments = ["--case", "12,5,3,2,2", "--kind", "attribute", "--peer", "dense", "--rounds", "1"]
@@ -145,57 +150,62 @@ def test_who_is_wrong_turns_the_exit_status(monkeypatch, capsys):
     assert "- WRONG, not timed: lphm is off by" in out
 
 
-# Who takes part.
+# Choice of contenders.
 
 
 @pytest.fixture
-def nobody_installed(monkeypatch):
-    """No package of the extra can be found."""
-    known = importlib.util.find_spec
+def no_peer_installed(monkeypatch):
+    """No package of a peer can be found."""
+    find_spec = importlib.util.find_spec
     absent = {"opt_einsum", "linear_operator", "cola", "lycoris", "pyfastkron", "tinybig"}
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else known(name))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in absent else find_spec(name))
     peers.load.cache_clear()
     yield
     peers.load.cache_clear()
 
 
-@pytest.mark.usefixtures("nobody_installed")
+@pytest.mark.usefixtures("no_peer_installed")
 def test_an_absent_peer_is_skipped_with_the_command_that_installs_it(capsys):
-    everybody = runner.contenders(None, runner.peer_names())
-    found = runner.run([SMALL[0], SMALL[2]], everybody, QUICK, CPUClock())
+    contenders = runner.choose_contenders(None, runner.peer_names())
+    results = runner.run([SMALL[0], SMALL[2]], contenders, QUICK, CPUClock())
     err = capsys.readouterr().err
     for package in ("opt_einsum", "linear_operator", "cola", "lycoris"):
         assert f"{package} is not installed: pip install -c constraints.txt -e '.[bench]'" in err
     assert "tinybig is not installed: pip install --no-deps tinybig==0.2.1" in err
     assert "pyfastkron is not installed: pip install --no-deps pyfastkron" in err
-    assert err.count("cola is not installed") == 1  # once, not at every size
-    assert found[0]["both"]["contenders"] == ["lphm", "linear", "dense"]
-    table = tables.time_table(found, [c.name for c in everybody], QUICK)
+    assert err.count("cola is not installed") == 1  # once for all sizes
+    assert results[0]["both"]["contenders"] == ["lphm", "linear", "dense"]
+    table = tables.time_table(results, [c.name for c in contenders], QUICK)
     assert "| cola-ml |" not in table
     assert "- cola-ml was skipped: cola is not installed" in table
 
 
-def test_dense_forms_are_left_out_beyond_a_size():
+def test_contenders_that_form_large_square_matrices_are_skipped():
     case = Case("attribute", 8192, 8, 64, 64, 1)
     dense, _ = PLAIN
-    reason = dense.reason_against(case, torch.float32, largest_dense=4096)
+    reason = dense.reason_to_skip(case, torch.float32, largest_dense=4096)
     assert reason == "forms a 8192 x 8192 matrix (--largest-dense 8192 runs it)"
-    assert dense.reason_against(case, torch.float32, largest_dense=8192) is None
-    assert dense.reason_against(Case("instance", 8192, 8, 4, 4, 1), torch.float32, 4096) is None
-    assert PLAIN[1].reason_against(Case("instance", 8192, 8, 4, 4, 1), torch.float32, 4096)
+    assert dense.reason_to_skip(case, torch.float32, largest_dense=8192) is None
+    assert dense.reason_to_skip(Case("instance", 8192, 8, 4, 4, 1), torch.float32, 4096) is None
+    assert PLAIN[1].reason_to_skip(Case("instance", 8192, 8, 4, 4, 1), torch.float32, 4096)
 
 
-def test_a_peer_without_a_type_says_so():
+def test_a_peer_that_lacks_a_type_is_skipped():
     fastkron = next(peer for peer in peers.PEERS if peer.name == "fastkron")
-    assert fastkron.reason_against(SMALL[0], torch.bfloat16, 100) == "has no bfloat16"
+    assert fastkron.reason_to_skip(SMALL[0], torch.bfloat16, 100) == "has no bfloat16"
 
 
-def test_named_peers_only():
-    names = [contender.name for contender in runner.contenders(None, ["lokr", "dense"])]
+def test_only_named_peers_are_measured():
+    names = [contender.name for contender in runner.choose_contenders(None, ["lokr", "dense"])]
     assert names == ["lphm", "linear", "dense", "lokr"]
     assert "fastkron" in runner.peer_names()
-    assert "fastkron" not in [contender.name for contender in runner.contenders(None)]
-    assert [c.name for c in runner.contenders("softmax")] == ["lphm", "linear", "softmax-xi", "softmax-sdpa"]
+    assert "fastkron" not in [contender.name for contender in runner.choose_contenders(None)]
+    assert [c.name for c in runner.choose_contenders("softmax")] == [
+        "lphm",
+        "linear",
+        "softmax-xi",
+        "softmax-sdpa",
+    ]
 
 
 def test_the_table_is_valid_and_cases_are_chosen_from_it():
@@ -224,39 +234,39 @@ def test_wrong_arguments_are_one_line(words, message, capsys):
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
-# Taking turns.
+# Turns.
 
 
 def test_rounds_are_interleaved_in_random_order():
     made = []
     runs = {name: (lambda name=name: made.append(name) or 0.1) for name in "abc"}
-    found = interleave(runs, rounds=20, clock=CountingClock())
-    assert all(sorted(turn) == ["a", "b", "c"] for turn in found.order)
-    assert len({tuple(turn) for turn in found.order}) > 3
-    assert made[6:] == [name for turn in found.order for name in turn]  # after two calls each to warm up
-    assert {name: len(seconds) for name, seconds in found.seconds.items()} == dict.fromkeys("abc", 20)
+    samples = interleave(runs, rounds=20, clock=CountingClock())
+    assert all(sorted(turn) == ["a", "b", "c"] for turn in samples.order)
+    assert len({tuple(turn) for turn in samples.order}) > 3
+    assert made[6:] == [name for turn in samples.order for name in turn]  # after two warm-up calls each
+    assert {name: len(seconds) for name, seconds in samples.seconds.items()} == dict.fromkeys("abc", 20)
 
 
-def test_what_is_short_is_called_twice_in_a_turn_and_the_second_call_counts():
+def test_the_second_of_two_short_calls_is_timed():
     calls = []
     runs = {"a": lambda: calls.append(0) or 1e-6 * len(calls)}
-    found = interleave(runs, rounds=5, clock=CountingClock())
-    assert found.seconds["a"] == [1e-6 * number for number in (4, 6, 8, 10, 12)]  # 1 and 2 were the warm-up
+    samples = interleave(runs, rounds=5, clock=CountingClock())
+    assert samples.seconds["a"] == [1e-6 * number for number in (4, 6, 8, 10, 12)]  # 1 and 2 are the warm-up
 
 
-def test_the_slow_are_called_a_few_times_over_the_whole_run():
+def test_slow_calls_are_few_and_evenly_spaced():
     calls = []
     runs = {"slow": lambda: calls.append(0) or 2.0, "fast": lambda: 0.001}
-    found = interleave(runs, rounds=30, clock=CountingClock())
+    samples = interleave(runs, rounds=30, clock=CountingClock())
     assert len(calls) == 1 + SLOW_ROUNDS
-    assert found.summary("slow") == {
+    assert samples.summary("slow") == {
         "median": 2.0,
         "fastest": 2.0,
         "lower_quartile": 2.0,
         "upper_quartile": 2.0,
         "rounds": SLOW_ROUNDS,
     }
-    assert [number for number, turn in enumerate(found.order) if "slow" in turn] == [0, 10, 20]
+    assert [number for number, turn in enumerate(samples.order) if "slow" in turn] == [0, 10, 20]
 
 
 def test_the_cuda_clock_waits_before_and_after():
@@ -295,19 +305,19 @@ def test_the_cuda_clock_waits_before_and_after():
     ids=str,
 )
 def test_counted_flops_are_those_of_the_library(case, limit):
-    """The library takes the order with the fewest flops here; nothing of it goes uncounted but W."""
+    """The library uses the order with the fewest flops here, and the count includes all but forming W."""
     assert counts.flop_limit(case) == pytest.approx(limit, abs=0.005)
     step = lphm_step(draw(case))
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         step.forward()
-    if counts.linear_flops(case) >= 2**27:  # at small sizes the library may prefer fewer calls to fewer flops
+    if counts.linear_flops(case) >= 2**27:  # at small sizes fewer calls may be faster than fewer flops
         assert counter.get_total_flops() == pytest.approx(counts.fewest_flops(case), rel=0.1)
     else:
         assert counter.get_total_flops() >= 0.9 * counts.fewest_flops(case)
 
 
 @every_small_case
-def test_counted_flops_of_the_yardstick(case):
+def test_counted_flops_of_the_linear_layer(case):
     inputs = draw(case)
     step = LINEAR.build(inputs)
     with FlopCounterMode(display=False) as counter:
@@ -323,11 +333,11 @@ def test_the_rates_of_the_device(monkeypatch):
 
     rates = roofline.measure_rates(QUICK, Clock(), sizes=(1000, 10))
     assert rates == {"copy": 2 * 1000 * 4 / 0.5, "matmul": 2 * 10**3 / 0.5}
-    found = runner.measure(SMALL[0], [LPHM, LINEAR], QUICK, Clock())
-    counted = found["counted"]["both"]
+    result = runner.measure(SMALL[0], [LPHM, LINEAR], QUICK, Clock())
+    counted = result["counted"]["both"]
     assert counted["bytes"] == 5 * 12 * 5 * 4
     assert counted["flop_rate"] == counted["flops"] / 0.5
-    assert "fractions of a large product (4e-09 TFLOP/s)" in tables.roofline_table([found], rates)
+    assert "fractions of a large product (4e-09 TFLOP/s)" in tables.roofline_table([result], rates)
 
 
 # Memory.
@@ -336,7 +346,7 @@ MEGABYTES_64 = 2**26
 
 
 def takes_64_megabytes(inputs):
-    """The yardstick, with 64 MB that live while it runs."""
+    """The linear layer, with 64 MB that exist while it runs."""
     x, M = inputs.data, inputs.M.clone().requires_grad_()
 
     def forward():
@@ -350,7 +360,7 @@ def takes_64_megabytes(inputs):
 def test_memory_is_that_of_one_step_in_a_new_process():
     settings, case = Settings(threads=1), Case("attribute", 1024, 64, 32, 32, 4)
     takes = memory.in_fresh_process(Contender("takes", takes_64_megabytes), case, settings)
-    # Linux adds pages up for a thread before it counts them, so a few are missing.
+    # Linux counts the pages of a thread in batches, so a few may be missing.
     assert 0.97 * MEGABYTES_64 < takes["over_inputs"] < 1.5 * MEGABYTES_64
     assert takes["process"] > takes["over_inputs"]
     results = memory.run([case], [LINEAR], settings)
@@ -359,14 +369,14 @@ def test_memory_is_that_of_one_step_in_a_new_process():
 
 
 def dies(_inputs):
-    """As a process does that the system kills."""
+    """Ends the process, as the system does when memory runs out."""
     os._exit(9)
 
 
 @pytest.mark.slow
 def test_a_killed_process_is_reported(capsys):
-    found = memory.run([SMALL[0]], [Contender("dies", dies)], Settings(threads=1))
-    assert found[0]["skipped"] == {"dies": "its process was killed: out of memory?"}
+    results = memory.run([SMALL[0]], [Contender("dies", dies)], Settings(threads=1))
+    assert results[0]["skipped"] == {"dies": "its process was killed: out of memory?"}
     assert "skipped: dies" in capsys.readouterr().err
 
 
@@ -383,7 +393,7 @@ def test_the_exponent_is_recovered(power):
     assert scaling.exponent([10, 100, 1000], [0.0, 5.0, 5.0]) == pytest.approx(0)  # nothing measured at 10
 
 
-def test_blocks_are_near_the_root():
+def test_the_number_of_blocks_is_near_the_square_root():
     assert [scaling.nearest_divisor(b) for b in (1, 12, 1000, 1000000, 7)] == [1, 3, 25, 1000, 1]
     for b in scaling.ROWS:
         assert scaling.case_of(b).structure.p ** 2 == b
@@ -395,15 +405,15 @@ def test_scaling_fits_both_ranges(monkeypatch):
         memory, "in_fresh_process", lambda _, case, __: {**peak, "over_inputs": 1000 * case.b}
     )
     monkeypatch.setattr(scaling, "LARGE", 64)
-    found = scaling.run([16, 64, 256], QUICK, CPUClock())
-    assert [(fit["contender"], fit["from"]) for fit in found["fits"]] == [
+    results = scaling.run([16, 64, 256], QUICK, CPUClock())
+    assert [(fit["contender"], fit["from"]) for fit in results["fits"]] == [
         ("lphm", 16),
         ("linear", 16),
         ("lphm", 64),
         ("linear", 64),
     ]
-    assert all(fit["over_inputs"] == pytest.approx(1) for fit in found["fits"])
-    table = tables.scaling_table(found, QUICK)
+    assert all(fit["over_inputs"] == pytest.approx(1) for fit in results["fits"])
+    table = tables.scaling_table(results, QUICK)
     assert "| 256, 64, 16, 16, 8 |" in table
     assert "| lphm | 64 to 256 |" in table
 
@@ -415,48 +425,47 @@ def test_scaling_is_plotted(tmp_path):
     assert (tmp_path / "scaling.png").read_bytes().startswith(b"\x89PNG")
 
 
-# The whole.
+# The commands.
 
 
-@pytest.mark.slow
-def test_the_command_writes_what_it_measured(tmp_path):
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py")))
+def test_every_module_can_be_imported(name):
+    """The names that the scripts take from the library exist."""
+    module = importlib.import_module("benchmarks" if name == "__init__" else f"benchmarks.{name}")
+    assert module.__doc__
+
+
+@pytest.mark.filterwarnings("ignore:'benchmarks.__main__' found in sys.modules:RuntimeWarning")
+def test_the_command_writes_what_it_measured(tmp_path, monkeypatch, capsys):
     words = "--case 16,8,4,4,1 --kind attribute --rounds 2 --threads 1 --output"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "benchmarks", *words.split(), str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *words.split(), str(tmp_path)])
+    monkeypatch.setattr(roofline, "SIZES", {"cpu": (64, 8)})
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_module("benchmarks", run_name="__main__")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json", "results.md", "results.png"]
-    found = json.loads((tmp_path / "results.json").read_text())
-    assert found["settings"]["rounds"] == 2
-    assert found["machine"]["threads"] == 1
-    assert {"cpu", "cores", "torch", "torch_build", "python", "platform", "versions"} <= set(found["machine"])
-    (result,) = found["results"]
+    content = json.loads((tmp_path / "results.json").read_text())
+    assert content["settings"]["rounds"] == 2
+    assert content["machine"]["threads"] == 1
+    assert {"cpu", "cores", "torch", "torch_build", "python", "platform", "versions"} <= set(
+        content["machine"]
+    )
+    (result,) = content["results"]
     assert result["case"] == {"kind": "attribute", "b": 16, "m": 8, "p": 4, "q": 4, "r": 1}
     for way in ("forward", "both"):
         assert {"lphm", "linear", "dense"} <= set(result[way]["seconds"])
         assert result[way]["seconds"]["lphm"]["rounds"] == 2
         assert len(result[way]["order"]) == 2
     assert result["wrong"] == {}
-    assert found["rates"]["copy"] > 0
+    assert content["rates"]["copy"] > 0
     text = (tmp_path / "results.md").read_text()
-    assert text in done.stdout
+    assert text in capsys.readouterr().out
     assert "| kind | b, m, p, q, r | lphm | dense |" in text
     assert "| attribute | 16, 8, 4, 4, 1 |" in text
-    assert text.count("**") == 2  # one best peer
+    assert text.count("**") == 2  # a single best peer is bold
     assert (tmp_path / "results.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_file_is_whole_or_not_there(tmp_path):
-    def save(path):
-        path.write_text("half")
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        tables.write(tmp_path / "results.json", save)
-    assert list(tmp_path.iterdir()) == []
+def test_results_that_are_not_numbers_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
-        tables.write_json(tmp_path / "results.json", {"ratio": float("nan")})
+        write_json(tmp_path / "results.json", {"ratio": float("nan")})
     assert list(tmp_path.iterdir()) == []

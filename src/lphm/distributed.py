@@ -76,13 +76,30 @@ def process_group(seconds: float) -> Iterator[None]:
     dist.destroy_process_group()
 
 
-def all_gather_object(value: T) -> list[T]:
-    """The value of every process, in the order of their ranks."""
+def gather_results(compute: Callable[[], T]) -> list[T]:
+    """The result of ``compute`` on every process, in the order of their ranks.
+
+    Raises:
+        InputError: ``compute`` raised it on one of them; every process raises it, so that none waits.
+    """
     if world_size() == 1:
-        return [value]
-    values: list[Any] = [None] * world_size()
-    dist.all_gather_object(values, value)
-    return values
+        return [compute()]
+    result: T | InputError
+    try:
+        result = compute()
+    except InputError as error:
+        result = error
+    results: list[Any] = [None] * world_size()
+    dist.all_gather_object(results, result)
+    for result in results:
+        if isinstance(result, InputError):
+            raise result
+    return results
+
+
+def broadcast_choice(choose: Callable[[], T]) -> T:
+    """The result of ``choose`` on process 0, on every process; errors as in ``gather_results``."""
+    return gather_results(lambda: choose() if rank() == 0 else None)[0]  # type: ignore[return-value]
 
 
 def all_reduce_sum(*values: float) -> list[float]:
@@ -92,24 +109,6 @@ def all_reduce_sum(*values: float) -> list[float]:
     sums = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(sums)
     return [float(value) for value in sums]
-
-
-def broadcast_choice(choose: Callable[[], T]) -> T:
-    """The result of ``choose`` on process 0, on every process.
-
-    Raises:
-        InputError: ``choose`` raised it on process 0; every process raises it.
-    """
-    choice: T | InputError | None = None
-    if rank() == 0:
-        try:
-            choice = choose()
-        except InputError as error:
-            choice = error
-    value = all_gather_object(choice)[0]
-    if isinstance(value, InputError):
-        raise value
-    return value  # type: ignore[return-value]
 
 
 @contextmanager

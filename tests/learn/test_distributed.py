@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -183,16 +184,27 @@ def test_a_training_is_resumed_by_another_number_of_processes(
     same_training(run, alone)
 
 
-def test_errors_of_one_process_are_those_of_all(folder: Path, tmp_path: Path) -> None:
+def test_an_error_in_one_process_is_one_in_all(tmp_path: Path) -> None:
+    folder = tmp_path / "flows"
+    folder.mkdir()
+    TABLE.to_parquet(folder / "0.parquet", row_group_size=300)
+    content = bytearray((folder / "0.parquet").read_bytes())
+    column = (
+        pq.ParquetFile(folder / "0.parquet").metadata.row_group(1).column(0)
+    )  # read by the second process
+    start = column.dictionary_page_offset or column.data_page_offset
+    content[start : start + 40] = b"\xff" * 40
+    (folder / "0.parquet").write_bytes(content)
     for arguments, message in (
         (["train", "iris", "--folds", "3"], "must be run by one process"),
-        (["train", str(folder), "--target", "y", "--drop", "none"], "must have the column 'none'"),
+        (["train", "flows", "--target", "y", "--drop", "none"], "must have the column 'none'"),
+        (["train", "flows", "--target", "y"], "must be a readable Parquet file"),
     ):
         for child in start_ranks(2, lphm, *arguments, cwd=tmp_path):
             ended = child.wait()
             assert ended.returncode == 2
             assert message in ended.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 # One process that pretends to be several.
@@ -255,6 +267,6 @@ def test_without_a_launcher_there_is_one_process(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("WORLD_SIZE", "8")  # of a group that something else is a part of
     assert (distributed.rank(), distributed.world_size()) == (0, 1)
     assert distributed.launch_info() == (0, 1, 1)
-    assert distributed.all_gather_object(3) == [3]
+    assert distributed.gather_results(lambda: 3) == [3]
     assert distributed.all_reduce_sum(1.5, 2) == [1.5, 2]
     assert distributed.broadcast_choice(lambda: "a") == "a"

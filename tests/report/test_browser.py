@@ -1,11 +1,13 @@
-"""The report in a real browser: on a desk and on a phone, light and dark, with and without its script."""
+"""The report in a real browser: on a desktop and on a phone, light and dark, with and without its script."""
 
 import itertools
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from selenium import webdriver
@@ -32,9 +34,10 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-#: WCAG's contrast of every element with text of its own, as its computed styles have it.
+#: The contrast (WCAG) of every element that has text of its own, from its computed styles.
 CONTRASTS = """
-const parse = (color) => (color.match(/[\\d.]+/g) || []).map(Number);
+const parse = (color) => (color.match(/[\\d.]+/g) || []).map(Number)
+  .map((v, i) => (color.startsWith("color(srgb") && i < 3 ? 255 * v : v));
 const luminance = (rgb) => rgb.slice(0, 3).map((v) => v / 255)
   .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
   .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
@@ -58,19 +61,13 @@ Open = Callable[..., webdriver.Chrome]
 
 
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A report of each task, and one of a wide network, whose pictures are wider than a phone."""
+def reports(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A report of each task, and one of a wide network, whose heat maps are wider than a phone."""
     torch.manual_seed(0)
-    made = {}
-    for name, task, sizes in (
-        ("classification", "classification", {}),
-        ("regression", "regression", {}),
-        ("wide", "classification", {"width": 48, "instance": None}),
-    ):
-        folder = tmp_path_factory.mktemp(name)
-        write_run(folder, task, **sizes)
-        made[name] = write_report(folder)
-    return made
+    wide = tmp_path_factory.mktemp("wide")
+    write_run(wide, width=48, instance=None)
+    paths = {task: folder / "report.html" for task, folder in folders.items()}
+    return {**paths, "wide": write_report(wide)}
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +85,9 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         driver.quit()
 
 
-@pytest.fixture
-def show(browser: webdriver.Chrome, pages: dict[str, Path]) -> Open:
-    """Open a report at a width in a theme, everything that can be folded unfolded."""
+@pytest.fixture(scope="module")
+def show(browser: webdriver.Chrome, reports: dict[str, Path]) -> Open:
+    """Opens a report at a width in a theme, and unfolds everything that can be unfolded."""
 
     def opened(name: str, width: int = 1280, theme: str = "light", script: bool = True) -> webdriver.Chrome:
         command = browser.execute_cdp_cmd
@@ -100,21 +97,37 @@ def show(browser: webdriver.Chrome, pages: dict[str, Path]) -> Open:
         command("Emulation.setEmulatedMedia", {"features": [feature]})
         command("Emulation.setScriptExecutionDisabled", {"value": not script})
         for log in ("browser", "performance"):
-            browser.get_log(log)  # what was before is forgotten
-        browser.get(pages[name].as_uri())
+            browser.get_log(log)  # forget the entries of earlier pages
+        browser.get(reports[name].as_uri())
         browser.execute_script("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
         return browser
 
     return opened
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A page that several tests look at without changing it, and the logs of its opening."""
+
+    driver: webdriver.Chrome
+    width: int
+    messages: list[dict]
+    events: list[dict]
+
+
 SETTINGS = list(itertools.product(("classification", "regression", "wide"), (1280, 375), ("light", "dark")))
-each_setting = pytest.mark.parametrize(("name", "width", "theme"), SETTINGS)
 
 
-@each_setting
-def test_nothing_overflows(show: Open, name: str, width: int, theme: str) -> None:
-    driver = show(name, width, theme)
+@pytest.fixture(scope="module", params=SETTINGS, ids=lambda setting: "-".join(map(str, setting)))
+def opened(show: Open, request: pytest.FixtureRequest) -> Opened:
+    """Each report at each width in each theme, opened once for all tests that look at it."""
+    driver = show(*request.param)
+    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    return Opened(driver, request.param[1], driver.get_log("browser"), events)
+
+
+def test_nothing_overflows(opened: Opened) -> None:
+    driver, width = opened.driver, opened.width
     assert driver.execute_script("return innerWidth") == width
     assert driver.execute_script("return document.documentElement.scrollWidth") <= width
     wider = (
@@ -127,35 +140,30 @@ def test_nothing_overflows(show: Open, name: str, width: int, theme: str) -> Non
     assert driver.execute_script(scrolled) == (width == 375)
 
 
-@each_setting
-def test_everything_can_be_read(show: Open, name: str, width: int, theme: str) -> None:
-    found = show(name, width, theme).execute_script(CONTRASTS)
-    assert len(found) > 200
-    assert [text for contrast, text in found if contrast < 4.5] == []
+def test_all_text_can_be_read(opened: Opened) -> None:
+    contrasts = opened.driver.execute_script(CONTRASTS)
+    assert len(contrasts) > 200
+    assert [text for contrast, text in contrasts if contrast < 4.5] == []
 
 
-@each_setting
-def test_pictures_are_there(show: Open, name: str, width: int, theme: str) -> None:
-    driver = show(name, width, theme)
-    pictures = driver.find_elements(By.TAG_NAME, "svg")
-    assert len(pictures) > 12
-    for picture in pictures:
-        assert picture.is_displayed()
-        assert picture.size["width"] > 0
-        assert picture.size["height"] > 0
+def test_charts_and_heat_maps_are_visible(opened: Opened) -> None:
+    sizes = (
+        "return [...document.querySelectorAll('svg')].map((svg) => "
+        "{ const box = svg.getBoundingClientRect(); return svg.checkVisibility() && box.width * box.height })"
+    )
+    areas = opened.driver.execute_script(sizes)
+    assert len(areas) > 12
+    assert all(areas)
     cells = "return document.querySelector('.cells rect').getBoundingClientRect().width"
-    assert driver.execute_script(cells) >= 10
+    assert opened.driver.execute_script(cells) >= 10
 
 
-@each_setting
-def test_nothing_is_fetched_and_nothing_goes_wrong(show: Open, name: str, width: int, theme: str) -> None:
-    driver = show(name, width, theme)
-    assert driver.get_log("browser") == []
-    events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
-    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
-    assert [url for url in urls if url.startswith("file:")], "the page itself is seen, so others would be"
+def test_nothing_is_fetched_and_nothing_goes_wrong(opened: Opened) -> None:
+    assert opened.messages == []
+    requests = [e["params"]["request"] for e in opened.events if e["method"] == "Network.requestWillBeSent"]
+    urls = [request["url"] for request in requests]
+    assert len([url for url in urls if url.startswith("file:")]) == 1  # the page itself is in the log
     assert [url for url in urls if not url.startswith(("file:", "data:"))] == []
-    assert len([url for url in urls if url.startswith("file:")]) == 1
 
 
 def color(driver: webdriver.Chrome, selector: str, name: str) -> str:
@@ -167,40 +175,66 @@ def test_light_and_dark_differ(show: Open) -> None:
     seen: dict[str, list[str]] = {}
     for theme in ("light", "dark"):
         driver = show("classification", theme=theme)
-        wanted = [("body", "backgroundColor"), ("body", "color"), (".cells rect", "fill")]
-        wanted += [("svg.chart text", "fill"), (".level", "backgroundColor"), ("select", "backgroundColor")]
-        seen[theme] = [color(driver, *one) for one in wanted]
+        styles = [("body", "backgroundColor"), ("body", "color"), (".cells rect", "fill")]
+        styles += [("svg.chart text", "fill"), (".cell", "backgroundColor"), ("select", "backgroundColor")]
+        seen[theme] = [color(driver, *style) for style in styles]
     assert all(a != b for a, b in zip(*seen.values(), strict=True))
     assert seen["light"][0] == "rgb(255, 255, 255)"
 
 
+#: Value in units of the limit and brightness of every entry of a heat map.
+BRIGHTNESS = """
+const limit = Number(document.getElementById(arguments[0]).style.getPropertyValue("--limit"));
+return [...document.querySelectorAll(`#${arguments[0]} .cells rect`)].map((cell) => {
+  const [r, g, b] = getComputedStyle(cell).fill.match(/[\\d.]+/g).map(Number);
+  return [Number(cell.style.getPropertyValue("--value")) / limit, 0.2126 * r + 0.7152 * g + 0.0722 * b];
+});
+"""
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_entries_stand_out_from_the_page_the_more_the_further_they_are_from_zero(
+    show: Open, theme: str
+) -> None:
+    entries = show("classification", theme=theme).execute_script(BRIGHTNESS, "attribute-xi")
+    for sign in (-1, 1):
+        side = sorted((abs(value), brightness) for value, brightness in entries if value * sign > 0)
+        assert len(side) > 5
+        brightness = np.array([b for _, b in side])
+        assert (np.diff(brightness) * (1 if theme == "dark" else -1) >= 0).all()
+        assert abs(brightness[-1] - brightness[0]) > 0.2
+
+
 def shown(driver: webdriver.Chrome, name: str) -> tuple[list[str], list[str], list[str]]:
-    """Titles and colours of a picture's entries, and the words at its bar."""
+    """Titles and colours of a heat map's entries, and the numbers at its scale."""
     return tuple(
-        driver.execute_script(f"return [...document.querySelectorAll('#{name} {part}')].map((e) => {what})")
-        for part, what in (
+        driver.execute_script(f"return [...document.querySelectorAll('#{name} {part}')].map((e) => {value})")
+        for part, value in (
             (".cells title", "e.textContent"),
             (".cells rect", "getComputedStyle(e).fill"),
-            (".bar text", "e.textContent"),
+            (".scale text", "e.textContent"),
         )
     )
 
 
-@pytest.mark.parametrize(("choice", "name"), [("instance-choice", "instance-xi"), ("w0-A-choice", "w0-S")])
-def test_a_choice_changes_the_picture_and_back(show: Open, choice: str, name: str) -> None:
+@pytest.mark.parametrize(("choice", "name"), [("instance-xi-choice", "instance-xi"), ("w0-A-choice", "w0-S")])
+def test_a_choice_changes_the_heat_map_and_back(show: Open, choice: str, name: str) -> None:
     driver = show("classification", width=375)
     select = Select(driver.find_element(By.ID, choice))
     before = shown(driver, name)
     select.select_by_index(1)
-    titles, colors, bar = shown(driver, name)
-    values = driver.execute_script("return maps[arguments[0]]", name)
-    assert [float(title.rpartition(": ")[2]) for title in titles] == pytest.approx(values["values"][1])
+    titles, colors, scale = shown(driver, name)
+    data = driver.execute_script("return maps[arguments[0]]", name)
+    assert [float(title.rpartition(": ")[2]) for title in titles] == pytest.approx(data["values"][1])
     assert [title.rpartition(": ")[0] for title in titles] == [t.rpartition(": ")[0] for t in before[0]]
     assert sum(a != b for a, b in zip(colors, before[1], strict=True)) > len(colors) / 3
-    assert float(bar[0]) == pytest.approx(values["limits"][1])
+    assert float(scale[0]) == pytest.approx(data["limits"][1])
+    limit = f"return document.getElementById({name!r}).style.getPropertyValue('--limit')"
+    assert float(driver.execute_script(limit)) == data["limits"][1]
+    assert float(scale[-1]) == pytest.approx(data["lowest"] * data["limits"][1])
     label = driver.find_element(By.ID, name).get_attribute("aria-label")
-    assert f"to {max(values['values'][1]):g}" in label
-    select.select_by_index(0)  # the script's colours are those of the page as it was written
+    assert f"to {max(data['values'][1]):g}" in label
+    select.select_by_index(0)
     assert shown(driver, name) == before
 
 
@@ -211,9 +245,8 @@ def test_an_entry_that_is_touched_is_read_out(show: Open) -> None:
         driver.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", cell)
         cell.click()
         title = cell.get_property("textContent")
-        read = [e.text for e in driver.find_elements(By.CLASS_NAME, "reading") if e.text]
-        assert title in read
         assert ": " in title
+        assert title in [e.text for e in driver.find_elements(By.CLASS_NAME, "reading")]
 
 
 def test_without_script_the_mean_is_shown_and_no_choice_is_offered(show: Open) -> None:

@@ -1,4 +1,4 @@
-"""Runs for the tests of what is said about runs: never trained, so that they cost nothing."""
+"""Runs with random weights, which cost no training, for the tests of evaluations and reports."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from lphm.learn.evaluation import evaluate
 from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_network, save_run, write_json
 from lphm.structures import LPHM
 
-#: Names as nobody should choose them: they must come out as text.
+#: Names that contain HTML; the page must show them as text.
 NASTY, NASTY_CLASS = "<script>alert('f')</script>", '</script><img src=x onerror=alert(1)> & "co" $x$'
 METRICS: dict[str, Any] = {
     "task": "classification",
@@ -50,7 +50,7 @@ def dataset(task: str = "classification", samples: int = 90) -> Dataset:
 
 
 def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
-    """A network with random weights, everywhere, that fits the data."""
+    """A network for the data, all of whose weights are random."""
     sizes: dict[str, Any] = {
         "width": 6,
         "blocks": 2,
@@ -77,7 +77,7 @@ def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
 
 
 def write_run(folder: Path, task: str = "classification", **changes: Any) -> Run:
-    """A whole run folder, but for the report."""
+    """Write a complete run folder without the report."""
     data = dataset(task)
     run = run_of(data, task, **changes)
     metrics = METRICS

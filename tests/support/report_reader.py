@@ -1,4 +1,4 @@
-"""A report read as a tree of HTML, and the numbers in its tables and pictures."""
+"""Reads a report: its HTML as a tree, and the numbers in its tables and heat maps."""
 
 import json
 from dataclasses import dataclass, field
@@ -6,7 +6,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 VOID = {"meta", "link", "br", "img", "input"}
 
@@ -19,9 +18,9 @@ class Element:
     words: list[str] = field(default_factory=list)
 
     def all(self, tag: str, **attributes: str) -> list["Element"]:
-        found = [e for child in self.children for e in child.all(tag, **attributes)]
-        fits = tag in (self.tag, "*") and all(self.attributes.get(k) == v for k, v in attributes.items())
-        return [self, *found] if fits else found
+        below = [e for child in self.children for e in child.all(tag, **attributes)]
+        matches = tag in (self.tag, "*") and all(self.attributes.get(k) == v for k, v in attributes.items())
+        return [self, *below] if matches else below
 
     @property
     def text(self) -> str:
@@ -67,11 +66,8 @@ def rows_of(table: Element, part: str = "tbody") -> list[list[str]]:
     return [[cell.text for cell in row.children] for row in table.all(part)[0].all("tr")]
 
 
-both = pytest.mark.parametrize("run", ["classified", "regressed"])
-
-
-def picture(page: Element, name: str) -> tuple[Element, np.ndarray]:
-    """A picture, and the numbers that its titles say."""
+def heat_map_of(page: Element, name: str) -> tuple[Element, np.ndarray]:
+    """A heat map, and the numbers in the titles of its cells."""
     svg = page.all("svg", id=name)[0]
     cells = svg.all("g", **{"class": "cells"})[0].all("rect")
     rows, columns = (1 + max(int(c.attributes[k]) for c in cells) for k in "yx")

@@ -1,6 +1,7 @@
 """One pass over the training rows of a stream fits its schemas; processes share the pass and get the same."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from lphm.data.columns import ColumnStatistics, Moments, column_numbers, free_text, plain_values
@@ -9,7 +10,7 @@ from lphm.data.parquet import PARTS, ParquetStream, Part
 from lphm.data.progress import Progress, no_progress
 from lphm.data.schema import FeatureSchema, feature_schema
 from lphm.data.targets import ClassTarget, NumberTarget, Task, sorted_classes
-from lphm.distributed import all_gather_object, rank, world_size
+from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
 
 #: A column of text with more distinct words than this is free text. The table in memory has a stricter rule.
@@ -63,9 +64,7 @@ def fit_stream(
     """
     task = task or _infer(stream)
     groups: dict[int, _GroupStatistics] = {}
-    for share in all_gather_object(_share(stream, task, progress or no_progress)):
-        if isinstance(share, InputError):
-            raise share
+    for share in gather_results(partial(_share, stream, task, progress or no_progress)):
         groups |= share
     columns, classes = ColumnStatistics(), set()
     for number in range(len(stream.groups)):
@@ -88,16 +87,13 @@ def _infer(stream: ParquetStream) -> Task:
     raise InputError(f"{stream.name} must hold rows with a target, got none")
 
 
-def _share(stream: ParquetStream, task: Task, progress: Progress) -> dict[int, _GroupStatistics] | InputError:
-    """The statistics of this process's row groups, or the error that all processes have to raise."""
+def _share(stream: ParquetStream, task: Task, progress: Progress) -> dict[int, _GroupStatistics]:
+    """The statistics of this process's row groups."""
     share: dict[int, _GroupStatistics] = {}
     numbers = range(rank(), len(stream.groups), world_size())
-    try:
-        for number in numbers:
-            share[number] = _statistics(stream, task, number)
-            progress(f"reading {stream.name}", len(share), len(numbers))
-    except InputError as error:
-        return error
+    for number in numbers:
+        share[number] = _statistics(stream, task, number)
+        progress(f"reading {stream.name}", len(share), len(numbers))
     return share
 
 

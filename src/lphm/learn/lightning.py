@@ -28,7 +28,7 @@ from torch import Tensor
 from lphm._io import write_atomically
 from lphm.data.batches import Batch, Batches, epoch_seed
 from lphm.data.progress import Progress, no_progress
-from lphm.distributed import all_gather_object, all_reduce_sum, launch_info, rank, world_size
+from lphm.distributed import all_reduce_sum, gather_results, launch_info, rank, world_size
 from lphm.errors import InputError
 from lphm.learn.run import RunConfig
 from lphm.nn.network import Ensemble
@@ -171,7 +171,7 @@ class _Learner(L.LightningModule):
         self.validated.append((combined.cpu(), y.cpu(), weight.cpu()))
 
     def on_validation_epoch_end(self) -> None:
-        batches = [batch for share in all_gather_object(self.validated) for batch in share]
+        batches = [batch for share in gather_results(lambda: self.validated) for batch in share]
         combined, y, weight = (torch.cat(part) for part in zip(*batches, strict=True))
         self.validated.clear()
         target = self.config.target

@@ -22,7 +22,7 @@ from lphm.data.parquet_schema import StreamFit, fit_stream
 from lphm.data.progress import Progress, no_progress
 from lphm.data.splits import split_rows, split_validation
 from lphm.data.targets import TargetSchema, Task, fit_target
-from lphm.distributed import all_gather_object, rank, world_size
+from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
 from lphm.learn.config import configure, training_config
 from lphm.learn.evaluation import Evaluation, evaluate, evaluate_outputs
@@ -170,15 +170,19 @@ def _outputs(
     run: Run, stream: ParquetStream, fitted: StreamFit, progress: Progress | None
 ) -> tuple[Tensor, Tensor]:
     """Outputs and truth for all rows of the test part, in their order; each process predicts a share."""
-    progress, target = progress or no_progress, run.config.target
     groups = [g for g in range(rank(), len(stream.groups), world_size()) if fitted.counts["test"][g]]
-    rows, total = 0, sum(fitted.counts["test"][g] for g in groups)
-    share: dict[int, tuple[Tensor, Tensor]] = {}
-    for group, frame in zip(groups, stream.frames("test", groups), strict=True):
-        share[group] = run.outputs(frame), target.encode(frame[stream.target])
-        rows += len(frame)
-        progress("testing", rows, total)
-    parts = {group: part for of_process in all_gather_object(share) for group, part in of_process.items()}
+    total = sum(fitted.counts["test"][g] for g in groups)
+
+    def share() -> dict[int, tuple[Tensor, Tensor]]:
+        """By row group."""
+        parts, rows = {}, 0
+        for group, frame in zip(groups, stream.frames("test", groups), strict=True):
+            parts[group] = run.outputs(frame), run.config.target.encode(frame[stream.target])
+            rows += len(frame)
+            (progress or no_progress)("testing", rows, total)
+        return parts
+
+    parts = {group: part for of_process in gather_results(share) for group, part in of_process.items()}
     outputs, y = zip(*(parts[group] for group in sorted(parts)), strict=True)
     return torch.cat(outputs), torch.cat(y)
 

@@ -1,4 +1,4 @@
-"""A run as one page of HTML that needs nothing beside itself: no network, no library, no other file."""
+"""Write a run as one self-contained HTML page: it loads no other file and nothing from the network."""
 
 from lphm.report.page import write_report
 

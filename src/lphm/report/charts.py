@@ -1,6 +1,6 @@
-"""Curves, bars and points as SVG that takes the page's colours; its text is text.
+"""Charts as SVG elements that use the colours of the page and keep their text as text.
 
-No name that comes from a file is drawn here: names stand beside the charts, where the template escapes them.
+Names from users' files are never drawn here: the template, which escapes them, puts them beside the charts.
 """
 
 import io
@@ -10,14 +10,13 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from lphm.report.quality import Reliability, Residuals
-
-#: Colours that stand for the page's own until the picture is written.
+#: Placeholder colours, replaced by CSS variables of the page when the SVG is written.
 TEXT, LINE, FIRST, SECOND = "#010101", "#010102", "#010103", "#010104"
 VARIABLES = {TEXT: "--text", LINE: "--muted", FIRST: "--first", SECOND: "--second"}
 SETTINGS: dict[Any, Any] = {
@@ -39,12 +38,14 @@ SETTINGS: dict[Any, Any] = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
 }
-#: More points than this are thinned evenly.
-MOST_POINTS = 1000
+#: Equal bins of the confidence, from 0 to 1.
+BINS = 10
+#: Largest number of points in a chart; if there are more, evenly spaced ones are drawn.
+MAX_POINTS = 1000
 
 
 def _draw(name: str, draw: Callable[[Axes], None]) -> Markup:
-    """A figure with one axes as an SVG element; ``name`` keeps its ids apart from those of the others."""
+    """Draw a figure with one axes as an SVG element; ``name`` is a prefix that makes its ids unique."""
     out = io.StringIO()
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(4.4, 3.0), layout="constrained")
@@ -64,74 +65,67 @@ def _draw(name: str, draw: Callable[[Axes], None]) -> Markup:
 
 
 def curves(
-    name: str, label: str, epochs: list[int], lines: dict[str, list[float]], chosen: int | None
+    name: str, label: str, epochs: list[int], lines: dict[str, list[float]], best: int | None
 ) -> Markup:
-    """Lines against the epoch, the chosen epoch marked; on a logarithmic axis where they span much."""
+    """Lines against the epoch, with the best epoch marked; a loss of wide range has a logarithmic axis."""
 
     def draw(axes: Axes) -> None:
         for color, style, (line, values) in zip((FIRST, SECOND), ("-", "--"), lines.items(), strict=False):
-            points = "." if len(epochs) < 3 else ""
-            axes.plot(epochs, values, color=color, linestyle=style, marker=points, label=line)
-        if chosen is not None:
-            axes.axvline(chosen, color=LINE, linestyle=":", label="chosen epoch")
-        every = np.array([v for values in lines.values() for v in values if np.isfinite(v)])
-        if label == "loss" and len(every) and every.min() > 0 and every.max() > 5 * every.min():
+            marker = "." if len(epochs) < 3 else ""
+            axes.plot(epochs, values, color=color, linestyle=style, marker=marker, label=line)
+        if best is not None:
+            axes.axvline(best, color=LINE, linestyle=":", label="best epoch")
+        finite = np.array([v for values in lines.values() for v in values if np.isfinite(v)])
+        if label == "loss" and len(finite) and finite.min() > 0 and finite.max() > 5 * finite.min():
             axes.set_yscale("log")
             axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter("{x:g}")
         axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend()
 
     return _draw(name, draw)
 
 
-def reliability_chart(found: Reliability) -> Markup:
-    """Accuracy against confidence, beside the diagonal on which both are the same."""
+def reliability_chart(bins: pd.DataFrame) -> Markup:
+    """Accuracy against confidence, and the diagonal on which they are equal."""
 
     def draw(axes: Axes) -> None:
-        bins = len(found.counts)
-        there = found.counts > 0
-        centres = (np.arange(bins) + 0.5) / bins
-        axes.bar(centres[there], found.accuracy[there], 0.9 / bins, color=FIRST, alpha=0.35)
-        axes.plot([0, 1], [0, 1], color=LINE, linestyle="--", label="perfect")
-        axes.plot(found.confidence[there], found.accuracy[there], "o-", color=FIRST, label="this run")
-        axes.set(xlabel="confidence", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.03))
-        axes.legend(loc="upper left")
+        axes.bar((bins.index + 0.5) / BINS, bins.accuracy, 0.9 / BINS, color=FIRST, alpha=0.35)
+        axes.plot([0, 1], [0, 1], color=LINE, linestyle="--", label="perfect calibration")
+        axes.plot(bins.confidence, bins.accuracy, "o-", color=FIRST, label="this run")
+        axes.set(xlabel="mean confidence", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.03))
+        axes.legend()
 
     return _draw("reliability", draw)
 
 
-def _thinned(count: int) -> np.ndarray:
-    return np.unique(np.linspace(0, count - 1, min(count, MOST_POINTS)).round().astype(int))
+def scatter_chart(truth: np.ndarray, predicted: np.ndarray) -> Markup:
+    """Predicted against true values; perfect predictions lie on the diagonal."""
+    return _draw("scatter", lambda axes: _points(axes, truth, predicted, ("true value", "predicted value")))
 
 
-def _points(axes: Axes, x: np.ndarray, y: np.ndarray, labels: tuple[str, str]) -> None:
-    rows = _thinned(len(x))
-    ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
-    axes.plot(ends, ends, color=LINE, linestyle="--")
-    axes.plot(x[rows], y[rows], "o", color=FIRST, markersize=3, alpha=0.6, markeredgewidth=0)
-    axes.set(xlabel=labels[0], ylabel=labels[1])
-
-
-def scatter_chart(found: Residuals) -> Markup:
-    """Predicted against true; a perfect prediction lies on the diagonal."""
-    return _draw("scatter", lambda axes: _points(axes, found.truth, found.predicted, ("true", "predicted")))
-
-
-def residual_histogram(found: Residuals) -> Markup:
-    """How often residuals of each size occur."""
+def residual_histogram(residuals: np.ndarray) -> Markup:
+    """Number of samples by the size of their residual."""
 
     def draw(axes: Axes) -> None:
-        axes.hist(found.values, bins=min(30, max(5, len(found.values) // 5)), color=FIRST, alpha=0.7)
+        axes.hist(residuals, bins=min(30, max(5, len(residuals) // 5)), color=FIRST, alpha=0.7)
         axes.axvline(0, color=LINE, linestyle="--")
         axes.set(xlabel="residual: true minus predicted", ylabel="samples")
 
     return _draw("residuals", draw)
 
 
-def quantile_chart(found: Residuals) -> Markup:
-    """Sorted residuals against those of a normal distribution of the same mean and spread."""
-    labels = "normal quantile", "residual"
-    return _draw("quantiles", lambda axes: _points(axes, found.normal, np.sort(found.values), labels))
+def quantile_chart(normal: np.ndarray, residuals: np.ndarray) -> Markup:
+    """Sorted residuals against the quantiles of a normal distribution of the same mean and spread."""
+    return _draw("quantiles", lambda axes: _points(axes, normal, residuals, ("normal quantile", "residual")))
+
+
+def _points(axes: Axes, x: np.ndarray, y: np.ndarray, labels: tuple[str, str]) -> None:
+    """Points, at most ``MAX_POINTS`` of them, and the diagonal."""
+    drawn = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
+    ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
+    axes.plot(ends, ends, color=LINE, linestyle="--")
+    axes.plot(x[drawn], y[drawn], "o", color=FIRST, markersize=3, alpha=0.6, markeredgewidth=0)
+    axes.set(xlabel=labels[0], ylabel=labels[1])

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -156,26 +156,14 @@ class NumpyRows(RowFile):
             raise InputError(f"{path} must hold numbers (rows, columns), got {array.dtype} {array.shape}")
         self.path, self.rows, self.identity = path, len(array), [_identity(path)]
         self.names = self.columns = [str(i) for i in range(array.shape[1])]
-        self._stored, self._offset, self._by_column = array.dtype, array.offset, not array.flags.c_contiguous
         self.dtype = np.dtype(np.float32 if array.dtype == np.float32 else np.float64)
 
     def blocks(self, first: int = 0) -> Iterator[Block]:
         """As ``RowFile.blocks``."""
-        with self.path.open("rb") as file:  # not memory-mapped: pages that were read would stay in memory
-            for start in range(first, self.rows, self.block_rows):
-                values = self._read(file, start, min(self.block_rows, self.rows - start))
-                yield Block(start, self._checked(start, values.astype(np.float64)), None)
-
-    def _read(self, file: BinaryIO, start: int, count: int) -> np.ndarray:
-        m, size = len(self.columns), self._stored.itemsize
-        if not self._by_column:
-            file.seek(self._offset + start * m * size)
-            return np.fromfile(file, self._stored, count * m).reshape(count, m)
-        values = np.empty((count, m), self._stored)
-        for column in range(m):
-            file.seek(self._offset + (column * self.rows + start) * size)
-            values[:, column] = np.fromfile(file, self._stored, count)
-        return values
+        for start in range(first, self.rows, self.block_rows):
+            # The file is mapped anew for each block: pages that were read stay in memory as long as the map.
+            rows = np.load(self.path, mmap_mode="r")[start : start + self.block_rows]
+            yield Block(start, self._checked(start, rows.astype(np.float64)), None)
 
 
 def _identity(path: Path) -> list[Any]:

@@ -1,0 +1,203 @@
+"""Heat maps: xi of the test part, and the factors of ``W``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from torch import Tensor, nn
+
+from lphm.learn.evaluation import Interdependence
+from lphm.nn.layer import BilinearInterdependence
+from lphm.report.sources import Sources
+
+#: Largest number of cells along a side of a heat map, and of layers whose factors are shown.
+MAX_XI_CELLS, MAX_FACTOR_CELLS, MAX_LAYERS = 64, 32, 24
+#: Side of a cell in pixels, by the largest number of cells along a side that it is used for.
+CELL_SIZES = {12: 26, 24: 18, 40: 13, MAX_XI_CELLS: 11}
+#: Largest number of characters of a name beside a heat map.
+LONGEST_NAME = 22
+
+
+@dataclass(frozen=True, eq=False)
+class HeatMap:
+    """Several matrices of one shape, of which the page shows one at a time.
+
+    Args:
+        name: id of the heat map in the page.
+        title: what it shows.
+        matrices: ``(choices, rows, columns)``; the page opens with the first.
+        rows: names of the rows.
+        columns: names of the columns.
+        entry: names an entry by the names ``{row}`` and ``{column}``.
+        size: rows and columns before neighbours were averaged.
+    """
+
+    name: str
+    title: str
+    matrices: np.ndarray
+    rows: Sequence[str]
+    columns: Sequence[str]
+    entry: str
+    size: tuple[int, int]
+
+    @property
+    def limits(self) -> list[float]:
+        """Largest absolute entry of each matrix, which has the strongest colour."""
+        return [rounded(np.abs(matrix).max()) or 1.0 for matrix in self.matrices]
+
+    @property
+    def lowest(self) -> int:
+        """Lower end of the colour scale in units of the limit: 0 if no entry is negative."""
+        return -1 if self.matrices.min() < 0 else 0
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the page's script needs to show another matrix."""
+        values = [[rounded(v) for v in matrix.flat] for matrix in self.matrices]
+        return {"lowest": self.lowest, "limits": self.limits, "values": values}
+
+    @property
+    def cells(self) -> list[tuple[int, int, float, str]]:
+        """Column, row, value and title of every entry of the first matrix."""
+        shape = self.matrices.shape[1:]
+        return [(j, i, rounded(self.matrices[0, i, j]), self._title(i, j)) for i, j in np.ndindex(*shape)]
+
+    @property
+    def cell_size(self) -> int:
+        """Side of a cell in pixels."""
+        longest = max(len(self.rows), len(self.columns))
+        return next(size for limit, size in CELL_SIZES.items() if longest <= limit)
+
+    @property
+    def margins(self) -> tuple[int, int]:
+        """Pixels for the names of the rows, at the left, and of the columns, at the top."""
+        left, top = (max(len(shortened(n)) for n in names) for names in (self.rows, self.columns))
+        return round(left * 6.2) + 10, round(top * 6.2) + 10
+
+    @property
+    def description(self) -> str:
+        """The heat map in words."""
+        first = self.matrices[0]
+        shape = f"{len(self.rows)} rows by {len(self.columns)} columns"
+        low, high = rounded(first.min()), rounded(first.max())
+        return f"{self.title}: heat map of {shape}, entries from {low:g} to {high:g}"
+
+    def largest(self, number: int = 5) -> list[str]:
+        """The entries of the first matrix with the largest absolute values, in words."""
+        first = self.matrices[0]
+        order = np.argsort(-np.abs(first), axis=None, kind="stable")[:number]
+        return [self._title(*divmod(int(at), first.shape[1])) for at in order]
+
+    def _title(self, i: int, j: int) -> str:
+        entry = self.entry.format(row=self.rows[i], column=self.columns[j])
+        return f"{entry}: {rounded(self.matrices[0, i, j]):g}"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Heat maps with one list of choices: which sample, or which channel, they show."""
+
+    title: str
+    choices: list[str]
+    maps: list[HeatMap]
+
+
+def xi_panels(sources: Sources) -> list[Panel]:
+    """The interdependence of each kind: the mean over the test part, and single samples."""
+    if sources.evaluation is None:
+        return []
+    frame = sources.evaluation.predictions
+    mean = f"mean over the test set, {len(frame)} samples"
+    samples = frame.set_index(frame.columns[0])
+    return [
+        Panel(
+            f"{kind.capitalize()} interdependence: {'rows' if kind == 'instance' else 'columns'} of X",
+            [mean, *(_sample(row, samples.loc[row], sources) for row in xi.rows.tolist())],
+            [_xi_map(kind, xi)],
+        )
+        for kind, xi in sources.evaluation.interdependence.items()
+    ]
+
+
+def _xi_map(kind: str, xi: Interdependence) -> HeatMap:
+    matrices = np.concatenate([xi.mean[None], xi.examples])
+    title = f"xi of the {kind} kind (rows: inputs, columns: outputs)"
+    return _heat_map(f"{kind}-xi", title, matrices, (xi.labels, xi.labels), MAX_XI_CELLS, "{row} → {column}")
+
+
+def _sample(row: int, values: pd.Series, sources: Sources) -> str:
+    """A sample in words; samples are numbered from 1."""
+    truth, predicted = values.iloc[:2]
+    if sources.classes is None:
+        return f"sample {row + 1}: {sources.target} {float(truth):.4g}, predicted {float(predicted):.4g}"
+    verdict = "correct" if truth == predicted else "wrong"
+    return f"sample {row + 1}: {sources.target} {truth}, predicted {predicted} ({verdict})"
+
+
+def interdependence_layers(network: nn.Module) -> dict[str, BilinearInterdependence]:
+    """The interdependence layers of a network by name."""
+    return {n: m for n, m in network.named_modules() if isinstance(m, BilinearInterdependence)}
+
+
+def factor_panels(network: nn.Module) -> list[Panel]:
+    """The factors of ``W`` of the first layers, for each channel."""
+    return [
+        _factor_panel(f"w{i}", name, layer)
+        for i, (name, layer) in enumerate(interdependence_layers(network).items())
+        if i < MAX_LAYERS
+    ]
+
+
+def _factor_panel(prefix: str, name: str, layer: BilinearInterdependence) -> Panel:
+    structure, channels = layer.structure, layer.channels
+    factors = structure.unpack(layer.weight.detach())
+    sizes = f"{channels} channel{'s' if channels > 1 else ''}, {layer.weight.numel():,} parameters"
+    return Panel(
+        f"{name}: {layer.kind} interdependence, {structure}, {sizes}",
+        [f"channel {channel + 1}" for channel in range(channels)],
+        [
+            _factor_map(f"{prefix}-{letter}", letter, factor)
+            for letter, factor in zip(structure.factor_shapes, factors, strict=True)
+        ],
+    )
+
+
+def _factor_map(name: str, letter: str, factor: Tensor) -> HeatMap:
+    """A factor ``(channels, *shape)``; a vector is shown as a row, and leading dimensions as rows."""
+    title = f"{letter}, {' × '.join(map(str, factor.shape[1:]))}"
+    matrices = factor.reshape(factor.shape[0], -1, factor.shape[-1]).double().numpy()
+    numbers = [[str(i + 1) for i in range(side)] for side in matrices.shape[1:]]
+    return _heat_map(name, title, matrices, numbers, MAX_FACTOR_CELLS, "row {row}, column {column}")
+
+
+def _heat_map(
+    name: str, title: str, matrices: np.ndarray, names: Sequence[Sequence[str]], max_cells: int, entry: str
+) -> HeatMap:
+    """A heat map with at most ``max_cells`` cells along a side."""
+    pooled, rows = pool(matrices, names[0], -2, max_cells)
+    pooled, columns = pool(pooled, names[1], -1, max_cells)
+    return HeatMap(name, title, pooled, rows, columns, entry, matrices.shape[1:])
+
+
+def pool(
+    matrices: np.ndarray, names: Sequence[str], axis: int, max_groups: int
+) -> tuple[np.ndarray, Sequence[str]]:
+    """Average neighbours along an axis, so that at most ``max_groups`` groups remain, and name the groups."""
+    if len(names) <= max_groups:
+        return matrices, names
+    groups = np.array_split(np.arange(len(names)), max_groups)
+    means = np.stack([matrices.take(group, axis).mean(axis) for group in groups], axis)
+    ends = [(names[group[0]], names[group[-1]]) for group in groups]
+    return means, [first if first == last else f"{first} – {last}" for first, last in ends]
+
+
+def rounded(value: float) -> float:
+    """Round to four significant digits."""
+    return float(f"{value:.4g}")
+
+
+def shortened(name: str) -> str:
+    """Cut a name that is too long to stand beside a heat map."""
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
