@@ -36,7 +36,7 @@ class ParentOptions(TypedDict, total=False):
 
 
 class lowrank_parameterized_bilinear_interdependence(parameterized_bilinear_interdependence):
-    r"""Low-rank: ``W = P Qᵀ``, where ``P, Q`` are ``(n, r)`` and ``l = 2 n r``.
+    r"""Low-rank: ``W = P Qᵀ``, ``P, Q (n x r)``, ``l = 2 n r``.
 
     Args:
         r: rank of ``W``.
@@ -66,7 +66,7 @@ class lowrank_parameterized_bilinear_interdependence(parameterized_bilinear_inte
 
 
 class hm_parameterized_bilinear_interdependence(parameterized_bilinear_interdependence):
-    r"""Hierarchical mapping: ``W = A ⊗ B``, where ``A`` is ``(p, q)``, ``B`` ``(n/p, n/q)``, ``l = pq + n²/(pq)``.
+    r"""Hierarchical mapping (HM): ``W = A ⊗ B``, ``A (p x q)``, ``B (n/p x n/q)``, ``l = pq + n²/(pq)``.
 
     Args:
         p, q: row and column blocks of ``W``, divisors of ``n``; ``q`` is ``p`` if not given.
