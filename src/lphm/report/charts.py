@@ -23,18 +23,12 @@ SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "lphm",
     "font.size": 9,
-    "text.color": TEXT,
-    "axes.labelcolor": TEXT,
-    "axes.edgecolor": LINE,
-    "xtick.color": LINE,
-    "xtick.labelcolor": TEXT,
-    "ytick.color": LINE,
-    "ytick.labelcolor": TEXT,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.labelcolor", "ytick.labelcolor"), TEXT),
+    **dict.fromkeys(("axes.edgecolor", "xtick.color", "ytick.color", "grid.color"), LINE),
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
-    "grid.color": LINE,
     "grid.alpha": 0.25,
     "legend.frameon": False,
 }
@@ -52,13 +46,15 @@ def _draw(name: str, draw: Callable[[Axes], None]) -> Markup:
         draw(figure.add_subplot())
         blank = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(out, format="svg", transparent=True, metadata=blank)
-    svg = out.getvalue()
-    svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    svg = re.sub(r'(id="|="#|url\(#)', rf"\g<1>{name}-", svg)
-    svg = re.sub(r"font-family: [^;\"]*(?:'[^']*'[^;\"]*)*;?", "", svg)
-    for color, variable in VARIABLES.items():
-        svg = svg.replace(color, f"var({variable})")
+    svg = out.getvalue()[out.getvalue().index("<svg") :]
+    for pattern, replacement in (
+        (r"<defs>\s*<style[\s\S]*?</style>\s*</defs>", ""),
+        (r'<g id="[^"]*"', "<g"),
+        (r'(id="|="#|url\(#)', rf"\g<1>{name}-"),
+        (r"font-family: [^;\"]*(?:'[^']*'[^;\"]*)*;?", ""),
+        *((color, f"var({variable})") for color, variable in VARIABLES.items()),
+    ):
+        svg = re.sub(pattern, replacement, svg)
     size = re.search(r'viewBox="[^"]*"', svg)
     opening = f'<svg class="chart" {size.group() if size else ""} aria-hidden="true"'
     return Markup(re.sub(r"<svg[^>]*", opening, svg, count=1))
@@ -101,9 +97,17 @@ def reliability_chart(bins: pd.DataFrame) -> Markup:
     return _draw("reliability", draw)
 
 
-def scatter_chart(truth: np.ndarray, predicted: np.ndarray) -> Markup:
-    """Predicted against true values; perfect predictions lie on the diagonal."""
-    return _draw("scatter", lambda axes: _points(axes, truth, predicted, ("true value", "predicted value")))
+def scatter_chart(name: str, x: np.ndarray, y: np.ndarray, labels: tuple[str, str]) -> Markup:
+    """Points, at most ``MAX_POINTS`` of them, and the diagonal on which both values are equal."""
+    drawn = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
+    ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
+
+    def draw(axes: Axes) -> None:
+        axes.plot(ends, ends, color=LINE, linestyle="--")
+        axes.plot(x[drawn], y[drawn], "o", color=FIRST, markersize=3, alpha=0.6, markeredgewidth=0)
+        axes.set(xlabel=labels[0], ylabel=labels[1])
+
+    return _draw(name, draw)
 
 
 def residual_histogram(residuals: np.ndarray) -> Markup:
@@ -115,17 +119,3 @@ def residual_histogram(residuals: np.ndarray) -> Markup:
         axes.set(xlabel="residual: true minus predicted", ylabel="samples")
 
     return _draw("residuals", draw)
-
-
-def quantile_chart(normal: np.ndarray, residuals: np.ndarray) -> Markup:
-    """Sorted residuals against the quantiles of a normal distribution of the same mean and spread."""
-    return _draw("quantiles", lambda axes: _points(axes, normal, residuals, ("normal quantile", "residual")))
-
-
-def _points(axes: Axes, x: np.ndarray, y: np.ndarray, labels: tuple[str, str]) -> None:
-    """Points, at most ``MAX_POINTS`` of them, and the diagonal."""
-    drawn = np.unique(np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).round().astype(int))
-    ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
-    axes.plot(ends, ends, color=LINE, linestyle="--")
-    axes.plot(x[drawn], y[drawn], "o", color=FIRST, markersize=3, alpha=0.6, markeredgewidth=0)
-    axes.set(xlabel=labels[0], ylabel=labels[1])

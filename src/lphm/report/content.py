@@ -9,20 +9,12 @@ from markupsafe import Markup
 from torch import Tensor, nn
 
 from lphm.learn.run import Run
-from lphm.report.charts import (
-    BINS,
-    curves,
-    quantile_chart,
-    reliability_chart,
-    residual_histogram,
-    scatter_chart,
-)
+from lphm.report.charts import BINS, curves, reliability_chart, residual_histogram, scatter_chart
 from lphm.report.heat_maps import factor_panels, interdependence_layers, xi_panels
 from lphm.report.sources import Sources
 from lphm.structures import from_config
 
 PARTS = ("train", "validation", "test")
-SCORE_LABELS = {"r2": "R²"}
 #: Largest number of classes in the confusion matrix, which shows the most frequent ones.
 MAX_CLASSES = 30
 
@@ -34,7 +26,7 @@ def content(sources: Sources) -> dict[str, Any]:
     return {
         "run": run,
         "target": sources.target,
-        "score_label": _score_label(sources),
+        "score_label": sources.score_label,
         "classes": sources.classes,
         "scores": scores(sources),
         "summary": sources.summary,
@@ -48,16 +40,11 @@ def content(sources: Sources) -> dict[str, Any]:
     }
 
 
-def _score_label(sources: Sources) -> str:
-    return SCORE_LABELS.get(sources.score, sources.score)
-
-
 def scores(sources: Sources) -> list[tuple[str, Any, Any, Any]]:
     """Name, number of samples, loss and score of each part of the data."""
-    metrics = sources.metrics or {}
-    rows = metrics.get("rows") or {}
-    parts = [(part, metrics[part]) for part in PARTS if metrics.get(part)]
-    return [(part, rows.get(part), values.get("loss"), values.get(sources.score)) for part, values in parts]
+    metrics = sources.metrics
+    rows, parts = metrics.get("rows") or {}, {part: metrics.get(part) for part in PARTS}
+    return [(part, rows.get(part), v.get("loss"), v.get(sources.score)) for part, v in parts.items() if v]
 
 
 def configuration(run: Run) -> dict[str, list[tuple[str, Any]]]:
@@ -65,12 +52,8 @@ def configuration(run: Run) -> dict[str, list[tuple[str, Any]]]:
     choices = run.config.model_dump(mode="json", exclude={"input", "target"})
     groups = {name: choices.pop(name) for name in ("network", "training")}
     target = run.config.target
-    facts = {
-        "source": run.config.source,
-        "target": target.name,
-        "task": target.task,
-        "layout": run.config.input.layout,
-    }
+    facts = {"source": run.config.source, "target": target.name, "task": target.task}
+    facts["layout"] = run.config.input.layout
     return {
         name: [
             (choice.replace("_", " "), str(from_config(value)) if isinstance(value, dict) else value)
@@ -82,13 +65,12 @@ def configuration(run: Run) -> dict[str, list[tuple[str, Any]]]:
 
 def training(sources: Sources) -> dict[str, Any] | None:
     """The learning curves, as charts and in words."""
-    metrics = sources.metrics or {}
-    history, best = metrics.get("history"), metrics.get("best_epoch")
+    history, best = sources.metrics.get("history"), sources.metrics.get("best_epoch")
     if not history:
         return None
     epochs = [int(line["epoch"]) for line in history]
     lines = pd.DataFrame(history).astype(float)
-    label = _score_label(sources)
+    label = sources.score_label
     plots = [
         ("Loss of each epoch", "loss", {"training": "train_loss", "validation": "val_loss"}),
         (f"Validation {label} of each epoch", label, {"validation": "val_score"}),
@@ -168,15 +150,17 @@ def calibration_error(bins: pd.DataFrame) -> float:
 def residuals(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     """Root mean square, mean absolute and mean residual, and the charts of the residuals."""
     values = np.sort(truth - predicted)
+    against_truth = scatter_chart("scatter", truth, predicted, ("true value", "predicted value"))
+    normal = normal_quantiles(values)
     return {
         "rmse": float(np.sqrt((values**2).mean())),
         "mae": float(np.abs(values).mean()),
         "bias": float(values.mean()),
         "charts": [
-            ("Predicted against true values", scatter_chart(truth, predicted)),
+            ("Predicted against true values", against_truth),
             ("Distribution of the residuals", residual_histogram(values)),
         ],
-        "quantiles": quantile_chart(normal_quantiles(values), values),
+        "quantiles": scatter_chart("quantiles", normal, values, ("normal quantile", "residual")),
     }
 
 

@@ -13,10 +13,10 @@ from lphm.learn.run import Run, load_run
 
 @dataclass(frozen=True)
 class Sources:
-    """The run and the other files of its folder; None for a file that is missing."""
+    """The run and the other files of its folder; of a file that is missing, None or no metrics."""
 
     run: Run
-    metrics: dict[str, Any] | None
+    metrics: dict[str, Any]
     evaluation: Evaluation | None
     summary: dict[str, Any] | None
 
@@ -29,6 +29,11 @@ class Sources:
     def score(self) -> str:
         """Name of the score in ``metrics.json``: ``"accuracy"`` or ``"r2"``."""
         return self.run.config.target.score_name
+
+    @property
+    def score_label(self) -> str:
+        """The score as it is written: ``"accuracy"`` or ``"R²"``."""
+        return "R²" if self.score == "r2" else self.score
 
     @property
     def classes(self) -> list[str] | None:
@@ -46,10 +51,10 @@ def read_sources(folder: Path) -> Sources:
     run = load_run(folder)
     evaluated = all((folder / name).exists() for name in ("predictions.csv", "interdependence.npz"))
     metrics, summary = (
-        read_json(path) if path.exists() else None
-        for path in (folder / "metrics.json", folder / "summary.json")
+        read_json(folder / name) if (folder / name).exists() else None
+        for name in ("metrics.json", "summary.json")
     )
-    sources = Sources(run, metrics, Evaluation.load(folder) if evaluated else None, summary)
+    sources = Sources(run, metrics or {}, Evaluation.load(folder) if evaluated else None, summary)
     _check_predictions(sources, folder)
     return sources
 
