@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from torch import Tensor, nn
+from torch import nn
 
 from lphm.learn.run import Run
 from lphm.report.charts import BINS, curves, reliability_chart, residual_histogram, scatter_chart
@@ -99,7 +99,7 @@ def quality(sources: Sources) -> dict[str, Any] | None:
         "confusion": confusion(frame, sources.classes),
         "calibration": bins,
         "calibration_error": calibration_error(bins),
-        "reliability": reliability_chart(bins),
+        "reliability": reliability_chart("reliability", bins),
     }
 
 
@@ -158,7 +158,7 @@ def residuals(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
         "bias": float(values.mean()),
         "charts": [
             ("Predicted against true values", against_truth),
-            ("Distribution of the residuals", residual_histogram(values)),
+            ("Distribution of the residuals", residual_histogram("residuals", values)),
         ],
         "quantiles": scatter_chart("quantiles", normal, values, ("normal quantile", "residual")),
     }
@@ -174,16 +174,19 @@ def normal_quantiles(values: np.ndarray) -> np.ndarray:
 
 def parameters(network: nn.Module) -> dict[str, Any]:
     """Name, shape, size and role of every tensor, and the parameters that a full ``W`` would take."""
-    layers = interdependence_layers(network)
-    tensors: list[tuple[str, Tensor, str]] = [
-        (name, tensor, "interdependence" if name.removesuffix(".weight") in layers else "parameter")
-        for name, tensor in network.named_parameters()
-    ]
-    tensors += [(name, tensor, "buffer, not learned") for name, tensor in network.named_buffers()]
+    layers, learned = interdependence_layers(network), dict(network.named_parameters())
+    roles = {
+        name: "interdependence" if name.removesuffix(".weight") in layers else "parameter" for name in learned
+    }
     return {
         "tensors": [
-            (name, " × ".join(map(str, tensor.shape)) or "scalar", tensor.numel(), role)
-            for name, tensor, role in tensors
+            (
+                name,
+                " × ".join(map(str, t.shape)) or "scalar",
+                t.numel(),
+                roles.get(name, "buffer, not learned"),
+            )
+            for name, t in (learned | dict(network.named_buffers())).items()
         ],
         "total": sum(tensor.numel() for tensor in network.parameters()),
         "interdependence": sum(layer.weight.numel() for layer in layers.values()),

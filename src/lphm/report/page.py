@@ -33,19 +33,6 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
     folder = Path(folder)
     destination = folder / "report.html" if destination is None else Path(destination)
     sources = read_sources(folder)
-    try:
-        page = _environment().get_template("page.html").render(content(sources))
-    except (UndefinedError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(
-            f"the JSON files in {folder} must be as training wrote them, "
-            f"got {type(error).__name__}: {error}; train the run again"
-        ) from error
-    with write_atomically(destination) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-    return destination
-
-
-def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("lphm.report"),
         autoescape=True,  # names come from users' files
@@ -54,7 +41,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(plain=plain, percent=_percent, short=shortened)
-    return environment
+    try:
+        page = environment.get_template("page.html").render(content(sources))
+    except (UndefinedError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(
+            f"the JSON files in {folder} must be as training wrote them, "
+            f"got {type(error).__name__}: {error}; train the run again"
+        ) from error
+    with write_atomically(destination) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+    return destination
 
 
 def plain(value: Any) -> str:

@@ -55,24 +55,20 @@ def read_sources(folder: Path) -> Sources:
         for name in ("metrics.json", "summary.json")
     )
     sources = Sources(run, metrics or {}, Evaluation.load(folder) if evaluated else None, summary)
-    _check_predictions(sources, folder)
+    problem = None if sources.evaluation is None else _mismatch(sources.evaluation, sources.classes or [])
+    if problem:
+        raise InputError(
+            f"{folder / 'predictions.csv'} must hold the classes of config.json, got {problem}; "
+            "evaluate the run again"
+        )
     return sources
 
 
-def _check_predictions(sources: Sources, folder: Path) -> None:
-    """Raise ``InputError`` unless the predictions are of the classes in the configuration."""
-    if sources.evaluation is None:
-        return
-    frame, classes = sources.evaluation.predictions, sources.classes or []
+def _mismatch(evaluation: Evaluation, classes: list[str]) -> str | None:
+    """What the predictions hold that does not belong to the classes of the configuration."""
+    frame = evaluation.predictions
     columns = list(frame.columns[3:])
-    unknown = {*frame.iloc[:, 1], *frame.iloc[:, 2]} - set(classes) if classes else set()
     if columns != [f"probability_{c}" for c in classes]:
-        problem = f"the columns {columns}"
-    elif unknown:
-        problem = f"the class {min(unknown)!r}"
-    else:
-        return
-    raise InputError(
-        f"{folder / 'predictions.csv'} must hold the classes of config.json, got {problem}; "
-        "evaluate the run again"
-    )
+        return f"the columns {columns}"
+    unknown = {*frame.iloc[:, 1], *frame.iloc[:, 2]} - set(classes) if classes else None
+    return f"the class {min(unknown)!r}" if unknown else None
