@@ -71,12 +71,11 @@ def training(sources: Sources) -> dict[str, Any] | None:
     epochs = [int(line["epoch"]) for line in history]
     lines = pd.DataFrame(history).astype(float)
     label = sources.score_label
-    plots = [
+    charts: list[tuple[str, Markup, str]] = []
+    for title, axis, keys in (
         ("Loss of each epoch", "loss", {"training": "train_loss", "validation": "val_loss"}),
         (f"Validation {label} of each epoch", label, {"validation": "val_score"}),
-    ]
-    charts: list[tuple[str, Markup, str]] = []
-    for title, axis, keys in plots:
+    ):
         values = {name: lines[key].tolist() for name, key in keys.items() if key in lines}
         if values:
             words = ", ".join(f"{name} from {v[0]:.4g} to {v[-1]:.4g}" for name, v in values.items())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,6 @@ from lphm.report.sources import Sources
 MAX_XI_CELLS, MAX_FACTOR_CELLS, MAX_LAYERS = 64, 32, 24
 #: Side of a cell in pixels, by the largest number of cells along a side that it is used for.
 CELL_SIZES = {12: 26, 24: 18, 40: 13, MAX_XI_CELLS: 11}
-#: Largest number of characters of a name beside a heat map.
-LONGEST_NAME = 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +29,7 @@ class HeatMap:
     columns: Sequence[str]
     entry: str  # names an entry by the names {row} and {column}
     size: tuple[int, int]  # rows and columns before neighbours were averaged
+    longest_name: ClassVar[int] = 22  # characters of a name that stand beside the heat map
 
     @property
     def limits(self) -> list[float]:
@@ -63,15 +62,15 @@ class HeatMap:
     @property
     def margins(self) -> tuple[int, int]:
         """Pixels for the names of the rows, at the left, and of the columns, at the top."""
-        left, top = (max(len(shortened(n)) for n in names) for names in (self.rows, self.columns))
-        return round(left * 6.2) + 10, round(top * 6.2) + 10
+        longest = (max(map(len, names)) for names in (self.rows, self.columns))
+        left, top = (round(min(length, self.longest_name) * 6.2) + 10 for length in longest)
+        return left, top
 
     @property
     def description(self) -> str:
         """The heat map in words."""
-        first = self.matrices[0]
+        low, high = (rounded(end(self.matrices[0])) for end in (np.min, np.max))
         shape = f"{len(self.rows)} rows by {len(self.columns)} columns"
-        low, high = rounded(first.min()), rounded(first.max())
         return f"{self.title}: heat map of {shape}, entries from {low:g} to {high:g}"
 
     def largest(self, number: int = 5) -> list[str]:
@@ -179,8 +178,3 @@ def pool(
 def rounded(value: float) -> float:
     """Round to four significant digits."""
     return float(f"{value:.4g}")
-
-
-def shortened(name: str) -> str:
-    """Cut a name that is too long to stand beside a heat map."""
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from lphm._io import write_atomically
 from lphm.errors import InputError
 from lphm.report.content import content
-from lphm.report.heat_maps import shortened
 from lphm.report.sources import read_sources
 
 
@@ -40,7 +39,7 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(plain=plain, percent=_percent, short=shortened)
+    environment.filters.update(plain=plain, percent=_percent)
     try:
         page = environment.get_template("page.html").render(content(sources))
     except (UndefinedError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -24,10 +24,7 @@ KINDS: dict[str, Kind] = {
 
 
 class interdependence(nn.Module):
-    """The part of an interdependence function that does not depend on how ``A`` is calculated.
-
-    Its arguments and attributes are documented on ``parameterized_bilinear_interdependence``.
-    """
+    """All but the calculation of ``A``; documented on ``parameterized_bilinear_interdependence``."""
 
     A: Tensor | None
     #: Arguments of a subclass's constructor that are not among those below; all are attributes too.
@@ -50,8 +47,8 @@ class interdependence(nn.Module):
         # NOTE[DIFF] tinyBIG has *args and **kwargs here and ignores them, misspelt arguments included.
         super().__init__()
         require_positive(**{key: size for key, size in (("b", b), ("m", m)) if size is not None})
-        as_callables(preprocess_functions)
-        as_callables(postprocess_functions)
+        for functions in (preprocess_functions, postprocess_functions):
+            as_callables(functions)  # which checks them
         self.b = b
         self.m = m
         self.interdependence_type = interdependence_type
@@ -72,9 +69,8 @@ class interdependence(nn.Module):
     @interdependence_type.setter
     def interdependence_type(self, word: InterdependenceType) -> None:
         if word not in list(KINDS):  # a list: what is assigned need not be hashable
-            raise ValueError(
-                f"interdependence_type must be one of {', '.join(map(repr, KINDS))}, got {word!r}"
-            )
+            words = ", ".join(map(repr, KINDS))
+            raise ValueError(f"interdependence_type must be one of {words}, got {word!r}")
         self._interdependence_type = word
 
     @property

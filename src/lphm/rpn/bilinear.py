@@ -148,8 +148,7 @@ class parameterized_bilinear_interdependence(interdependence):
         or, with ``partial``, uses the leading part of ``W``.
         """
         data = check_matrix("x", x) if kappa_x is None else check_matrix("kappa_x", kappa_x)
-        instance = self.kind == "instance"
-        A = self._constant_A
+        instance, A = self.kind == "instance", self._constant_A
         if A is None and (self._is_constant or as_callables(self.postprocess_functions)):
             A = self.calculate_A(self._oriented(x), w)
         if A is not None:
