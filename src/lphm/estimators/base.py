@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
@@ -24,6 +23,7 @@ from torch import Tensor
 from lphm.data.dataset import Dataset
 from lphm.data.targets import Task
 from lphm.errors import InputError
+from lphm.estimators.bases import BaseEstimator
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 from lphm.learn.run import Run, load_run, read_metrics, save_run
 from lphm.learn.training import learn
@@ -36,7 +36,7 @@ Inputs: TypeAlias = pd.DataFrame | np.ndarray
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):  # type: ignore[misc]
+class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
     """Arguments, checks, the training, ``interdependence_matrix``, ``save`` and ``load``.
 
     The arguments are the fields of ``NetworkOptions`` and ``FitOptions``, from which the constructor is made.
@@ -183,11 +183,9 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):  # ty
         if saved.get("estimator") != cls.__name__:
             raise InputError(f"{folder} must hold a {cls.__name__}, got {saved.get('estimator', 'a run')}")
         estimator = cls(**saved["parameters"])
-        for name, value in saved["attributes"].items():
-            setattr(estimator, name, value)
+        vars(estimator).update(saved["attributes"], run_=run, history_=saved["history"])
         if saved["feature_names"]:
-            estimator.feature_names_in_ = np.array(saved["feature_names"], dtype=object)
-        estimator.run_, estimator.history_ = run, saved["history"]
+            vars(estimator)["feature_names_in_"] = np.array(saved["feature_names"], dtype=object)
         estimator._restore()
         return estimator
 

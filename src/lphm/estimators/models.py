@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 
 from lphm.data.targets import ClassTarget
 from lphm.estimators.base import InterdependenceEstimator
+from lphm.estimators.bases import ClassifierMixin, RegressorMixin
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore[misc]
+class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):
     """A classifier of tables and multichannel series.
 
     Each row of a 2-D ``X`` becomes a set of feature tokens, so a prediction never depends on other rows; a
@@ -82,7 +82,7 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore
         self.classes_ = np.array(cast(ClassTarget, self.run_.config.target).classes)
 
 
-class LPHMRegressor(RegressorMixin, InterdependenceEstimator):  # type: ignore[misc]
+class LPHMRegressor(RegressorMixin, InterdependenceEstimator):
     """A regressor of tables and multichannel series; arguments as ``LPHMClassifier``, but ``class_weight``.
 
     Example:
