@@ -52,8 +52,16 @@ def test_n_is_the_least_multiple_of_the_sizes_that_holds_the_rows(rows: int) -> 
         ("dense", {}, "structure must be one of full, low-rank, hm, lphm, dual-lphm, .*got 'dense'"),
         ("full", {"p": 4}, "structure 'full' must be given sizes that it has, got p"),
         ("low-rank", {"q": 4, "r": 1}, "structure 'low-rank' must be given sizes that it has, got q"),
-        ("lphm", {"p": 4, "budget": 90}, "budget chooses the sizes of a structure, got p as well; leave one of them out"),
-        ("full", {"budget": 90}, "budget chooses the sizes of a structure, got structure 'full', which has none"),
+        (
+            "lphm",
+            {"p": 4, "budget": 90},
+            "budget chooses the sizes of a structure, got p as well; leave one of them out",
+        ),
+        (
+            "full",
+            {"budget": 90},
+            "budget chooses the sizes of a structure, got structure 'full', which has none",
+        ),
         ("lphm", {"budget": 3}, "budget must be at least .* parameters"),
     ],
 )

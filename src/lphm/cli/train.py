@@ -95,7 +95,7 @@ def train(
     from lphm.data.dataset import Dataset
     from lphm.distributed import broadcast_choice, process_group, rank
     from lphm.learn.cross_validation import compare, cross_validate
-    from lphm.learn.run import CONFIG, read_metrics
+    from lphm.learn.run import CONFIG, METRICS
     from lphm.learn.training import prepare, train
 
     samples = _read(source, data, run, training)
@@ -119,7 +119,7 @@ def train(
         say(comparison_table(samples.name, [rows]), vars(rows), printing)
     elif first:
         _complete(folder, outcome)
-        metrics = read_metrics(folder)
+        metrics = read_json(folder / METRICS)
         say(summary(metrics, samples.name, folder), metrics, printing)
 
 

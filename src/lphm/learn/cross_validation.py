@@ -15,6 +15,7 @@ from lphm.data.targets import Strict, Task
 from lphm.errors import InputError
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.run import first_problem
 from lphm.learn.training import learn
 from lphm.nn.network import interdependence_parameters
 
@@ -23,21 +24,13 @@ RESULTS, CHECKPOINTS = "cross_validation.json", "checkpoints"
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Scores of one network over the folds.
+    """Scores of one network over the folds."""
 
-    Args:
-        name: of the variant.
-        score_name: "accuracy" or "r2".
-        scores: of every fold, on the samples that it was not trained on.
-        interdependence_parameters: of one network.
-        seconds: of every training.
-    """
-
-    name: str
-    score_name: str
-    scores: list[float]
-    interdependence_parameters: int
-    seconds: list[float]
+    name: str  # of the variant
+    score_name: str  # "accuracy" or "r2"
+    scores: list[float]  # of every fold, on the samples that it was not trained on
+    interdependence_parameters: int  # of one network
+    seconds: list[float]  # of every training
 
     @property
     def mean(self) -> float:
@@ -99,21 +92,15 @@ def cross_validate(
     """
     task = task or infer_task(data.target)
     check_target(data.target, task)
-    done = _read(folder)
+    done = {} if folder is None else _read(folder / RESULTS)
     results: list[FoldResult] = []
     for number, (train_rows, test_rows) in enumerate(folds(data, task, k, training.seed), start=1):
         key = f"{name or 'fold'} {number}"
         if key not in done:
             checkpoints = None if folder is None else folder / CHECKPOINTS / key.replace(" ", "-")
+            part = data.take(train_rows)
             trained = learn(
-                data.take(train_rows),
-                network,
-                training,
-                task,
-                progress=progress,
-                folder=checkpoints,
-                resume=True,
-                name=key,
+                part, network, training, task, progress=progress, folder=checkpoints, resume=True, name=key
             )
             evaluation = evaluate(trained.run, data.take(test_rows), interdependence=False)
             done[key] = FoldResult(
@@ -122,7 +109,9 @@ def cross_validate(
                 interdependence_parameters=interdependence_parameters(trained.run.network),
                 seconds=round(trained.seconds, 2),
             )
-            _write(folder, done)
+            if folder is not None:
+                write_json(folder / RESULTS, {name: result.model_dump() for name, result in done.items()})
+                shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         results.append(done[key])
     return CrossValidation(
         name,
@@ -154,23 +143,13 @@ def compare(
     return rows
 
 
-def _read(folder: Path | None) -> dict[str, FoldResult]:
+def _read(file: Path) -> dict[str, FoldResult]:
     """The results of the folds that are done."""
-    if folder is None or not (folder / RESULTS).exists():
-        return {}
-    content = read_json(folder / RESULTS)
     try:
+        content = read_json(file) if file.exists() else {}
         return {key: FoldResult.model_validate(result) for key, result in content.items()}
     except ValidationError as error:
-        first = error.errors()[0]
-        got = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        problem = first_problem(error)
         raise InputError(
-            f"{folder / RESULTS} must hold the results of folds, got at {got}; delete the file"
+            f"{file} must hold the results of folds, got at {problem}; delete the file"
         ) from error
-
-
-def _write(folder: Path | None, done: dict[str, FoldResult]) -> None:
-    """Write the results, and delete the checkpoints of the fold that is done."""
-    if folder is not None:
-        write_json(folder / RESULTS, {key: result.model_dump() for key, result in done.items()})
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
