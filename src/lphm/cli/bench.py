@@ -36,19 +36,12 @@ class Problem(Checked):
 
 @dataclass(frozen=True)
 class Timing:
-    """One way to compute the product.
+    """What one way to compute the product costs."""
 
-    Args:
-        name: "linear", the structure's name, or "dense W".
-        milliseconds: median of a forward and backward pass.
-        ratio: of that to the linear layer's.
-        parameters: numbers that are learned.
-    """
-
-    name: str
-    milliseconds: float
-    ratio: float
-    parameters: int
+    name: str  # "linear", the structure's name, or "dense W"
+    milliseconds: float  # median of a forward and backward pass
+    ratio: float  # of that to the linear layer's
+    parameters: int  # numbers that are learned
 
 
 def bench(*, problem: Problem | None = None, structure: Structure = None, json: bool = False) -> None:
@@ -68,7 +61,7 @@ def bench(*, problem: Problem | None = None, structure: Structure = None, json: 
 
     n = problem.b if problem.kind == "attribute" else problem.m
     try:
-        W = structure_for(structure.structure, n, structure.p, structure.q, structure.r, structure.budget)
+        W = structure_for(structure.structure, n, *structure.sizes)
     except ValueError as error:
         raise InputError(str(error)) from error
     timings = measure(W, problem)
@@ -77,14 +70,10 @@ def bench(*, problem: Problem | None = None, structure: Structure = None, json: 
 
 
 def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -> list[Timing]:
-    """Time a linear layer ``X @ M``, the structure, and the dense ``W`` that it stands for.
+    """Time a linear layer ``X @ M``, the structure and its dense ``W``, each for so many seconds.
 
-    The results are compared before anything is timed.
-
-    Args:
-        structure: what ``W`` is, ``n = b`` for the attribute kind and ``m`` for the instance kind.
-        problem: the product.
-        seconds: for each of the three.
+    The results are compared before anything is timed. ``n`` of the structure is ``b`` for the attribute kind
+    and ``m`` for the instance kind.
     """
     import torch
 
@@ -107,20 +96,17 @@ def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -
         torch.testing.assert_close(applied, expected, rtol=1e-8, atol=1e-8)
         dense = structure.to_dense(w.detach()).requires_grad_()
         ways["dense W"] = (lambda: dense_apply(dense, x, problem), dense)
-    medians = {
-        name: _median(way, [x, learned], problem.threads, seconds) for name, (way, learned) in ways.items()
-    }
-    return [
-        Timing(name, 1000 * medians[name], medians[name] / medians["linear"], learned.numel())
-        for name, (_, learned) in ways.items()
-    ]
+    timings: list[Timing] = []
+    for name, (way, learned) in ways.items():
+        milliseconds = 1000 * _median(way, [x, learned], problem.threads, seconds)
+        ratio = milliseconds / timings[0].milliseconds if timings else 1.0
+        timings.append(Timing(name, milliseconds, ratio, learned.numel()))
+    return timings
 
 
 def dense_apply(W: "Tensor", x: "Tensor", problem: Problem) -> "Tensor":
     """``x @ xi`` or ``xiᵀ @ x``, associated as it costs least."""
-    if problem.kind == "attribute":
-        return x @ (x.mT @ (W @ x))
-    return x @ (W.mT @ (x.mT @ x))
+    return x @ (x.mT @ (W @ x)) if problem.kind == "attribute" else x @ (W.mT @ (x.mT @ x))
 
 
 def _median(way: "Callable[[], Tensor]", inputs: "list[Tensor]", threads: int, seconds: float) -> float:

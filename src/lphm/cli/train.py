@@ -110,13 +110,13 @@ def train(
             if isinstance(samples, Dataset) and (run.compare or run.folds):
                 validate = compare if run.compare else cross_validate
                 k = run.folds or 5
-                rows = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
+                result = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
+                rows = result if isinstance(result, list) else [result]
             elif not broadcast_choice((folder / CONFIG).exists):
                 outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
-    if isinstance(rows, list):
-        say(comparison_table(samples.name, rows), {"table": [vars(row) for row in rows]}, printing)
-    elif rows is not None:
-        say(comparison_table(samples.name, [rows]), vars(rows), printing)
+    if rows is not None:
+        values = [vars(row) for row in rows]
+        say(comparison_table(samples.name, rows), {"table": values} if run.compare else values[0], printing)
     elif first:
         _complete(folder, outcome)
         metrics = read_json(folder / METRICS)
@@ -156,17 +156,10 @@ def _complete(folder: Path, outcome: "Outcome | None") -> None:
 
 
 def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
-    """The run folder, with the options that repeat the run in it.
-
-    Args:
-        run: says which folder, and whether it is that of a run which is resumed.
-        name: of the data.
-        options: what ``options.json`` is to hold; None means that an option was not given.
-
-    Raises:
-        InputError: the folder holds something else, or a run with other options.
-    """
-    folder = run.output or _next_folder(name)
+    """The run folder, with the options that repeat the run in it; it holds nothing else, or that run begun."""
+    folder = run.output or next(
+        path for i in range(1, 10**6) if not (path := Path("runs") / f"{Path(name).stem}-{i}").exists()
+    )
     options = {key: value for key, value in options.items() if value is not None}
     if run.resume:
         if run.output is None or not (folder / OPTIONS).is_file():
@@ -174,16 +167,12 @@ def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
         begun = read_json(folder / OPTIONS)
         other = sorted(key for key in begun | options if begun.get(key) != options.get(key))
         if other:
-            raise InputError(
-                f"--resume must come with the options of the run, which differ in {', '.join(other)}; "
-                f"add --config {folder / OPTIONS}"
-            )
+            differ = f"which differ in {', '.join(other)}; add --config {folder / OPTIONS}"
+            raise InputError(f"--resume must come with the options of the run, {differ}")
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"--output must be a new or empty folder, got {folder}, which holds something; "
-            "--resume continues a run"
-        )
+        message = f"--output must be a new or empty folder, got {folder}, which holds something"
+        raise InputError(f"{message}; --resume continues a run")
     write_json(folder / OPTIONS, options)
     return folder
 
@@ -202,18 +191,8 @@ def _discarded_if_refused(folder: Path) -> Iterator[None]:
         raise
 
 
-def _next_folder(name: str) -> Path:
-    base = Path("runs") / Path(name).stem
-    number = next(i for i in range(1, 10**6) if not base.with_name(f"{base.name}-{i}").exists())
-    return base.with_name(f"{base.name}-{number}")
-
-
 def use_config(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take what the command line leaves open from the file that ``--config`` names.
-
-    Raises:
-        InputError: the file cannot be read, or holds something else.
-    """
+    """Take what the command line leaves open from the file that ``--config`` names."""
     named = {argument.field_info.name: argument for argument in arguments if not argument.children}
     if not named["config"].tokens:
         return

@@ -37,32 +37,23 @@ def configure(
     Raises:
         InputError: there is no ``W`` of the sizes that were asked for.
     """
-    return RunConfig(
-        source=source,
-        input=schema,
-        target=target,
-        network=_network_config(schema, network, rows),
-        training=training_config(training, rows),
-    )
-
-
-def _network_config(schema: InputSchema, options: NetworkOptions, rows: int) -> NetworkConfig:
     with torch.device("meta"):
-        embedded_rows = build_embedding(schema, options.width).rows
-    return NetworkConfig(
-        **{field.name: getattr(options, field.name) for field in fields(Sizes)},
-        dropout=options.dropout if options.dropout is not None else (0.4 if rows < SMALL else 0.2),
-        attribute=_structure("attribute", embedded_rows, options),
-        instance=_structure("instance", options.width, options),
+        embedded_rows = build_embedding(schema, network.width).rows
+    sizes = NetworkConfig(
+        **{field.name: getattr(network, field.name) for field in fields(Sizes)},
+        dropout=network.dropout if network.dropout is not None else (0.4 if rows < SMALL else 0.2),
+        attribute=_structure("attribute", embedded_rows, network),
+        instance=_structure("instance", network.width, network),
     )
+    settled = training_config(training, rows)
+    return RunConfig(source=source, input=schema, target=target, network=sizes, training=settled)
 
 
 def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any] | None:
     if options.kind not in (kind, "both"):
         return None
-    sizes = (options.p, options.q, options.r, options.budget)
     try:
-        return structure_for(options.structure, n, *sizes).to_config()
+        return structure_for(options.structure, n, *options.sizes).to_config()
     except ValueError as error:
         raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
 

@@ -37,36 +37,24 @@ MOST_ROWS = 10_000
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Encoded samples, and the configuration that was fitted on them.
-
-    Args:
-        config: everything but the weights.
-        options: choices about the training.
-        train: batches to train on.
-        validation: batches that decide which epoch is the best; None without early stopping.
-    """
+    """Encoded samples, and the configuration that was fitted on them."""
 
     config: RunConfig
     options: TrainingOptions
     train: Batches
-    validation: Batches | None
+    validation: Batches | None  # decides which epoch is the best; None without early stopping
 
 
 @dataclass(frozen=True)
 class Prepared(TrainingData):
     """Training data with a test part.
 
-    Args:
-        sample: samples that describe the data; all of them if they are in memory.
-        test: tests a trained run; gives scores and rows of each part for ``metrics.json``, and the evaluation
-            of the test part.
+    ``test`` is called with the trained run. It returns scores and rows of each part for ``metrics.json``, and
+    the evaluation of the test part.
     """
 
-    sample: Dataset
+    sample: Dataset  # describes the data; all samples if they are in memory
     test: Callable[[Run, Progress | None], tuple[dict[str, Any], Evaluation]]
-
-
-# Data in memory.
 
 
 def prepare_table(
@@ -85,20 +73,20 @@ def encode(
     data: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task, start: Run | None = None
 ) -> TrainingData:
     """Fit the schemas on the training part, unless those of ``start`` are used, and encode the samples."""
-    train_part, validation_part = data, None
+    train_part, validation = data, None
     if training.early_stopping:
-        train_part, validation_part = split_validation(data, task, training.seed, training.validation)
+        train_part, validation = split_validation(data, task, training.seed, training.validation)
     rows = len(train_part)
     if start is None:
         schemas = fit_inputs(train_part), fit_target(train_part.target, task)
         config = configure(data.name, *schemas, rows, network, training)
     else:
         config = start.config.model_copy(update={"training": training_config(training, rows)})
-    validation = None
-    if validation_part is not None:
-        validation = _batches(config, validation_part, training, VALIDATION_BATCH, shuffle=False)
+    held_out = None
+    if validation is not None:
+        held_out = _batches(config, validation, training, VALIDATION_BATCH, shuffle=False)
     train_batches = _batches(config, train_part, training, config.training.batch_size)
-    return TrainingData(config, training, train_batches, validation)
+    return TrainingData(config, training, train_batches, held_out)
 
 
 def _batches(
@@ -128,9 +116,6 @@ def _test_table(
     return metrics, evaluation
 
 
-# Data in a directory of Parquet files.
-
-
 def prepare_stream(
     stream: ParquetStream,
     network: NetworkOptions,
@@ -147,34 +132,23 @@ def prepare_stream(
     if not fitted.rows["test"]:
         raise InputError(f"{stream.name} must hold enough rows for a test part, got none in it")
     config = configure(stream.name, fitted.input, fitted.target, fitted.rows["train"], network, training)
-    seed = config.training.seed
-    train_batches = StreamBatches(stream, "train", fitted, config.training.batch_size, seed)
-    validation = None
+    seed, validation = config.training.seed, None
     if training.early_stopping:
         validation = StreamBatches(stream, "validation", fitted, VALIDATION_BATCH, seed, shuffle=False)
-    sample, test = _first_rows(stream, "train"), partial(_test_stream, stream, fitted)
-    return Prepared(config, training, train_batches, validation, sample, test)
+    train_batches = StreamBatches(stream, "train", fitted, config.training.batch_size, seed)
+    test = partial(_test_stream, stream, fitted)
+    return Prepared(config, training, train_batches, validation, _first_rows(stream, "train"), test)
 
 
 def _test_stream(
     stream: ParquetStream, fitted: StreamFit, run: Run, progress: Progress | None
 ) -> tuple[dict[str, Any], Evaluation]:
-    outputs, y = _outputs(run, stream, fitted, progress)
-    first = _first_rows(stream, "test")
-    rows = {"train": fitted.rows["train"], "test": len(y)}
-    metrics = {"test": _scores(run.config.target, outputs, y), "rows": rows}
-    return metrics, evaluate_outputs(run, first, outputs[: len(first)])
-
-
-def _outputs(
-    run: Run, stream: ParquetStream, fitted: StreamFit, progress: Progress | None
-) -> tuple[Tensor, Tensor]:
-    """Outputs and truth for all rows of the test part, in their order; each process predicts a share."""
+    """Predict all rows of the test part, each process a share of them; evaluate the first ones."""
     groups = [g for g in range(rank(), len(stream.groups), world_size()) if fitted.counts["test"][g]]
     total = sum(fitted.counts["test"][g] for g in groups)
 
     def share() -> dict[int, tuple[Tensor, Tensor]]:
-        """By row group."""
+        """Outputs and truth by row group."""
         parts, rows = {}, 0
         for group, frame in zip(groups, stream.frames("test", groups), strict=True):
             parts[group] = run.outputs(frame), run.config.target.encode(frame[stream.target])
@@ -183,8 +157,11 @@ def _outputs(
         return parts
 
     parts = {group: part for of_process in gather_results(share) for group, part in of_process.items()}
-    outputs, y = zip(*(parts[group] for group in sorted(parts)), strict=True)
-    return torch.cat(outputs), torch.cat(y)
+    outputs, y = map(torch.cat, zip(*(parts[group] for group in sorted(parts)), strict=True))
+    first = _first_rows(stream, "test")
+    rows = {"train": fitted.rows["train"], "test": len(y)}
+    metrics = {"test": _scores(run.config.target, outputs, y), "rows": rows}
+    return metrics, evaluate_outputs(run, first, outputs[: len(first)])
 
 
 def _first_rows(stream: ParquetStream, part: Part) -> Dataset:

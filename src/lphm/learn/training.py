@@ -34,19 +34,12 @@ class Trained:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained and tested run.
-
-    Args:
-        run: the network and its configuration.
-        metrics: the content of ``metrics.json``.
-        evaluation: of the test part; of data that are not in memory, of its first rows.
-        sample: samples that describe the data; all of them if they are in memory.
-    """
+    """A trained and tested run."""
 
     run: Run
-    metrics: dict[str, Any]
-    evaluation: Evaluation
-    sample: Dataset
+    metrics: dict[str, Any]  # the content of metrics.json
+    evaluation: Evaluation  # of the test part; of data that are not in memory, of its first rows
+    sample: Dataset  # describes the data; all samples if they are in memory
 
 
 def prepare(

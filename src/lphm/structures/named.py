@@ -22,16 +22,9 @@ def structure_for(
     budget: float | None = None,
     larger: bool = False,
 ) -> Structure:
-    """The ``n x n`` structure of that name.
+    """The ``n x n`` structure of that name; sizes as ``lphm.learn.options.StructureOptions`` describes them.
 
-    Args:
-        name: such as ``"low-rank"``.
-        n: rows and columns of ``W``.
-        p: row blocks of ``W``. Default: the divisor of ``n`` that is nearest to its square root.
-        q: column blocks of ``W``. Default: ``p``.
-        r: rank of the factors. Default: 2.
-        budget: parameters to choose ``p``, ``q`` and ``r`` for; up to 1, a share of ``n²``.
-        larger: let the budget choose a larger ``n``, too.
+    ``larger`` lets a budget choose a larger ``n``, too.
 
     Raises:
         ValueError: the name is unknown, a size does not divide ``n``, the structure has no such size, or the
