@@ -68,7 +68,7 @@ def apply(
     from lphm.structures.named import structure_for, structure_for_rows
 
     source = open_rows(file, tuple(options.drop or ()), tuple(options.keep or ()))
-    kind, sizes = options.kind, structure.sizes
+    kind, sizes = options.kind, (structure.p, structure.q, structure.r, structure.budget)
     try:
         if kind == "attribute":
             W = structure_for_rows(structure.structure, source.rows, *sizes)

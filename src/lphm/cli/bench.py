@@ -56,17 +56,21 @@ def bench(*, problem: Problem | None = None, structure: Structure = None, json: 
         json: Print the result as JSON, for scripts.
     """
     problem, structure = problem or Problem(), structure or StructureOptions()
-    from lphm.cli.printing import bench_table, say
+    from lphm.cli.printing import columns, say
     from lphm.structures.named import structure_for
 
     n = problem.b if problem.kind == "attribute" else problem.m
     try:
-        W = structure_for(structure.structure, n, *structure.sizes)
+        W = structure_for(structure.structure, n, structure.p, structure.q, structure.r, structure.budget)
     except ValueError as error:
         raise InputError(str(error)) from error
     timings = measure(W, problem)
-    title = f"{W}, X {problem.b} x {problem.m}"
-    say(bench_table(title, timings), {"table": [vars(row) for row in timings]}, Printing(json=json))
+    cells = (
+        (row.name, f"{row.ratio:.2f}", f"{row.milliseconds:.3g}", f"{row.parameters:,}") for row in timings
+    )
+    headings = ("X xi by", "over linear", "milliseconds", "parameters")
+    table = columns(f"{W}, X {problem.b} x {problem.m}", headings, cells)
+    say(table, {"table": [vars(row) for row in timings]}, Printing(json=json))
 
 
 def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -> list[Timing]:
@@ -114,11 +118,6 @@ def _median(way: "Callable[[], Tensor]", inputs: "list[Tensor]", threads: int, s
     import torch
     from torch.utils.benchmark import Timer
 
-    upstream = torch.randn_like(way())
-
-    def both() -> None:
-        torch.autograd.grad(way(), inputs, upstream)
-
-    both()
-    timer = Timer("both()", globals={"both": both}, num_threads=threads)
+    names = {"way": way, "inputs": inputs, "upstream": torch.randn_like(way())}
+    timer = Timer("torch.autograd.grad(way(), inputs, upstream)", globals=names, num_threads=threads)
     return float(timer.blocked_autorange(min_run_time=seconds).median)

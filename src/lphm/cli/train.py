@@ -156,7 +156,7 @@ def _complete(folder: Path, outcome: "Outcome | None") -> None:
 
 
 def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
-    """The run folder, with the options that repeat the run in it; it holds nothing else, or that run begun."""
+    """The run folder, which holds the options that repeat the run, and nothing else unless it is resumed."""
     folder = run.output or next(
         path for i in range(1, 10**6) if not (path := Path("runs") / f"{Path(name).stem}-{i}").exists()
     )

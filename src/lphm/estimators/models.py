@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 Inputs: TypeAlias = pd.DataFrame | np.ndarray
+Samples: TypeAlias = tuple[Inputs, np.ndarray, np.ndarray | None]  # inputs, target, weights
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -79,16 +80,9 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):  # ty
         """A table whose names are text, or an array ``(N, steps, channels)``."""
         frame = isinstance(X, pd.DataFrame) and X.size > 0
         series = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 3
-        checked = validate_data(
-            self,
-            X,
-            reset=reset,
-            skip_check_array=frame,  # it would refuse categories
-            dtype="numeric",
-            ensure_all_finite="allow-nan",
-            allow_nd=series,
-            ensure_2d=not series,
-        )
+        checks = {"ensure_all_finite": "allow-nan", "allow_nd": series, "ensure_2d": not series}
+        # The check of arrays would refuse the categories of a data frame.
+        checked = validate_data(self, X, reset=reset, skip_check_array=frame, dtype="numeric", **checks)
         if series and reset:
             self.n_features_in_ = checked.shape[2]
         if series:
@@ -97,9 +91,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):  # ty
             checked = pd.DataFrame(checked, dtype=np.float64).add_prefix("x")
         return checked.set_axis([str(name) for name in checked.columns], axis=1).reset_index(drop=True)
 
-    def _checked(
-        self, X: Any, y: Any, weight: ArrayLike | None
-    ) -> tuple[Inputs, np.ndarray, np.ndarray | None]:
+    def _checked(self, X: Any, y: Any, weight: ArrayLike | None) -> Samples:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         inputs = self._inputs(X, reset=True)
@@ -235,9 +227,7 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore
 
     _task = "classification"
 
-    def _checked(
-        self, X: Any, y: Any, weight: ArrayLike | None
-    ) -> tuple[Inputs, np.ndarray, np.ndarray | None]:
+    def _checked(self, X: Any, y: Any, weight: ArrayLike | None) -> Samples:
         inputs, target, weights = super()._checked(X, y, weight)
         check_classification_targets(target)
         self.classes_ = np.unique(target)
@@ -250,13 +240,11 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of every class in the order of ``classes_``, ``(N, classes)``."""
-        probabilities: np.ndarray = self._outputs(X).softmax(dim=-1).numpy()
-        return probabilities
+        return np.asarray(self._outputs(X).softmax(dim=-1))
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every sample, ``(N,)``."""
-        predicted: np.ndarray = self.classes_[self.predict_proba(X).argmax(axis=1)]
-        return predicted
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
 
 class LPHMRegressor(RegressorMixin, InterdependenceEstimator):  # type: ignore[misc]
@@ -274,6 +262,5 @@ class LPHMRegressor(RegressorMixin, InterdependenceEstimator):  # type: ignore[m
 
     def predict(self, X: Any) -> np.ndarray:
         """The number of every sample, ``(N,)``."""
-        decoded = self.run_.config.target.decode(self._outputs(X))
-        predicted: np.ndarray = decoded.iloc[:, 0].to_numpy()
-        return predicted
+        outputs = self._outputs(X)
+        return np.asarray(self.run_.config.target.decode(outputs).iloc[:, 0])

@@ -1,7 +1,7 @@
 """Cross-validation, and the comparison that says whether interdependence helps and what it costs."""
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, pstdev
 
@@ -31,16 +31,8 @@ class CrossValidation:
     scores: list[float]  # of every fold, on the samples that it was not trained on
     interdependence_parameters: int  # of one network
     seconds: list[float]  # of every training
-
-    @property
-    def mean(self) -> float:
-        """Mean score."""
-        return fmean(self.scores)
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of the scores over the folds."""
-        return pstdev(self.scores)
+    mean: float  # of the scores
+    spread: float  # their standard deviation
 
 
 class FoldResult(Strict):
@@ -113,12 +105,15 @@ def cross_validate(
                 write_json(folder / RESULTS, {name: result.model_dump() for name, result in done.items()})
                 shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         results.append(done[key])
+    first, scores = results[0], [result.score for result in results]
     return CrossValidation(
-        name,
-        results[0].score_name,
-        [result.score for result in results],
-        results[0].interdependence_parameters,
-        [result.seconds for result in results],
+        name=name,
+        score_name=first.score_name,
+        scores=scores,
+        interdependence_parameters=first.interdependence_parameters,
+        seconds=[result.seconds for result in results],
+        mean=fmean(scores),
+        spread=pstdev(scores),
     )
 
 
@@ -138,8 +133,8 @@ def compare(
         for name, options in variants(network).items()
     ]
     if folder is not None:
-        table = [asdict(row) | {"mean": row.mean, "spread": row.spread} for row in rows]
-        write_json(folder / "comparison.json", {"folds": k, "seed": training.seed, "table": table})
+        content = {"folds": k, "seed": training.seed, "table": [vars(row) for row in rows]}
+        write_json(folder / "comparison.json", content)
     return rows
 
 

@@ -90,22 +90,21 @@ class Evaluation:
         return Evaluation(*scores, predictions, interdependence)
 
 
-def evaluate(run: Run, data: Dataset, interdependence: bool = True) -> Evaluation:
+def evaluate(
+    run: Run, data: Dataset, interdependence: bool = True, outputs: Tensor | None = None
+) -> Evaluation:
     """Predict every sample, score the predictions, and average ``xi``; in batches of bounded memory.
 
     Args:
         run: the trained run.
         data: samples with their truth, as at training.
         interdependence: whether to average ``xi``, which takes most of the time.
+        outputs: the outputs of the run for these samples, if they are known already, ``(N, k)``.
 
     Raises:
         InputError: the samples are not like those that the run was trained on.
     """
-    return evaluate_outputs(run, data, run.outputs(data.inputs), interdependence)
-
-
-def evaluate_outputs(run: Run, data: Dataset, outputs: Tensor, interdependence: bool = True) -> Evaluation:
-    """As ``evaluate``, for samples whose outputs ``(N, k)`` are known already."""
+    outputs = run.outputs(data.inputs) if outputs is None else outputs
     target = run.config.target
     y, decoded = target.encode(data.target), target.decode(outputs)
     is_classes = isinstance(target, ClassTarget)
@@ -174,13 +173,13 @@ def _matrices(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Iterator
 
 def _labels(run: Run, kind: Kind, k: int) -> tuple[str, ...]:
     """Names of the ``k`` rows (instance) or columns (attribute) of ``X`` that ``xi`` mixes."""
-    columns = run.config.input.column_labels
     if kind == "attribute":
-        return tuple(columns) if len(columns) == k else tuple(f"channel {i}" for i in range(1, k + 1))
+        columns = run.config.input.column_labels
+        return tuple(columns) if len(columns) == k else tuple(f"channel {i + 1}" for i in range(k))
     names = run.config.input.labels
     if len(names) > k:
-        return tuple(f"row {i}" for i in range(1, k + 1))
-    return (*names, *(f"learned row {i}" for i in range(1, k - len(names) + 1)))
+        return tuple(f"row {i + 1}" for i in range(k))
+    return (*names, *(f"learned row {i + 1}" for i in range(k - len(names))))
 
 
 @contextmanager

@@ -38,15 +38,11 @@ CHECKPOINT = "checkpoint.ckpt"
 
 @dataclass(frozen=True)
 class History:
-    """The losses of a training.
+    """The losses of a training."""
 
-    Args:
-        lines: a dictionary per epoch: ``epoch``, ``train_loss`` and, with a validation part, ``val_loss``
-            and ``val_score``.
-        best_epoch: the epoch whose weights were kept; None without a validation part: the last.
-    """
-
+    #: A dictionary per epoch: "epoch", "train_loss" and, with a validation part, "val_loss" and "val_score".
     lines: list[dict[str, float]] = field(default_factory=list)
+    #: The epoch whose weights were kept; None without a validation part: the last.
     best_epoch: int | None = None
 
 
@@ -193,7 +189,7 @@ class _Recorder(Callback):
         trainer.should_stop = self.is_over  # a resumed training may have been stopped early
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        self._report(trainer)
+        self.progress(self.execution.name, trainer.global_step, self.learner.steps, self.status)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         epoch = trainer.current_epoch + 1
@@ -211,7 +207,7 @@ class _Recorder(Callback):
         if "val_score" in line:
             score_name = self.learner.config.target.score_name
             self.status += f"  validation {score_name} {line['val_score']:.4f}"
-        self._report(trainer)
+        self.on_train_batch_end(trainer)
         trainer.should_stop = self.is_over
 
     @property
@@ -219,27 +215,21 @@ class _Recorder(Callback):
         """Whether the validation loss has not fallen for ``patience`` epochs."""
         return len(self.lines) - self.best_epoch >= self.patience
 
-    def _report(self, trainer: L.Trainer) -> None:
-        self.progress(self.execution.name, trainer.global_step, self.learner.steps, self.status)
-
 
 def _trainer(device: str, epochs: int, recorder: _Recorder, members: int) -> L.Trainer:
-    processes: dict[str, Any] = {"devices": 1}
+    silent = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    options: dict[str, Any] = {"devices": 1, **dict.fromkeys(silent, False)}
     if world_size() > 1:
         local = launch_info().local_world_size
-        processes = {"devices": local, "num_nodes": world_size() // local, "use_distributed_sampler": False}
-        processes["strategy"] = DDPStrategy(cluster_environment=TorchElasticEnvironment())
+        options |= {"devices": local, "num_nodes": world_size() // local, "use_distributed_sampler": False}
+        options["strategy"] = DDPStrategy(cluster_environment=TorchElasticEnvironment())
     try:
         return L.Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
-            **processes,
+            **options,
             max_epochs=epochs,
             callbacks=[recorder],
             gradient_clip_val=math.sqrt(members),  # of all gradients together: 1 for each member
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )

@@ -74,11 +74,6 @@ class StructureOptions(Checked):
     budget: Positive | None = None
     """Choose p, q and r for so many parameters of W. Up to 1: a share of those of the structure full."""
 
-    @property
-    def sizes(self) -> tuple[int | None, int | None, int | None, float | None]:
-        """p, q, r and the budget, as ``structure_for`` takes them."""
-        return self.p, self.q, self.r, self.budget
-
 
 @dataclass(kw_only=True)
 class Sizes:

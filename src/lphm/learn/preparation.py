@@ -3,10 +3,11 @@
 Both kinds of data, in memory and in a directory, say here how a trained run is tested on them.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,19 +21,31 @@ from lphm.data.parquet import ParquetStream, Part
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import StreamFit, fit_stream
 from lphm.data.progress import Progress, no_progress
+from lphm.data.schema import InputSchema
 from lphm.data.splits import split_rows, split_validation
 from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
-from lphm.learn.config import configure, training_config
-from lphm.learn.evaluation import Evaluation, evaluate, evaluate_outputs
-from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.run import Run, RunConfig
+from lphm.learn.evaluation import Evaluation, evaluate
+from lphm.learn.options import NetworkOptions, Optimizer, Sizes, TrainingOptions
+from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_embedding
+from lphm.structures.named import structure_for
 
 #: Samples of the validation part that are predicted at a time.
 VALIDATION_BATCH = 1024
 #: Rows of the test part whose predictions are kept, and of the training part that the summary describes.
 MOST_ROWS = 10_000
+#: Optimizer steps where the number of epochs is not given: half as many as there are rows, within these
+#: bounds. A longer training would learn a small table by heart.
+FEWEST_STEPS, MOST_STEPS = 200, 1500
+#: From SMALL rows on, at least so many epochs.
+FEWEST_EPOCHS = 20
+#: Large tables: instead, enough epochs for so many optimizer steps, at least one.
+ENOUGH_STEPS = 20_000
+#: A network with little dropout learns fewer training rows than this by heart.
+SMALL = 1000
+
+Tested: TypeAlias = tuple[dict[str, Any], Evaluation]
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,7 @@ class Prepared(TrainingData):
     """
 
     sample: Dataset  # describes the data; all samples if they are in memory
-    test: Callable[[Run, Progress | None], tuple[dict[str, Any], Evaluation]]
+    test: Callable[[Run, Progress | None], Tested]
 
 
 def prepare_table(
@@ -104,9 +117,7 @@ def _batches(
     return MemoryBatches(x, y, scaled, batch_size, config.training.seed, shuffle, rank(), world_size())
 
 
-def _test_table(
-    rest: Dataset, test: Dataset, run: Run, _progress: Progress | None
-) -> tuple[dict[str, Any], Evaluation]:
+def _test_table(rest: Dataset, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
     target, evaluation = run.config.target, evaluate(run, test)
     metrics = {
         "train": _scores(target, run.outputs(rest.inputs), target.encode(rest.target)),
@@ -125,9 +136,8 @@ def prepare_stream(
 ) -> Prepared:
     """Fit the schemas in one pass over the files; arguments as ``training.prepare``."""
     if training.balanced:
-        raise InputError(
-            "balanced must be left out for a directory, whose rows are not weighted", option="balanced"
-        )
+        message = "balanced must be left out for a directory, whose rows are not weighted"
+        raise InputError(message, option="balanced")
     fitted = fit_stream(stream, task, progress)
     if not fitted.rows["test"]:
         raise InputError(f"{stream.name} must hold enough rows for a test part, got none in it")
@@ -140,9 +150,7 @@ def prepare_stream(
     return Prepared(config, training, train_batches, validation, _first_rows(stream, "train"), test)
 
 
-def _test_stream(
-    stream: ParquetStream, fitted: StreamFit, run: Run, progress: Progress | None
-) -> tuple[dict[str, Any], Evaluation]:
+def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: Progress | None) -> Tested:
     """Predict all rows of the test part, each process a share of them; evaluate the first ones."""
     groups = [g for g in range(rank(), len(stream.groups), world_size()) if fitted.counts["test"][g]]
     total = sum(fitted.counts["test"][g] for g in groups)
@@ -161,7 +169,7 @@ def _test_stream(
     first = _first_rows(stream, "test")
     rows = {"train": fitted.rows["train"], "test": len(y)}
     metrics = {"test": _scores(run.config.target, outputs, y), "rows": rows}
-    return metrics, evaluate_outputs(run, first, outputs[: len(first)])
+    return metrics, evaluate(run, first, outputs=outputs[: len(first)])
 
 
 def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
@@ -178,3 +186,54 @@ def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
 
 def _scores(target: TargetSchema, outputs: Tensor, y: Tensor) -> dict[str, float]:
     return {"loss": target.loss(outputs, y).item(), target.score_name: target.score(outputs, y).item()}
+
+
+def configure(
+    source: str,
+    schema: InputSchema,
+    target: TargetSchema,
+    rows: int,
+    network: NetworkOptions,
+    training: TrainingOptions,
+) -> RunConfig:
+    """Everything but the weights, for so many training rows; every size that was left open is settled.
+
+    Raises:
+        InputError: there is no ``W`` of the sizes that were asked for.
+    """
+    with torch.device("meta"):
+        embedded_rows = build_embedding(schema, network.width).rows
+    sizes = NetworkConfig(
+        **{field.name: getattr(network, field.name) for field in fields(Sizes)},
+        dropout=network.dropout if network.dropout is not None else (0.4 if rows < SMALL else 0.2),
+        attribute=_structure("attribute", embedded_rows, network),
+        instance=_structure("instance", network.width, network),
+    )
+    settled = training_config(training, rows)
+    return RunConfig(source=source, input=schema, target=target, network=sizes, training=settled)
+
+
+def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any] | None:
+    if options.kind not in (kind, "both"):
+        return None
+    sizes = (options.p, options.q, options.r, options.budget)
+    try:
+        return structure_for(options.structure, n, *sizes).to_config()
+    except ValueError as error:
+        raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
+
+
+def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
+    """The training on so many rows."""
+    batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(rows, 20) / 20))))
+    steps = min(max(rows // 2, FEWEST_STEPS), MOST_STEPS)
+    batches = math.ceil(rows / batch_size)
+    fewest = 1 if rows < SMALL else min(FEWEST_EPOCHS, math.ceil(ENOUGH_STEPS / batches))
+    epochs = options.epochs or max(fewest, math.ceil(steps / batches))
+    return TrainingConfig(
+        seed=options.seed,
+        epochs=epochs,
+        batch_size=batch_size,
+        **{field.name: getattr(options, field.name) for field in fields(Optimizer)},
+        patience=options.patience or math.ceil(epochs / 2),
+    )

@@ -173,12 +173,12 @@ def _load_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
         weights = load_tensors(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} must be a readable safetensors file, got: {error}") from error
-    for name in sorted(expected.keys() | weights.keys()):
-        right, present = _described(expected.get(name)), _described(weights.get(name))
-        if right != present:
-            raise InputError(f"{path}: tensor {name!r} must be {right}, got {present}")
+    right, present = (
+        {name: f"{tuple(tensor.shape)} {tensor.dtype}" for name, tensor in each.items()}
+        for each in (expected, weights)
+    )
+    for name in sorted(right | present):
+        if right.get(name) != present.get(name):
+            wanted, got = right.get(name, "absent"), present.get(name, "absent")
+            raise InputError(f"{path}: tensor {name!r} must be {wanted}, got {got}")
     return weights
-
-
-def _described(tensor: Tensor | None) -> str:
-    return "absent" if tensor is None else f"{tuple(tensor.shape)} {tensor.dtype}"
