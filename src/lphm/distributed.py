@@ -49,12 +49,9 @@ def world_size() -> int:
 
 @contextmanager
 def process_group(seconds: float) -> Iterator[None]:
-    """The group of all processes that were launched; a process alone has none.
+    """The group of all processes that were launched, each of which has to answer in so many seconds.
 
-    Tensors on the CPU are sent by gloo, those on GPUs by nccl.
-
-    Args:
-        seconds: time in which every other process has to answer.
+    A process alone has no group. Tensors on the CPU are sent by gloo, those on GPUs by nccl.
 
     Raises:
         RankLostError: another process was lost or did not answer in time.

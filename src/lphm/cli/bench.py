@@ -80,6 +80,7 @@ def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -
     and ``m`` for the instance kind.
     """
     import torch
+    from torch.utils.benchmark import Timer
 
     from lphm.nn.init import initialize_
     from lphm.ops.functional import interdependence_apply
@@ -102,7 +103,9 @@ def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -
         ways["dense W"] = (lambda: dense_apply(dense, x, problem), dense)
     timings: list[Timing] = []
     for name, (way, learned) in ways.items():
-        milliseconds = 1000 * _median(way, [x, learned], problem.threads, seconds)
+        names = {"way": way, "inputs": [x, learned], "dy": torch.randn_like(x)}
+        timer = Timer("torch.autograd.grad(way(), inputs, dy)", globals=names, num_threads=problem.threads)
+        milliseconds = 1000 * timer.blocked_autorange(min_run_time=seconds).median
         ratio = milliseconds / timings[0].milliseconds if timings else 1.0
         timings.append(Timing(name, milliseconds, ratio, learned.numel()))
     return timings
@@ -111,13 +114,3 @@ def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -
 def dense_apply(W: "Tensor", x: "Tensor", problem: Problem) -> "Tensor":
     """``x @ xi`` or ``xiᵀ @ x``, associated as it costs least."""
     return x @ (x.mT @ (W @ x)) if problem.kind == "attribute" else x @ (W.mT @ (x.mT @ x))
-
-
-def _median(way: "Callable[[], Tensor]", inputs: "list[Tensor]", threads: int, seconds: float) -> float:
-    """Median seconds of a forward and backward pass."""
-    import torch
-    from torch.utils.benchmark import Timer
-
-    names = {"way": way, "inputs": inputs, "upstream": torch.randn_like(way())}
-    timer = Timer("torch.autograd.grad(way(), inputs, upstream)", globals=names, num_threads=threads)
-    return float(timer.blocked_autorange(min_run_time=seconds).median)

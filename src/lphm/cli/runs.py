@@ -50,8 +50,7 @@ def evaluate(run: RunFolder, source: Source, /, *, printing: Printing | None = N
 
     printing = printing or Printing()
     model = load_run(run)
-    schema = model.config.input
-    series, step = getattr(schema, "series", None), getattr(schema, "step", None)
+    series, step = (getattr(model.config.input, name, None) for name in ("series", "step"))
     data = read_dataset(source, model.config.target.name, [], series, step)
     with bars(not printing.quiet) as progress:
         outputs = model.outputs(data.inputs, progress=progress)
@@ -97,8 +96,7 @@ def info(run: RunFolder, /, *, json: bool = False) -> None:
         "source": config["source"],
         "target": f"{config['target']['name']} ({config['target']['task']})",
         "input": config["input"]["layout"],
-        **{key: str(value) for key, value in config["network"].items()},
-        **{key: str(value) for key, value in config["training"].items()},
+        **{key: str(value) for key, value in (config["network"] | config["training"]).items()},
         "parameters": f"{sum(t.numel() for t in model.network.parameters()):,}",
     }
     say(grid(str(run), rows), config, Printing(json=json))

@@ -23,9 +23,6 @@ OPTIONS = "options.json"
 #: Options that are not written to options.json.
 NOT_SAVED = {"output", "resume", "timeout", "config", "quiet", "json"}
 
-Network = Annotated[NetworkOptions | None, Parameter(name="*", group="Network")]
-Training = Annotated[TrainingOptions | None, Parameter(name="*", group="Training")]
-
 
 @Parameter(name="*", group="Data")
 @dataclass(kw_only=True)
@@ -69,8 +66,8 @@ def train(
     *,
     data: DataOptions | None = None,
     run: RunOptions | None = None,
-    network: Network = None,
-    training: Training = None,
+    network: Annotated[NetworkOptions | None, Parameter(name="*", group="Network")] = None,
+    training: Annotated[TrainingOptions | None, Parameter(name="*", group="Training")] = None,
     printing: Printing | None = None,
 ) -> None:
     """Train on data, test on a fifth of it, and write a run folder with a report.

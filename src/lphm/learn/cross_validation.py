@@ -68,15 +68,8 @@ def cross_validate(
 ) -> CrossValidation:
     """For each fold, train on all other folds and score on this one.
 
-    Args:
-        data: samples and target.
-        network: choices about the network.
-        training: choices about the training; the seed decides the folds, too.
-        k: number of folds.
-        task: decided from the target if not given.
-        name: of the variant, in the result and in the tasks that are reported.
-        progress: called after every batch.
-        folder: keeps the results: a fold that is done is not trained again, one that was begun is resumed.
+    The seed decides the folds, too. ``name`` is that of the variant. ``folder`` keeps the results: a fold
+    that is done is not trained again, and one that was begun is resumed.
 
     Raises:
         InputError: the data cannot be learned from, a class has fewer samples than there are folds, or the
@@ -105,16 +98,10 @@ def cross_validate(
                 write_json(folder / RESULTS, {name: result.model_dump() for name, result in done.items()})
                 shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         results.append(done[key])
-    first, scores = results[0], [result.score for result in results]
-    return CrossValidation(
-        name=name,
-        score_name=first.score_name,
-        scores=scores,
-        interdependence_parameters=first.interdependence_parameters,
-        seconds=[result.seconds for result in results],
-        mean=fmean(scores),
-        spread=pstdev(scores),
-    )
+    scores = [result.score for result in results]
+    seconds = [result.seconds for result in results]
+    score_name, number = results[0].score_name, results[0].interdependence_parameters
+    return CrossValidation(name, score_name, scores, number, seconds, fmean(scores), pstdev(scores))
 
 
 def compare(

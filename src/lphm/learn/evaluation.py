@@ -136,19 +136,16 @@ def _classified_examples(predictions: pd.DataFrame) -> np.ndarray:
 def _balanced(truth: np.ndarray, candidates: np.ndarray, chosen: list[int], most: int) -> list[int]:
     """``chosen`` and further candidates, each of the class that was chosen least often before."""
     candidates = candidates[~np.isin(candidates, chosen)]
-    counts, turns = Counter(truth[chosen]), []
-    for label in truth[candidates]:
-        turns.append(counts[label])
-        counts[label] += 1
-    order = np.argsort(turns, kind="stable")[: max(0, most - len(chosen))]
+    labels = pd.Series(truth[candidates], dtype=object)
+    turns = labels.groupby(labels).cumcount() + labels.map(Counter(truth[chosen])).astype(int)
+    order = np.argsort(turns.to_numpy(), kind="stable")[: max(0, most - len(chosen))]
     return [*chosen, *candidates[order].tolist()]
 
 
 def _regressed_examples(truth: np.ndarray) -> np.ndarray:
     """Samples from the smallest truth to the largest, in equal steps of rank."""
     ranks = np.linspace(0, len(truth) - 1, min(len(truth), MOST_EXAMPLES)).round().astype(int)
-    rows: np.ndarray = np.argsort(truth, kind="stable")[ranks]
-    return rows
+    return np.asarray(np.argsort(truth, kind="stable")[ranks])
 
 
 def _average(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Interdependence:

@@ -174,11 +174,10 @@ def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: P
 
 def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
     """The first rows of a part, at most ``MOST_ROWS``."""
-    frames, count = [], 0
+    frames: list[pd.DataFrame] = []
     for frame in stream.frames(part):
         frames.append(frame)
-        count += len(frame)
-        if count >= MOST_ROWS:
+        if sum(map(len, frames)) >= MOST_ROWS:
             break
     rows = pd.concat(frames, ignore_index=True).iloc[:MOST_ROWS]
     return Dataset(stream.name, rows[stream.columns], rows[stream.target])
