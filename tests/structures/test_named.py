@@ -58,12 +58,12 @@ def test_n_is_the_least_multiple_of_the_sizes_that_holds_the_rows(rows: int) -> 
         (
             "lphm",
             {"p": 4, "budget": 90},
-            "budget chooses the sizes of a structure, got p as well; leave one of them out",
+            "got p as well; leave one of them out",
         ),
         (
             "full",
             {"budget": 90},
-            "budget chooses the sizes of a structure, got structure 'full', which has none",
+            "got structure 'full', which has none",
         ),
         ("lphm", {"budget": 3}, "budget must be at least .* parameters"),
     ],

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
@@ -27,6 +26,7 @@ from lphm._io import read_json
 from lphm.data.dataset import Dataset
 from lphm.data.targets import ClassTarget, Task
 from lphm.errors import InputError
+from lphm.estimators.bases import BaseEstimator, ClassifierMixin, RegressorMixin
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 from lphm.learn.run import METRICS, Run, load_run, save_run
 from lphm.learn.training import learn
@@ -40,7 +40,7 @@ Samples: TypeAlias = tuple[Inputs, np.ndarray, np.ndarray | None]  # inputs, tar
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):  # type: ignore[misc]
+class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
     """Arguments, checks, the training, ``interdependence_matrix``, ``save`` and ``load``.
 
     The arguments are the fields of ``NetworkOptions`` and ``FitOptions``, from which the constructor is made.
@@ -183,8 +183,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):  # ty
         if isinstance(run.config.target, ClassTarget):
             attributes["classes_"] = np.array(run.config.target.classes)
         estimator = cls(**saved["parameters"])
-        for name, value in attributes.items():
-            setattr(estimator, name, value)
+        vars(estimator).update(attributes)
         return estimator
 
 
@@ -200,7 +199,7 @@ class _EpochLines:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore[misc]
+class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):
     """A classifier of tables and multichannel series.
 
     Each row of a 2-D ``X`` becomes a set of feature tokens, so a prediction never depends on other rows; a
@@ -247,7 +246,7 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
 
-class LPHMRegressor(RegressorMixin, InterdependenceEstimator):  # type: ignore[misc]
+class LPHMRegressor(RegressorMixin, InterdependenceEstimator):
     """A regressor of tables and multichannel series; arguments as ``LPHMClassifier``, but ``class_weight``.
 
     Example:

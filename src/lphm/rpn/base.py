@@ -24,10 +24,7 @@ KINDS: dict[str, Kind] = {
 
 
 class interdependence(nn.Module):
-    """The part of an interdependence function that does not depend on how ``A`` is calculated.
-
-    Its arguments and attributes are documented on ``parameterized_bilinear_interdependence``.
-    """
+    """All but the calculation of ``A``; documented on ``parameterized_bilinear_interdependence``."""
 
     A: Tensor | None
     #: Arguments of a subclass's constructor that are not among those below; all are attributes too.
@@ -50,8 +47,8 @@ class interdependence(nn.Module):
         # NOTE[DIFF] tinyBIG has *args and **kwargs here and ignores them, misspelt arguments included.
         super().__init__()
         require_positive(**{key: size for key, size in (("b", b), ("m", m)) if size is not None})
-        as_callables(preprocess_functions)
-        as_callables(postprocess_functions)
+        for functions in (preprocess_functions, postprocess_functions):
+            as_callables(functions)  # which checks them
         self.b = b
         self.m = m
         self.interdependence_type = interdependence_type
@@ -72,9 +69,8 @@ class interdependence(nn.Module):
     @interdependence_type.setter
     def interdependence_type(self, word: InterdependenceType) -> None:
         if word not in list(KINDS):  # a list: what is assigned need not be hashable
-            raise ValueError(
-                f"interdependence_type must be one of {', '.join(map(repr, KINDS))}, got {word!r}"
-            )
+            words = ", ".join(map(repr, KINDS))
+            raise ValueError(f"interdependence_type must be one of {words}, got {word!r}")
         self._interdependence_type = word
 
     @property
@@ -126,27 +122,22 @@ class interdependence(nn.Module):
     def to_config(self) -> dict[str, Any]:
         """The constructor's arguments as JSON-serialisable values, in the two keys that tinyBIG uses.
 
-        Two functions are equal if their configurations are. ``==`` compares identity, as for every
-        ``nn.Module``. ``A`` is not part of a configuration.
-
-        NOTE[DIFF] tinyBIG writes every attribute, tensors and hooks among them, which is not JSON.
+        ``A`` is not among them. NOTE[DIFF] tinyBIG writes every attribute, also tensors, which is not JSON.
 
         Raises:
             ValueError: a function before or after that cannot be imported by its name.
         """
-        keys = (*self.sizes, "b", "m", "interdependence_type", "name", "require_data", "require_parameters")
+        flags = "name", "require_data", "require_parameters", "partial"
+        keys = (*self.sizes, "b", "m", "interdependence_type", *flags)
         module = type(self).__module__
         module = "lphm.rpn" if module.startswith("lphm.rpn.") else module  # the public name
-        return {
-            "function_class": f"{module}.{type(self).__qualname__}",
-            "function_parameters": {
-                **{key: getattr(self, key) for key in keys},
-                "preprocess_functions": names_of(self.preprocess_functions),
-                "postprocess_functions": names_of(self.postprocess_functions),
-                "device": str(self.device),
-                "partial": self.partial,
-            },
+        parameters = {
+            **{key: getattr(self, key) for key in keys},
+            "preprocess_functions": names_of(self.preprocess_functions),
+            "postprocess_functions": names_of(self.postprocess_functions),
+            "device": str(self.device),
         }
+        return {"function_class": f"{module}.{type(self).__qualname__}", "function_parameters": parameters}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Self":
@@ -158,12 +149,10 @@ class interdependence(nn.Module):
             ValueError: ``function_class`` is missing or names no such class; a value that is not allowed.
             TypeError: an argument is missing or unknown.
         """
-        named = import_callable(str(config.get("function_class")))
+        name = config.get("function_class")
+        named = import_callable(str(name))
         if not (isinstance(named, type) and issubclass(named, cls)):
-            raise ValueError(
-                f"function_class must name {cls.__name__} or a class derived from it, "
-                f"got {config.get('function_class')!r}"
-            )
+            raise ValueError(f"function_class must name {cls.__name__} or a subclass of it, got {name!r}")
         return named(**config.get("function_parameters", {}))
 
     def to(self, *args: Any, **kwargs: Any) -> "Self":

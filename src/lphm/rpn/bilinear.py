@@ -48,10 +48,12 @@ class parameterized_bilinear_interdependence(interdependence):
         structure: the ``lphm.Structure`` of ``W``.
 
     Raises:
-        ValueError: an unknown ``interdependence_type``, also when it is assigned later; a size below 1.
+        ValueError: an unknown ``interdependence_type``, also when it is assigned later; a size below 1; a
+            tensor whose shape does not fit.
         DivisibilityError: ``p`` or ``q``, where there are such sizes, does not divide ``n``. It is an
             ``AssertionError``, as specified, and a ``ValueError``.
-        TypeError: a size that is not an int; an unknown argument.
+        TypeError: a size that is not an int; an unknown argument; a tensor that is not floating point, or
+            tensors that differ in type or device.
 
     Example:
         >>> import torch
@@ -114,14 +116,9 @@ class parameterized_bilinear_interdependence(interdependence):
         Shape:
             ``x`` ``(b, m)`` for the attribute type and, **already transposed**, ``(m, b)`` for the
             instance type; ``w`` ``(1, l)``; ``A`` ``(m, m)`` or ``(b, b)``.
-
-        Raises:
-            ValueError: a shape that does not fit.
-            TypeError: a tensor that is not floating point, or types or devices that differ.
         """
-        A = self._constant_A
-        if A is not None:
-            return A
+        if self._constant_A is not None:
+            return self._constant_A
         structure = self.structure
         x = check_data(x, structure.n, self.kind, transposed=True, partial=self.partial)
         x = self.pre_process(x)  # (n, k)
@@ -149,18 +146,9 @@ class parameterized_bilinear_interdependence(interdependence):
         NOTE[DIFF] As in tinyBIG, the instance type takes any number of rows, such as a smaller last batch.
         For the attribute type ``b`` is the size of ``W``: another number of rows is an error that says so
         or, with ``partial``, uses the leading part of ``W``.
-
-        Shape:
-            ``x`` ``(b, m)``; ``w`` ``(1, l)``; ``kappa_x`` and the result ``(b', m)`` for the attribute
-            type, ``(b, m')`` for the instance type.
-
-        Raises:
-            ValueError: a shape that does not fit.
-            TypeError: a tensor that is not floating point, or types or devices that differ.
         """
         data = check_matrix("x", x) if kappa_x is None else check_matrix("kappa_x", kappa_x)
-        instance = self.kind == "instance"
-        A = self._constant_A
+        instance, A = self.kind == "instance", self._constant_A
         if A is None and (self._is_constant or as_callables(self.postprocess_functions)):
             A = self.calculate_A(self._oriented(x), w)
         if A is not None:
@@ -169,9 +157,8 @@ class parameterized_bilinear_interdependence(interdependence):
         x = self.pre_process(self._oriented(x))  # (n, k)
         check_target(data, x.shape[-1], self.kind)
         x = x.mT if instance else x  # (b, m)
-        structure = self.structure
-        w = check_row(w, structure)  # (l,)
-        return interdependence_apply(structure, w, x, data, self.kind, partial=self.partial)
+        w = check_row(w, self.structure)  # (l,)
+        return interdependence_apply(self.structure, w, x, data, self.kind, partial=self.partial)
 
     def _oriented(self, x: Tensor | None) -> Tensor:
         """``x`` ``(b, m)`` in the orientation that ``calculate_A`` takes, ``(n, k)``."""

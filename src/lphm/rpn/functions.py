@@ -1,6 +1,6 @@
 """The functions that RPN applies to the data and to ``A``: as callables, and by their importable names."""
 
-import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,12 +13,7 @@ Functions = Function | str | Sequence[Function | str] | None
 
 
 def as_callables(functions: Functions) -> list[Function]:
-    """The functions themselves, in order.
-
-    Raises:
-        ValueError: a name that leads to no function.
-        TypeError: neither a callable nor a name.
-    """
+    """The functions themselves, in order."""
     if functions is None:
         return []
     if isinstance(functions, str) or callable(functions):
@@ -38,11 +33,7 @@ def apply_functions(x: Tensor, functions: Functions) -> Tensor:
 
 
 def names_of(functions: Functions) -> str | list[str] | None:
-    """The same functions by their importable names: None, one name, or a list of them.
-
-    Raises:
-        ValueError: a function that cannot be imported by name, such as a lambda or a partial.
-    """
+    """The same functions by their importable names: None, one name, or a list of them."""
     if functions is None:
         return None
     names = [_name_of(function) for function in as_callables(functions)]
@@ -64,10 +55,9 @@ def _name_of(function: Function) -> str:
 
 def import_callable(name: str) -> Callable[..., Any]:
     """The callable of that name: ``'torch.tanh'``, or ``'relu'`` for ``'torch.nn.functional.relu'``."""
-    module, _, attribute = name.rpartition(".")
     try:
-        value = getattr(importlib.import_module(module or "torch.nn.functional"), attribute)
-    except (ImportError, AttributeError) as reason:
+        value = pkgutil.resolve_name(name if "." in name else f"torch.nn.functional.{name}")
+    except (ImportError, AttributeError, ValueError) as reason:
         raise ValueError(
             f"a name must be importable, got {name!r} ({reason}); "
             "write it as 'torch.tanh' or 'package.function'"

@@ -103,10 +103,8 @@ def _read_transposed(factor: Tensor) -> Tensor:
 def _outer_product(n: int, a: Tensor, b: Tensor, compact: bool) -> tuple[Structure, Tensor]:
     """The ``W`` that tinyBIG makes of the flattened ``A`` ``(*, p q)`` and ``B`` ``(*, n²/(p q))``."""
     entries = a.shape[-1]
-    if compact and n % entries == 0:  # a as a column, whole rows of W in B
-        return HM(n=n, p=entries, q=1), torch.cat([a, b], dim=-1)
-    if compact and entries % n == 0:  # whole rows of W in a, b as a row
-        return HM(n=n, p=n, q=entries // n), torch.cat([a, b], dim=-1)
+    if compact and (n % entries == 0 or entries % n == 0):  # a is a column, or whole rows of W
+        return HM(n=n, p=min(entries, n), q=max(entries // n, 1)), torch.cat([a, b], dim=-1)
     return Full(n=n), (a.unsqueeze(-1) * b.unsqueeze(-2)).flatten(-2)
 
 
@@ -119,5 +117,4 @@ def _check_gaussians(
             f"gaussians must be tinyBIG's A and B, ({n}, {r}) each, got {shapes}; "
             "take them from parameter_fabrication.A and .B of the trained function"
         )
-    A, B = gaussians
-    return A.to(w), B.to(w)
+    return gaussians[0].to(w), gaussians[1].to(w)

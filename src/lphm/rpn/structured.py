@@ -1,11 +1,14 @@
 """One class for each structure of W, under the names that RPN gives them.
 
-The constructors take the sizes of ``W`` first. The specification passes its ``*args`` and ``**kwargs`` on to
-the parent; here they are written out, so that type checkers and editors know them: ``b``, ``m`` and
-``interdependence_type`` by position or by name, and ``ParentOptions`` by name.
+The constructors take the sizes of ``W`` first: those of the structure, whose ``n`` is ``b`` for the attribute
+type and ``m`` for the instance type. All other arguments, the shapes and the errors are documented on
+``parameterized_bilinear_interdependence``. ``w`` holds the factors one after another, each row-major. The
+specification passes its ``*args`` and ``**kwargs`` on to the parent; here they are written out, so that type
+checkers and editors know them.
 
-NOTE[DIFF] The ``W`` of HM, LPHM and dual LPHM is the specification's Kronecker product. tinyBIG's is the
-outer product of the flattened factors, which is the Kronecker product only for ``q = 1`` or ``p = n``.
+NOTE[DIFF] tinyBIG's ``w`` holds ``Qᵀ`` and ``Tᵀ`` in place of ``Q`` and ``T``. The ``W`` of HM, LPHM and dual
+LPHM is the specification's Kronecker product; tinyBIG's is the outer product of the flattened factors, which
+is the Kronecker product only for ``q = 1`` or ``p = n``.
 """
 
 from typing import TYPE_CHECKING, TypedDict
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ParentOptions(TypedDict, total=False):
-    """Arguments of ``parameterized_bilinear_interdependence``, which documents them."""
+    """Arguments of ``parameterized_bilinear_interdependence`` that are given by name."""
 
     require_data: bool
     require_parameters: bool
@@ -33,16 +36,11 @@ class ParentOptions(TypedDict, total=False):
 
 
 class lowrank_parameterized_bilinear_interdependence(parameterized_bilinear_interdependence):
-    r"""Low-rank parameterized bilinear interdependence.
-
-        W = P Qᵀ,   P, Q (n x r),   l = 2 n r
-
-    ``w`` holds ``[P, Q]``, each row-major. NOTE[DIFF] tinyBIG's holds ``P`` and ``Qᵀ``.
+    r"""Low-rank: ``W = P Qᵀ``, ``P, Q (n x r)``, ``l = 2 n r``.
 
     Args:
         r: rank of ``W``.
-        name, b, m, interdependence_type, **kwargs: see ``parameterized_bilinear_interdependence``, also for
-            shapes and errors; ``n`` is ``b`` (attribute) or ``m`` (instance).
+        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
 
     Example:
         >>> from lphm.rpn import lowrank_parameterized_bilinear_interdependence
@@ -68,17 +66,11 @@ class lowrank_parameterized_bilinear_interdependence(parameterized_bilinear_inte
 
 
 class hm_parameterized_bilinear_interdependence(parameterized_bilinear_interdependence):
-    r"""Hierarchical mapping (HM) parameterized bilinear interdependence.
-
-        W = A ⊗ B,   A (p x q),   B (n/p x n/q),   l = pq + n²/(pq)
-
-    ``w`` holds ``[A, B]``, each row-major.
+    r"""Hierarchical mapping (HM): ``W = A ⊗ B``, ``A (p x q)``, ``B (n/p x n/q)``, ``l = pq + n²/(pq)``.
 
     Args:
-        p: row blocks of ``W``; divides ``n``, which is ``b`` (attribute) or ``m`` (instance).
-        q: column blocks of ``W``; divides ``n``; ``p`` if not given.
-        name, b, m, interdependence_type, **kwargs: see ``parameterized_bilinear_interdependence``, also for
-            shapes and errors.
+        p, q: row and column blocks of ``W``, divisors of ``n``; ``q`` is ``p`` if not given.
+        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
 
     Example:
         >>> from lphm.rpn import hm_parameterized_bilinear_interdependence
@@ -106,20 +98,17 @@ class hm_parameterized_bilinear_interdependence(parameterized_bilinear_interdepe
 
 
 class lphm_parameterized_bilinear_interdependence(parameterized_bilinear_interdependence):
-    r"""Low-rank hierarchical mapping (LPHM) parameterized bilinear interdependence.
+    r"""Low-rank hierarchical mapping (LPHM).
 
         W = A ⊗ (S Tᵀ),   A (p x q),   S (n/p x r),   T (n/q x r),   l = pq + r (n/p + n/q)
 
-    ``w`` holds ``[A, S, T]``, each row-major. NOTE[DIFF] tinyBIG's holds ``A``, ``S`` and ``Tᵀ``.
     ``forward`` costs ``4 n k r + 2 p q r k + 4 d k K`` flops or less (``d`` rows of data,
     ``K = r min(p, q)``) and forms ``W`` only where it is tiny.
 
     Args:
         r: rank of ``S Tᵀ``.
-        p: row blocks of ``W``; divides ``n``, which is ``b`` (attribute) or ``m`` (instance).
-        q: column blocks of ``W``; divides ``n``; ``p`` if not given.
-        name, b, m, interdependence_type, **kwargs: see ``parameterized_bilinear_interdependence``, also for
-            shapes and errors.
+        p, q: row and column blocks of ``W``, divisors of ``n``; ``q`` is ``p`` if not given.
+        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
 
     Example:
         >>> import torch
@@ -155,19 +144,14 @@ class lphm_parameterized_bilinear_interdependence(parameterized_bilinear_interde
 
 
 class dual_lphm_parameterized_bilinear_interdependence(parameterized_bilinear_interdependence):
-    r"""Dual low-rank hierarchical mapping (dual LPHM) parameterized bilinear interdependence.
+    r"""Dual low-rank hierarchical mapping (dual LPHM).
 
         W = (P Qᵀ) ⊗ (S Tᵀ),   P (p x r),   Q (q x r),   S (n/p x r),   T (n/q x r)
 
-    ``w`` holds ``[P, Q, S, T]``, each row-major, so ``l = r (p + q + n/p + n/q)``. NOTE[DIFF] tinyBIG's holds
-    ``Qᵀ`` and ``Tᵀ``.
-
     Args:
         r: rank of ``P Qᵀ`` and of ``S Tᵀ``.
-        p: row blocks of ``W``; divides ``n``, which is ``b`` (attribute) or ``m`` (instance).
-        q: column blocks of ``W``; divides ``n``; ``p`` if not given.
-        name, b, m, interdependence_type, **kwargs: see ``parameterized_bilinear_interdependence``, also for
-            shapes and errors.
+        p, q: row and column blocks of ``W``, divisors of ``n``; ``q`` is ``p`` if not given.
+        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
 
     Example:
         >>> from lphm.rpn import dual_lphm_parameterized_bilinear_interdependence
@@ -198,7 +182,7 @@ class dual_lphm_parameterized_bilinear_interdependence(parameterized_bilinear_in
 
 
 class random_matrix_adaption_parameterized_bilinear_interdependence(parameterized_bilinear_interdependence):
-    r"""Random matrix adaptation parameterized bilinear interdependence.
+    r"""Random matrix adaptation.
 
         W = diag(λ₁) A diag(λ₂) Bᵀ,   λ₁ (n),   λ₂ (r),   l = n + r;   A, B (n x r) fixed
 
@@ -208,8 +192,7 @@ class random_matrix_adaption_parameterized_bilinear_interdependence(parameterize
 
     Args:
         r: rank of ``W``.
-        name, b, m, interdependence_type, **kwargs: see ``parameterized_bilinear_interdependence``, also for
-            shapes and errors; ``n`` is ``b`` (attribute) or ``m`` (instance).
+        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
         seed: seed from which ``A`` and ``B`` are drawn; at least 0.
 
     Example:
