@@ -3,7 +3,7 @@
 The commands import what they run in their bodies: help and the refusal of a wrong option need no torch.
 """
 
-from collections.abc import Callable
+from typing import Any
 
 from cyclopts import App, Parameter
 
@@ -21,13 +21,6 @@ app = App(
 )
 app.register_install_completion_command()
 app.command(train.train, config=train.use_config, sort_key=0)
-COMMANDS: tuple[Callable[..., None], ...] = (
-    runs.predict,
-    runs.evaluate,
-    runs.report,
-    runs.info,
-    apply.apply,
-    bench.bench,
-)
+COMMANDS: list[Any] = [runs.predict, runs.evaluate, runs.report, runs.info, apply.apply, bench.bench]
 for place, command in enumerate(COMMANDS, start=1):
     app.command(command, sort_key=place)

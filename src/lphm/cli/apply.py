@@ -65,15 +65,14 @@ def apply(
     from lphm.cli.progress import bars
     from lphm.streamed.files import open_rows
     from lphm.streamed.job import apply_file, read_weights
-    from lphm.structures.named import structure_for, structure_for_rows
+    from lphm.structures.named import structure_for
 
     source = open_rows(file, tuple(options.drop or ()), tuple(options.keep or ()))
     kind, sizes = options.kind, (structure.p, structure.q, structure.r, structure.budget)
+    is_attribute = kind == "attribute"
+    n = source.rows if is_attribute else len(source.columns)
     try:
-        if kind == "attribute":
-            W = structure_for_rows(structure.structure, source.rows, *sizes)
-        else:
-            W = structure_for(structure.structure, len(source.columns), *sizes)
+        W = structure_for(structure.structure, n, *sizes, larger=is_attribute)
     except ValueError as error:
         raise InputError(str(error)) from error
     w = read_weights(options.weights, W, options.seed)

@@ -36,19 +36,12 @@ class Problem(Checked):
 
 @dataclass(frozen=True)
 class Timing:
-    """One way to compute the product.
+    """What one way to compute the product costs."""
 
-    Args:
-        name: "linear", the structure's name, or "dense W".
-        milliseconds: median of a forward and backward pass.
-        ratio: of that to the linear layer's.
-        parameters: numbers that are learned.
-    """
-
-    name: str
-    milliseconds: float
-    ratio: float
-    parameters: int
+    name: str  # "linear", the structure's name, or "dense W"
+    milliseconds: float  # median of a forward and backward pass
+    ratio: float  # of that to the linear layer's
+    parameters: int  # numbers that are learned
 
 
 def bench(*, problem: Problem | None = None, structure: Structure = None, json: bool = False) -> None:
@@ -63,7 +56,7 @@ def bench(*, problem: Problem | None = None, structure: Structure = None, json: 
         json: Print the result as JSON, for scripts.
     """
     problem, structure = problem or Problem(), structure or StructureOptions()
-    from lphm.cli.printing import bench_table, say
+    from lphm.cli.printing import columns, say
     from lphm.structures.named import structure_for
 
     n = problem.b if problem.kind == "attribute" else problem.m
@@ -72,21 +65,22 @@ def bench(*, problem: Problem | None = None, structure: Structure = None, json: 
     except ValueError as error:
         raise InputError(str(error)) from error
     timings = measure(W, problem)
-    title = f"{W}, X {problem.b} x {problem.m}"
-    say(bench_table(title, timings), {"table": [vars(row) for row in timings]}, Printing(json=json))
+    cells = (
+        (row.name, f"{row.ratio:.2f}", f"{row.milliseconds:.3g}", f"{row.parameters:,}") for row in timings
+    )
+    headings = ("X xi by", "over linear", "milliseconds", "parameters")
+    table = columns(f"{W}, X {problem.b} x {problem.m}", headings, cells)
+    say(table, {"table": [vars(row) for row in timings]}, Printing(json=json))
 
 
 def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -> list[Timing]:
-    """Time a linear layer ``X @ M``, the structure, and the dense ``W`` that it stands for.
+    """Time a linear layer ``X @ M``, the structure and its dense ``W``, each for so many seconds.
 
-    The results are compared before anything is timed.
-
-    Args:
-        structure: what ``W`` is, ``n = b`` for the attribute kind and ``m`` for the instance kind.
-        problem: the product.
-        seconds: for each of the three.
+    The results are compared before anything is timed. ``n`` of the structure is ``b`` for the attribute kind
+    and ``m`` for the instance kind.
     """
     import torch
+    from torch.utils.benchmark import Timer
 
     from lphm.nn.init import initialize_
     from lphm.ops.functional import interdependence_apply
@@ -107,32 +101,16 @@ def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -
         torch.testing.assert_close(applied, expected, rtol=1e-8, atol=1e-8)
         dense = structure.to_dense(w.detach()).requires_grad_()
         ways["dense W"] = (lambda: dense_apply(dense, x, problem), dense)
-    medians = {
-        name: _median(way, [x, learned], problem.threads, seconds) for name, (way, learned) in ways.items()
-    }
-    return [
-        Timing(name, 1000 * medians[name], medians[name] / medians["linear"], learned.numel())
-        for name, (_, learned) in ways.items()
-    ]
+    timings: list[Timing] = []
+    for name, (way, learned) in ways.items():
+        names = {"way": way, "inputs": [x, learned], "dy": torch.randn_like(x)}
+        timer = Timer("torch.autograd.grad(way(), inputs, dy)", globals=names, num_threads=problem.threads)
+        milliseconds = 1000 * timer.blocked_autorange(min_run_time=seconds).median
+        ratio = milliseconds / timings[0].milliseconds if timings else 1.0
+        timings.append(Timing(name, milliseconds, ratio, learned.numel()))
+    return timings
 
 
 def dense_apply(W: "Tensor", x: "Tensor", problem: Problem) -> "Tensor":
     """``x @ xi`` or ``xiᵀ @ x``, associated as it costs least."""
-    if problem.kind == "attribute":
-        return x @ (x.mT @ (W @ x))
-    return x @ (W.mT @ (x.mT @ x))
-
-
-def _median(way: "Callable[[], Tensor]", inputs: "list[Tensor]", threads: int, seconds: float) -> float:
-    """Median seconds of a forward and backward pass."""
-    import torch
-    from torch.utils.benchmark import Timer
-
-    upstream = torch.randn_like(way())
-
-    def both() -> None:
-        torch.autograd.grad(way(), inputs, upstream)
-
-    both()
-    timer = Timer("both()", globals={"both": both}, num_threads=threads)
-    return float(timer.blocked_autorange(min_run_time=seconds).median)
+    return x @ (x.mT @ (W @ x)) if problem.kind == "attribute" else x @ (W.mT @ (x.mT @ x))

@@ -1,8 +1,9 @@
 """What a command prints: a table for people, JSON for scripts."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,7 +12,6 @@ from rich.table import Table
 from lphm.cli.arguments import Printing
 
 if TYPE_CHECKING:
-    from lphm.cli.bench import Timing
     from lphm.learn.cross_validation import CrossValidation
 
 
@@ -34,28 +34,21 @@ def grid(title: str, rows: dict[str, str]) -> Table:
 def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
     """The table that answers: does interdependence help here, and what does it cost?"""
     score = {"r2": "R²"}.get(rows[0].score_name, rows[0].score_name)
-    return _table(
-        f"{name}: {len(rows[0].scores)} folds",
-        ("structure", f"{score} ± spread", "interdependence parameters", "seconds a training"),
-        [
-            (
-                row.name or "network",
-                f"{row.mean:.4f} ± {row.spread:.4f}",
-                f"{row.interdependence_parameters:,}",
-                f"{sum(row.seconds) / len(row.seconds):.1f}",
-            )
-            for row in rows
-        ],
+    headings = ("structure", f"{score} ± spread", "interdependence parameters", "seconds a training")
+    cells = (
+        (
+            row.name or "network",
+            f"{row.mean:.4f} ± {row.spread:.4f}",
+            f"{row.interdependence_parameters:,}",
+            f"{fmean(row.seconds):.1f}",
+        )
+        for row in rows
     )
+    return columns(f"{name}: {len(rows[0].scores)} folds", headings, cells)
 
 
-def bench_table(title: str, rows: "list[Timing]") -> Table:
-    """Times as ratios to the linear layer."""
-    cells = [(row.name, f"{row.ratio:.2f}", f"{row.milliseconds:.3g}", f"{row.parameters:,}") for row in rows]
-    return _table(title, ("X xi by", "over linear", "milliseconds", "parameters"), cells)
-
-
-def _table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table with a heading over each column."""
     table = Table(*headings, title=title, title_justify="left")
     for row in rows:
         table.add_row(*row)

@@ -45,18 +45,17 @@ def evaluate(run: RunFolder, source: Source, /, *, printing: Printing | None = N
     from lphm.cli.printing import grid, say
     from lphm.cli.progress import bars
     from lphm.data.readers import read_dataset
-    from lphm.learn.evaluation import evaluate_outputs
+    from lphm.learn import evaluation
     from lphm.learn.run import load_run
 
     printing = printing or Printing()
     model = load_run(run)
-    schema = model.config.input
-    series, step = getattr(schema, "series", None), getattr(schema, "step", None)
+    series, step = (getattr(model.config.input, name, None) for name in ("series", "step"))
     data = read_dataset(source, model.config.target.name, [], series, step)
     with bars(not printing.quiet) as progress:
         outputs = model.outputs(data.inputs, progress=progress)
-    evaluation = evaluate_outputs(model, data, outputs, interdependence=False)
-    values = {evaluation.score_name: evaluation.score, "loss": evaluation.loss, "samples": len(data)}
+    scored = evaluation.evaluate(model, data, interdependence=False, outputs=outputs)
+    values = {scored.score_name: scored.score, "loss": scored.loss, "samples": len(data)}
     table = grid(f"{run} on {data.name}", {name: f"{value:.6g}" for name, value in values.items()})
     say(table, values, printing)
 
@@ -97,8 +96,7 @@ def info(run: RunFolder, /, *, json: bool = False) -> None:
         "source": config["source"],
         "target": f"{config['target']['name']} ({config['target']['task']})",
         "input": config["input"]["layout"],
-        **{key: str(value) for key, value in config["network"].items()},
-        **{key: str(value) for key, value in config["training"].items()},
+        **{key: str(value) for key, value in (config["network"] | config["training"]).items()},
         "parameters": f"{sum(t.numel() for t in model.network.parameters()):,}",
     }
     say(grid(str(run), rows), config, Printing(json=json))

@@ -23,9 +23,6 @@ OPTIONS = "options.json"
 #: Options that are not written to options.json.
 NOT_SAVED = {"output", "resume", "timeout", "config", "quiet", "json"}
 
-Network = Annotated[NetworkOptions | None, Parameter(name="*", group="Network")]
-Training = Annotated[TrainingOptions | None, Parameter(name="*", group="Training")]
-
 
 @Parameter(name="*", group="Data")
 @dataclass(kw_only=True)
@@ -69,8 +66,8 @@ def train(
     *,
     data: DataOptions | None = None,
     run: RunOptions | None = None,
-    network: Network = None,
-    training: Training = None,
+    network: Annotated[NetworkOptions | None, Parameter(name="*", group="Network")] = None,
+    training: Annotated[TrainingOptions | None, Parameter(name="*", group="Training")] = None,
     printing: Printing | None = None,
 ) -> None:
     """Train on data, test on a fifth of it, and write a run folder with a report.
@@ -95,7 +92,7 @@ def train(
     from lphm.data.dataset import Dataset
     from lphm.distributed import broadcast_choice, process_group, rank
     from lphm.learn.cross_validation import compare, cross_validate
-    from lphm.learn.run import CONFIG, read_metrics
+    from lphm.learn.run import CONFIG, METRICS
     from lphm.learn.training import prepare, train
 
     samples = _read(source, data, run, training)
@@ -110,16 +107,16 @@ def train(
             if isinstance(samples, Dataset) and (run.compare or run.folds):
                 validate = compare if run.compare else cross_validate
                 k = run.folds or 5
-                rows = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
+                result = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
+                rows = result if isinstance(result, list) else [result]
             elif not broadcast_choice((folder / CONFIG).exists):
                 outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
-    if isinstance(rows, list):
-        say(comparison_table(samples.name, rows), {"table": [vars(row) for row in rows]}, printing)
-    elif rows is not None:
-        say(comparison_table(samples.name, [rows]), vars(rows), printing)
+    if rows is not None:
+        values = [vars(row) for row in rows]
+        say(comparison_table(samples.name, rows), {"table": values} if run.compare else values[0], printing)
     elif first:
         _complete(folder, outcome)
-        metrics = read_metrics(folder)
+        metrics = read_json(folder / METRICS)
         say(summary(metrics, samples.name, folder), metrics, printing)
 
 
@@ -156,17 +153,10 @@ def _complete(folder: Path, outcome: "Outcome | None") -> None:
 
 
 def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
-    """The run folder, with the options that repeat the run in it.
-
-    Args:
-        run: says which folder, and whether it is that of a run which is resumed.
-        name: of the data.
-        options: what ``options.json`` is to hold; None means that an option was not given.
-
-    Raises:
-        InputError: the folder holds something else, or a run with other options.
-    """
-    folder = run.output or _next_folder(name)
+    """The run folder, which holds the options that repeat the run, and nothing else unless it is resumed."""
+    folder = run.output or next(
+        path for i in range(1, 10**6) if not (path := Path("runs") / f"{Path(name).stem}-{i}").exists()
+    )
     options = {key: value for key, value in options.items() if value is not None}
     if run.resume:
         if run.output is None or not (folder / OPTIONS).is_file():
@@ -174,16 +164,12 @@ def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
         begun = read_json(folder / OPTIONS)
         other = sorted(key for key in begun | options if begun.get(key) != options.get(key))
         if other:
-            raise InputError(
-                f"--resume must come with the options of the run, which differ in {', '.join(other)}; "
-                f"add --config {folder / OPTIONS}"
-            )
+            differ = f"which differ in {', '.join(other)}; add --config {folder / OPTIONS}"
+            raise InputError(f"--resume must come with the options of the run, {differ}")
         return folder
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(
-            f"--output must be a new or empty folder, got {folder}, which holds something; "
-            "--resume continues a run"
-        )
+        message = f"--output must be a new or empty folder, got {folder}, which holds something"
+        raise InputError(f"{message}; --resume continues a run")
     write_json(folder / OPTIONS, options)
     return folder
 
@@ -202,18 +188,8 @@ def _discarded_if_refused(folder: Path) -> Iterator[None]:
         raise
 
 
-def _next_folder(name: str) -> Path:
-    base = Path("runs") / Path(name).stem
-    number = next(i for i in range(1, 10**6) if not base.with_name(f"{base.name}-{i}").exists())
-    return base.with_name(f"{base.name}-{number}")
-
-
 def use_config(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take what the command line leaves open from the file that ``--config`` names.
-
-    Raises:
-        InputError: the file cannot be read, or holds something else.
-    """
+    """Take what the command line leaves open from the file that ``--config`` names."""
     named = {argument.field_info.name: argument for argument in arguments if not argument.children}
     if not named["config"].tokens:
         return

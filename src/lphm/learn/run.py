@@ -28,7 +28,7 @@ from lphm.errors import InputError
 from lphm.learn.options import Checked, Count, Optimizer, Seed, Share, Sizes
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import Ensemble, InterdependenceNetwork
-from lphm.structures import Structure, from_config
+from lphm.structures import from_config
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 STRICT = ConfigDict(extra="forbid")
@@ -77,20 +77,17 @@ def build_network(config: RunConfig) -> Ensemble:
     Raises:
         InputError: sizes in it do not fit each other.
     """
-    sizes = config.network
     try:
-        attribute = None if sizes.attribute is None else from_config(sizes.attribute)
-        instance = None if sizes.instance is None else from_config(sizes.instance)
-        return Ensemble([_member(config, attribute, instance) for _ in range(sizes.members)])
+        return Ensemble([_member(config) for _ in range(config.network.members)])
     except (ValueError, TypeError) as error:
         raise InputError(f"the network cannot be built: {error}") from error
 
 
-def _member(
-    config: RunConfig, attribute: Structure | None, instance: Structure | None
-) -> InterdependenceNetwork:
+def _member(config: RunConfig) -> InterdependenceNetwork:
     sizes = config.network
     embedding = build_embedding(config.input, sizes.width)
+    attribute = None if sizes.attribute is None else from_config(sizes.attribute)
+    instance = None if sizes.instance is None else from_config(sizes.instance)
     for name, n, structure in (("rows", embedding.rows, attribute), ("width", sizes.width, instance)):
         if structure is not None and structure.n != n:
             raise ValueError(f"n of the structure must be the network's {name}, got {structure} and {n}")
@@ -130,9 +127,6 @@ class Run:
         return self.config.target.decode(self.outputs(inputs, progress=progress))
 
 
-# Writing.
-
-
 def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:
     """Write the run folder; the configuration last, so that a folder that has one is whole."""
     weights = {name: tensor.contiguous() for name, tensor in run.network.state_dict().items()}
@@ -140,9 +134,6 @@ def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:
         temporary.write_bytes(save_tensors(weights))
     write_json(folder / METRICS, metrics)
     write_json(folder / CONFIG, run.config.model_dump(mode="json"))
-
-
-# Reading.
 
 
 def load_run(folder: Path) -> Run:
@@ -154,35 +145,26 @@ def load_run(folder: Path) -> Run:
     Raises:
         InputError: the folder or a file in it is missing, damaged, or does not fit the others.
     """
-    config = _load_config(folder)
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder} is not a run folder (it has no {CONFIG})")
+    content = read_json(path)
     try:
+        config = RunConfig.model_validate(content)
         with torch.device("meta"):
             network = build_network(config)
+    except ValidationError as error:
+        raise InputError(f"{path} must describe a run, got at {first_problem(error)}") from error
     except InputError as error:
-        raise InputError(f"{folder / CONFIG}: {error}") from error
+        raise InputError(f"{path}: {error}") from error
     network.load_state_dict(_load_weights(folder / WEIGHTS, network.state_dict()), assign=True)
     return Run(config, network.eval())
 
 
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """Scores and history of a run.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    return read_json(folder / METRICS)
-
-
-def _load_config(folder: Path) -> RunConfig:
-    path = folder / CONFIG
-    if not path.is_file():
-        raise InputError(f"{folder} is not a run folder (it has no {CONFIG})")
-    try:
-        return RunConfig.model_validate(read_json(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path} must describe a run, got at {where}: {message}") from error
+def first_problem(error: ValidationError) -> str:
+    """The first field that is wrong, and what is wrong with it."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _load_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -191,12 +173,12 @@ def _load_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
         weights = load_tensors(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} must be a readable safetensors file, got: {error}") from error
-    for name in sorted(expected.keys() | weights.keys()):
-        right, present = _described(expected.get(name)), _described(weights.get(name))
-        if right != present:
-            raise InputError(f"{path}: tensor {name!r} must be {right}, got {present}")
+    right, present = (
+        {name: f"{tuple(tensor.shape)} {tensor.dtype}" for name, tensor in each.items()}
+        for each in (expected, weights)
+    )
+    for name in sorted(right | present):
+        if right.get(name) != present.get(name):
+            wanted, got = right.get(name, "absent"), present.get(name, "absent")
+            raise InputError(f"{path}: tensor {name!r} must be {wanted}, got {got}")
     return weights
-
-
-def _described(tensor: Tensor | None) -> str:
-    return "absent" if tensor is None else f"{tuple(tensor.shape)} {tensor.dtype}"

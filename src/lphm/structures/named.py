@@ -1,14 +1,12 @@
 """Structures by their names in options and on the command line, with sizes that may be left open."""
 
 import math
-from typing import Any, TypeAlias
+from typing import Any
 
 from lphm.errors import divisors
 from lphm.structures import STRUCTURES, Structure
 from lphm.structures.sizing import Sized
 
-#: A size, or None to leave it open.
-Size: TypeAlias = int | None
 #: "lphm", "full", "low-rank", "hm", "dual-lphm", ...
 NAMED = {name.replace("_", "-"): cls for name, cls in STRUCTURES.items()}
 
@@ -16,22 +14,16 @@ NAMED = {name.replace("_", "-"): cls for name, cls in STRUCTURES.items()}
 def structure_for(
     name: str,
     n: int,
-    p: Size = None,
-    q: Size = None,
-    r: Size = None,
+    p: int | None = None,
+    q: int | None = None,
+    r: int | None = None,
     budget: float | None = None,
     larger: bool = False,
 ) -> Structure:
-    """The ``n x n`` structure of that name.
+    """The ``n x n`` structure of that name; sizes as ``lphm.learn.options.StructureOptions`` describes them.
 
-    Args:
-        name: such as ``"low-rank"``.
-        n: rows and columns of ``W``.
-        p: row blocks of ``W``. Default: the divisor of ``n`` that is nearest to its square root.
-        q: column blocks of ``W``. Default: ``p``.
-        r: rank of the factors. Default: 2.
-        budget: parameters to choose ``p``, ``q`` and ``r`` for; up to 1, a share of ``n²``.
-        larger: let the budget choose a larger ``n``, too.
+    With ``larger``, ``n`` is the least size of at least so many rows that ``p`` and ``q`` divide. Then sizes
+    that are left open are those with the fewest parameters: ``p³ = r n`` for LPHM, ``p² = n`` for DualLPHM.
 
     Raises:
         ValueError: the name is unknown, a size does not divide ``n``, the structure has no such size, or the
@@ -49,24 +41,10 @@ def structure_for(
     takes = cls.__dataclass_fields__
     if unknown := [size for size in given if size not in takes]:
         raise ValueError(f"structure {name!r} must be given sizes that it has, got {', '.join(unknown)}")
-    defaults = {"p": min(divisors(n), key=lambda d: abs(d - math.sqrt(n))), "r": 2}
-    sizes: dict[str, Any] = {size: value for size, value in (defaults | given).items() if size in takes}
-    return cls(n=n, **sizes)
-
-
-def structure_for_rows(
-    name: str, rows: int, p: Size = None, q: Size = None, r: Size = None, budget: float | None = None
-) -> Structure:
-    """The structure for so many rows: its ``n`` is the least that holds them and that the sizes divide.
-
-    Sizes that are left open are those with the fewest parameters: ``p³ = r n`` for LPHM, ``p² = n`` for
-    DualLPHM. Arguments and errors as for ``structure_for``.
-    """
-    n = rows
-    if budget is None and name in ("lphm", "dual-lphm"):
-        r = r or 2
-        best = (r * rows) ** (1 / 3) if name == "lphm" else rows**0.5
-        p = p or max(1, min(rows, round(best)))
-        step = math.lcm(p, q or p)
-        n = math.ceil(rows / step) * step
-    return structure_for(name, n, p, q, r, budget, True)
+    sizes: dict[str, Any] = {"p": min(divisors(n), key=lambda d: abs(d - math.sqrt(n))), "r": 2} | given
+    if larger and name in ("lphm", "dual-lphm"):
+        best = (sizes["r"] * n) ** (1 / 3) if name == "lphm" else n**0.5
+        sizes["p"] = p or max(1, min(n, round(best)))
+        step = math.lcm(sizes["p"], q or sizes["p"])
+        n = math.ceil(n / step) * step
+    return cls(n=n, **{size: value for size, value in sizes.items() if size in takes})
