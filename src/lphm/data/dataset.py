@@ -20,25 +20,15 @@ FEWEST_PER_CLASS = 3
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples with a target, in memory.
+    """Samples with a target, in memory: rows of a table, or an array ``(N, steps, channels)`` of series."""
 
-    Args:
-        name: for messages and the run folder.
-        inputs: a table with a row per sample, or an array ``(N, steps, channels)`` of series.
-        target: one value per sample.
-        weight: how much each sample counts in training; None if all count the same.
-        grid: ``(rows, columns)`` if each row of the table holds such a matrix, row by row.
-        channels: names of the last dimension of an array.
-        columns: series and step column of the long table that the array was made from.
-    """
-
-    name: str
+    name: str  # for messages and the run folder
     inputs: pd.DataFrame | np.ndarray
     target: pd.Series
-    weight: np.ndarray | None = None
-    grid: tuple[int, int] | None = None
-    channels: tuple[str, ...] | None = None
-    columns: tuple[str, str] | None = None
+    weight: np.ndarray | None = None  # how much each sample counts in training; None if all count the same
+    grid: tuple[int, int] | None = None  # rows and columns of the matrix that each row of a table holds
+    channels: tuple[str, ...] | None = None  # names of the last dimension of an array
+    columns: tuple[str, str] | None = None  # series and step column of the table that an array was made from
 
     def __len__(self) -> int:
         """Number of samples."""

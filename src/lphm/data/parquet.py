@@ -33,39 +33,27 @@ class ParquetIndex:
     """The row groups of a Parquet file, or of the Parquet files of a directory in the order of their names.
 
     The files of a directory are those that end in ``.parquet``, in upper or lower case, and are not hidden (a
-    file that is still being written is). Folders inside it are not searched.
-
-    Args:
-        path: the file or directory.
-        same_types: all files have to agree in the types of their columns, not only in the names.
-
-    Attributes:
-        files: the files.
-        schema: the columns of the first file.
-        groups: the row groups of all files.
-        rows: the number of all rows.
-
-    Raises:
-        InputError: there is no Parquet file, one cannot be read, or its columns are not those of the first.
+    file that is still being written is). Folders inside it are not searched. All files must have the columns
+    of the first, and with ``same_types`` their types too. Raises ``InputError`` if they have not, if a file
+    cannot be read, or if there is none.
     """
 
     def __init__(self, path: Path, same_types: bool = False) -> None:
-        self.files = [path] if path.is_file() else sorted(filter(_counts, path.iterdir()))
+        inside = [path] if path.is_file() else sorted(path.glob("[!.]*"))
+        self.files = [file for file in inside if file.suffix.lower() == ".parquet" and file.is_file()]
         if not self.files:
             raise InputError(f"{path} must hold .parquet files, got none")
-        self.groups: list[RowGroup] = []
-        self.rows = 0
+        self.groups: list[RowGroup] = []  # of all files
+        self.rows = 0  # of all files
         for number, file in enumerate(self.files):
             with _open(file) as opened:
                 schema, metadata = opened.schema_arrow, opened.metadata
             if number == 0:
                 self.schema: pa.Schema = schema
-            elif schema.names != self.schema.names:
-                first, names = self.files[0].name, ", ".join(schema.names)
-                raise InputError(f"{file} must have the columns of {first}, got {names}")
-            elif same_types and not schema.equals(self.schema):
-                first, types = self.files[0].name, ", ".join(f"{f.name} {f.type}" for f in schema)
-                raise InputError(f"{file} must have the types of {first}, got {types}")
+            if schema.names != self.schema.names:
+                raise _differ(file, "columns", self.files[0], schema.names)
+            if same_types and not schema.equals(self.schema):
+                raise _differ(file, "types", self.files[0], [f"{f.name} {f.type}" for f in schema])
             offset = 0
             for place in range(metadata.num_row_groups):
                 rows = metadata.row_group(place).num_rows
@@ -85,9 +73,8 @@ class ParquetIndex:
             yield from opened.iter_batches(rows, row_groups=[group.place], columns=columns, use_threads=False)
 
 
-def _counts(path: Path) -> bool:
-    """Whether a path in a directory is one of its Parquet files."""
-    return path.suffix.lower() == ".parquet" and not path.name.startswith(".") and path.is_file()
+def _differ(file: Path, what: str, first: Path, got: list[str]) -> InputError:
+    return InputError(f"{file} must have the {what} of {first.name}, got {', '.join(got)}")
 
 
 @contextmanager
@@ -105,23 +92,8 @@ class ParquetStream:
     """The rows of a directory of Parquet files, each in the training, validation or test part.
 
     The part of a row depends on the seed, the place of its file among the sorted names, and its own place in
-    the file.
-
-    Args:
-        folder: the directory; its other files are ignored.
-        target: the column to predict.
-        drop: columns to leave out.
-        seed: of the parts.
-        test: share of the test part.
-        validation: share of the validation part in the rest.
-
-    Attributes:
-        name: of the directory.
-        columns: names of the features.
-        groups: the row groups of all files.
-
-    Raises:
-        InputError: as ``ParquetIndex``, or a column is missing.
+    the file. ``test`` is the share of the test part, ``validation`` that of the validation part in the rest.
+    Raises ``InputError`` as ``ParquetIndex``, or if the target or a column to drop is missing.
     """
 
     def __init__(
@@ -138,7 +110,7 @@ class ParquetStream:
         self.index = ParquetIndex(folder)
         names = self.index.schema.names
         require_named(self.name, [target, *drop], names)
-        self.columns = [name for name in names if name not in {target, *drop}]
+        self.columns = [name for name in names if name not in {target, *drop}]  # the features
         self.groups = self.index.groups
 
     def frames(self, part: Part, groups: Iterable[int] | None = None) -> Iterator[pd.DataFrame]:

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from lphm.data.columns import (
     ColumnStatistics,
@@ -20,7 +22,7 @@ from lphm.data.columns import (
     column_numbers,
     free_text,
     missing_words_to_nan,
-    require_columns,
+    table_with,
 )
 from lphm.data.targets import Strict
 from lphm.errors import InputError
@@ -68,8 +70,7 @@ class FeatureSchema(Strict):
 
         Each categorical column has its own range of codes; the first code means missing or unknown.
         """
-        frame = _frame(inputs)
-        require_columns(frame, self.labels)
+        frame = table_with(inputs, self.labels)
         columns = [(column_numbers(frame[c.name], c.name) - c.mean) / c.std for c in self.numeric]
         offset = 1
         for c in self.categorical:
@@ -101,11 +102,9 @@ class GridSchema(Strict):
 
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised entries, 0 where missing: ``(N, rows, columns)``."""
-        frame = _frame(inputs)
-        require_columns(frame, self.names)
+        frame = table_with(inputs, self.names)
         values = np.stack([column_numbers(frame[name], name) for name in self.names], axis=1)
-        scaled = np.nan_to_num((values - self.mean) / self.std, nan=0.0)
-        return torch.as_tensor(scaled, dtype=torch.float32).reshape(-1, self.rows, self.columns)
+        return _scaled(values, self.mean, self.std).reshape(-1, self.rows, self.columns)
 
 
 class SeriesSchema(Strict):
@@ -141,24 +140,24 @@ class SeriesSchema(Strict):
         return [channel.name for channel in self.channels]
 
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
-        """Standardised by channel, 0 where missing; zero rows at the end of shorter series.
-
-        Raises:
-            InputError: not an array ``(N, steps or fewer, channels)`` of finite numbers.
-        """
+        """Standardised by channel, 0 where missing; zero rows at the end of shorter series."""
         array = _series(inputs)
         if array.shape[2] != self.columns or array.shape[1] > self.steps:
             raise InputError(
                 f"series must be (N, {self.steps} steps or fewer, {self.columns} channels), "
                 f"got {array.shape}; cut or resample longer series as at training"
             )
-        mean, std = ([getattr(channel, name) for channel in self.channels] for name in ("mean", "std"))
-        scaled = np.nan_to_num((array - np.array(mean)) / np.array(std), nan=0.0)
-        padded = np.pad(scaled, ((0, 0), (0, self.steps - array.shape[1]), (0, 0)))
-        return torch.as_tensor(padded, dtype=torch.float32)
+        mean, std = [c.mean for c in self.channels], [c.std for c in self.channels]
+        return F.pad(_scaled(array, mean, std), (0, 0, 0, self.steps - array.shape[1]))
 
 
 InputSchema = Annotated[FeatureSchema | GridSchema | SeriesSchema, Field(discriminator="layout")]
+
+
+def _scaled(values: np.ndarray, mean: ArrayLike, std: ArrayLike) -> Tensor:
+    """Standardised, 0 where missing."""
+    scaled = (values - np.asarray(mean)) / np.asarray(std)
+    return torch.as_tensor(np.nan_to_num(scaled, nan=0.0), dtype=torch.float32)
 
 
 def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
@@ -180,33 +179,25 @@ def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
     return array
 
 
+def channel_names(array: np.ndarray) -> list[str]:
+    """Names for the last dimension of an array that has none."""
+    return [f"channel {i}" for i in range(1, array.shape[-1] + 1)]
+
+
 def fit_series(
     array: np.ndarray, names: Sequence[str] | None = None, series: str | None = None, step: str | None = None
 ) -> SeriesSchema:
-    """The schema of series, from the training part; a constant channel is centred and not scaled.
-
-    Raises:
-        InputError: not an array ``(N, steps, channels)`` of finite numbers, or one name too many or few.
-    """
+    """The schema of series ``(N, steps, channels)``; a constant channel is centred and not scaled."""
     array = _series(array)
-    names = list(names) if names is not None else [f"channel {i}" for i in range(1, array.shape[2] + 1)]
+    names = channel_names(array) if names is None else names
     if len(names) != array.shape[2]:
         raise InputError(f"channels must have a name each, got {len(names)} names for {array.shape[2]}")
     channels = []
     for j, name in enumerate(names):
-        known = array[..., j][~np.isnan(array[..., j])]
-        mean, std = (float(known.mean()), float(known.std())) if known.size else (0.0, 1.0)
-        # The spread that rounding gives to a constant is not variation.
-        channels.append(NumericColumn(name=name, mean=mean, std=std if std > 1e-12 * abs(mean) else 1.0))
+        moments = Moments.of(array[..., j].ravel())
+        varies = moments.std > 1e-12 * abs(moments.mean)  # not only by the rounding of a constant
+        channels.append(NumericColumn(name=name, mean=moments.mean, std=moments.std if varies else 1.0))
     return SeriesSchema(steps=array.shape[1], channels=channels, series=series, step=step)
-
-
-def _frame(inputs: pd.DataFrame | np.ndarray) -> pd.DataFrame:
-    if not isinstance(inputs, pd.DataFrame):
-        raise InputError(
-            f"samples must be rows of a table, got {type(inputs).__name__} of {np.shape(inputs)}"
-        )
-    return inputs
 
 
 def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:
@@ -221,11 +212,8 @@ def fit_features(features: pd.DataFrame) -> FeatureSchema:
     """The schema of a table in memory with a feature per column, from the training part.
 
     A column with a single value is left out; a missing value counts as a value. A column of numbers in which
-    some cells say 'NA' or '?' is numbers. Text is categories, unless more than half of it is distinct.
-
-    Raises:
-        InputError: a column holds free text, or something that is neither number nor text, or no
-            column varies.
+    some cells say 'NA' or '?' is numbers. Text is categories; text more than half of which is distinct, and a
+    table without a column that varies, is an ``InputError``.
     """
     statistics, varying = ColumnStatistics(), set()
     for label in features:
@@ -241,11 +229,7 @@ def fit_features(features: pd.DataFrame) -> FeatureSchema:
 
 
 def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSchema:
-    """The schema of the columns of numbers that are named in ``varying``, and of the text that varies.
-
-    Raises:
-        InputError: there is no such column.
-    """
+    """The schema of the columns of numbers that are named in ``varying``, and of the text that varies."""
     numbers = {name: moments for name, moments in statistics.numbers.items() if name in varying}
     words = {name: words for name, words in statistics.words.items() if len(words) > 1}
     if not numbers and not words:
@@ -254,7 +238,7 @@ def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSc
     return FeatureSchema(
         numeric=[NumericColumn(name=n, mean=m.mean, std=m.std or 1.0) for n, m in numbers.items()],
         categorical=[
-            CategoricalColumn(name=name, categories=sorted(word for word in column if word is not None))
-            for name, column in words.items()
+            CategoricalColumn(name=name, categories=sorted(word for word in distinct if word is not None))
+            for name, distinct in words.items()
         ],
     )

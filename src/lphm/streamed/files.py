@@ -1,10 +1,8 @@
 """Files of rows that are read block by block, and outputs that are put together from parts."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,41 +19,26 @@ from lphm.errors import InputError
 BLOCK_BYTES, GROUP_BYTES = 2**23, 2**24
 
 
-@dataclass(frozen=True)
-class Block:
-    """Consecutive rows.
+class Block(NamedTuple):
+    """Consecutive rows: the columns of numbers ``(rows, m)``, and those that are copied unchanged."""
 
-    Args:
-        first: the number of the first row, counted from 0.
-        rows: the columns of numbers, ``(rows, m)``.
-        kept: columns that are copied unchanged.
-    """
-
-    first: int
+    first: int  # rows before it
     rows: Tensor
     kept: pa.Table | None
 
 
-class RowFile(ABC):
-    """Rows on disk.
-
-    Attributes:
-        rows: their number.
-        columns: names of the columns of numbers.
-        names: names of all columns of the output, in the order of the file.
-        dtype: type of the output, ``float32`` if all columns are, or ``float64``.
-        identity: names, sizes and times of the files; it differs if the data have changed.
-    """
+class RowFile:
+    """Rows on disk."""
 
     rows: int
-    columns: list[str]
-    names: list[str]
-    dtype: np.dtype[Any]
-    identity: list[list[Any]]
+    columns: list[str]  # of numbers
+    names: list[str]  # of all columns of the output, in the order of the file
+    dtype: np.dtype[Any]  # of the output: float32 if all columns are, or float64
+    identity: list[list[Any]]  # names, sizes and times of the files; it differs if the data have changed
 
-    @abstractmethod
     def blocks(self, first: int = 0) -> Iterator[Block]:
         """The blocks from row ``first`` on, where a block begins; they are the same in every call."""
+        raise NotImplementedError
 
     @property
     def block_rows(self) -> int:
@@ -79,13 +62,7 @@ class RowFile(ABC):
 def open_rows(path: Path, drop: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> RowFile:
     """A Parquet file, a directory of Parquet files, or a two-dimensional array in a ``.npy`` file.
 
-    Args:
-        path: the file or directory.
-        drop: columns to leave out.
-        keep: columns to copy unchanged.
-
-    Raises:
-        InputError: it is none of these, cannot be read, or a column is missing or does not hold numbers.
+    The columns in ``drop`` are left out, those in ``keep`` are copied unchanged; all others must hold numbers.
     """
     if path.suffix.lower() == ".npy" and path.is_file():
         if drop or keep:
@@ -126,20 +103,18 @@ class ParquetRows(RowFile):
     def blocks(self, first: int = 0) -> Iterator[Block]:
         """As ``RowFile.blocks``; a block lies in one row group."""
         for group in self.index.groups:
-            if group.first + group.rows <= first:
-                continue
             start = group.first
-            for batch in self.index.batches(group, [*self.columns, *self.keep], self.block_rows):
-                if start >= first:
-                    yield self._block(start, batch)
-                start += len(batch)
+            if start + group.rows > first:
+                for batch in self.index.batches(group, [*self.columns, *self.keep], self.block_rows):
+                    if start >= first:
+                        yield self._block(start, batch)
+                    start += len(batch)
 
     def _block(self, first: int, batch: pa.RecordBatch) -> Block:
         values = np.empty((len(batch), len(self.columns)))
         for i, name in enumerate(self.columns):
-            column = batch.column(name)
-            column = column.cast(pa.float64()) if not pa.types.is_float64(column.type) else column
-            values[:, i] = column.to_numpy(zero_copy_only=False)  # a missing value is nan
+            numbers = batch.column(name).cast(pa.float64())
+            values[:, i] = numbers.to_numpy(zero_copy_only=False)  # a missing value is nan
         kept = pa.Table.from_batches([batch.select(self.keep)]) if self.keep else None
         return Block(first, self._checked(first, values), kept)
 
