@@ -178,9 +178,9 @@ DAMAGE = {
     "other columns": (text("a,b\n1,2\n"), "got the columns a, b; evaluate the run again"),
     "words for numbers": (
         text("row,t,predicted,probability_a\n0,a,a,much\n"),
-        "Unable to parse string 'much'",
+        "Unable to parse string .much.",
     ),
-    "a word for a row": (text("row,t,predicted\nzero,1,1\n"), "Unable to parse string 'zero'"),
+    "a word for a row": (text("row,t,predicted\nzero,1,1\n"), "Unable to parse string .zero."),
 }
 
 
