@@ -243,7 +243,8 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every sample, ``(N,)``."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        best = self.predict_proba(X).argmax(axis=1)  # first, for it raises where nothing is fitted
+        return np.asarray(self.classes_[best])
 
 
 class LPHMRegressor(RegressorMixin, InterdependenceEstimator):
