@@ -258,7 +258,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     [
         (
             open_rows,
-            "column 'id' must hold numbers, got large_string; leave it out",
+            "column 'id' must hold numbers, got (large_)?string; leave it out",
             "drop",
             "id",
         ),
@@ -369,7 +369,7 @@ def test_the_command_prints_what_it_did(tmp_path: Path, parquet: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ([], "column 'id' must hold numbers, got large_string"),
+        ([], "column 'id' must hold numbers, got "),
         (["--drop", "id", "--structure", "full"], "use LPHM, DualLPHM, LowRank, RandomMatrixAdaptation"),
         (["--drop", "id", "--weights", "w.npy"], "weights must be a readable .npy or .safetensors file"),
         (["--drop", "id", "--kind", "instance", "--matrix", "xi.csv"], "matrix must be a .csv file"),
