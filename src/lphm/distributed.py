@@ -120,8 +120,9 @@ def _lost_processes() -> Iterator[None]:
         text = " ".join(str(error).split())
         if not isinstance(error, dist.DistError) and not any(word in text for word in COMMUNICATION_WORDS):
             raise
+        size = launch_info().world_size
         raise RankLostError(
-            f"all {launch_info().world_size} processes must answer until the training ends, got: {text[:200]}; "
-            "the errors of the other processes say more; the last checkpoint is complete, so the training can "
-            "be resumed with any number of processes"
+            f"all {size} processes must answer until the training ends, got: {text[:200]}; the errors of the "
+            "other processes say more; the last checkpoint is complete, so the training can be resumed with "
+            "any number of processes"
         ) from error
