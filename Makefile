@@ -2,11 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOWEST := .venv-lowest
+QUIET := --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip install $(QUIET)
 # Two workers at the least: most of a slow test's time is spent waiting for a process it started.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 1))')
 
-.PHONY: train test lint clean
+.PHONY: train test lint lowest clean
 
 train: $(VENV)/.train
 	$(BIN)/lphm train $(ARGS)
@@ -19,6 +21,19 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The lowest versions that pyproject.toml allows, in an environment of their own, with the package as users install
+# it: `make lowest` runs the quick tests there, `make lowest ARGS=tests/data` those. Releases that old warn of each
+# other's deprecations, so warnings are not errors. torch stays at its pin, see .ci/lowest.py.
+lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pip install $(QUIET) --no-deps --no-build-isolation --force-reinstall .
+	$(LOWEST)/bin/python -m pytest -o filterwarnings=default -n $(WORKERS) $(or $(ARGS),-m "not slow")
+
+$(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest.py
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python .ci/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install $(QUIET) -c constraints.txt -c $(LOWEST)/constraints.txt '.[test,bench]'
+	@touch $@
+
 # One environment for all; a stamp says what was installed into it, and from which files.
 $(VENV)/.train $(VENV)/.test: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -c constraints.txt -e '.[$*]'
@@ -29,4 +44,4 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

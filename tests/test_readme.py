@@ -39,6 +39,14 @@ def test_make_knows_the_two_commands() -> None:
         assert does in plan.stdout
 
 
+def test_files_that_the_pages_name_exist() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        for name in re.findall(r"`([\w./]+/[\w./]*\.py)`", page.read_text()):
+            folders = (ROOT, ROOT / "src", ROOT / "src" / "lphm")
+            assert any((folder / name).exists() for folder in folders), f"{page.name}: {name}"
+
+
 def test_links_lead_somewhere() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     for page in pages:

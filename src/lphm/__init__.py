@@ -53,16 +53,18 @@ _ORIGINS = {
 _MODULE_OF = {name: module for module, names in _ORIGINS.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use."""
-    if name in _MODULE_OF:
-        value = getattr(import_module(_MODULE_OF[name]), name)
-    elif name in __all__:
-        value = import_module(f"lphm.{name}")
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value  # found directly from now on
-    return value
+if not TYPE_CHECKING:  # a type checker reads the imports above, and reports a name that is not among them
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name on first use."""
+        if name in _MODULE_OF:
+            value = getattr(import_module(_MODULE_OF[name]), name)
+        elif name in __all__:
+            value = import_module(f"lphm.{name}")
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value  # found directly from now on
+        return value
 
 
 def __dir__() -> list[str]:

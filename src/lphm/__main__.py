@@ -1,37 +1,52 @@
-"""``lphm`` and ``python -m lphm``: exit code 0, or 2 with one line for what a user can mend.
+"""``lphm`` and ``python -m lphm``: exit code 0, or 2 with one line for an error that the user can fix.
 
-Exit code 1, with one line too, says that another process of a training was lost.
+Exit code 1, with one line too, means that another process of a training was lost.
 """
 
 import os
 import sys
 
+from lphm import __version__
 from lphm.errors import InputError, RankLostError
 
+EXTRA = "the command line needs: pip install 'lphm[train]'"
+
 try:
+    from cyclopts import CycloptsError, UnusedCliTokensError
+
     from lphm.cli import app
 except ModuleNotFoundError as error:
-    print(f"lphm: error: {error}; the command line needs: pip install 'lphm[train]'", file=sys.stderr)
+    print(f"lphm: error: {error}; {EXTRA}", file=sys.stderr)
     raise SystemExit(2) from None
 
 
 def main() -> None:
     """Run the command line."""
+    app.version = __version__
     try:
-        app()
+        app(sys.argv[1:], print_error=False, exit_on_error=False)
+    except UnusedCliTokensError as error:
+        _print(f"the command takes fewer arguments, got {' '.join(error.unused_tokens or [])} as well")
+    except CycloptsError as error:
+        _print(str(error).rstrip("."))
     except InputError as error:
-        _say(error)
-        raise SystemExit(2) from None
+        value = "" if error.value is None else f" {error.value!r}"
+        _print(f"{error}; --{error.option.replace('_', '-')}{value}" if error.option else str(error))
+    except ModuleNotFoundError as error:
+        _print(f"{error}; {EXTRA}")
     except RankLostError as error:
-        _say(error)
-        os._exit(1)  # what is left of the group would wait for who is lost
+        _print(str(error))
+        os._exit(1)  # the processes that are left would wait for the lost one
+    else:
+        return
+    raise SystemExit(2)
 
 
-def _say(error: Exception) -> None:
-    """One line, which of several processes says it, and all at once: they share a terminal."""
+def _print(message: str) -> None:
+    """Write one line at once, for several processes share a terminal; then it has the number of this one."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
-    who = f" (process {int(os.environ.get('RANK', '0')) + 1} of {size})" if size > 1 else ""
-    sys.stderr.write(f"lphm{who}: error: {' '.join(str(error).split())}\n")
+    process = f" (process {int(os.environ.get('RANK', '0')) + 1} of {size})" if size > 1 else ""
+    sys.stderr.write(f"lphm{process}: error: {' '.join(message.split())}\n")
     sys.stderr.flush()
 
 

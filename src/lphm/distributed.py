@@ -17,7 +17,7 @@ from lphm.errors import InputError, RankLostError
 
 T = TypeVar("T")
 _state = {"active": False}
-#: Words in the errors of gloo and nccl that mean a failed communication; not all of them name gloo.
+#: Words in the errors of gloo and nccl that mean a failed communication; not every error names gloo.
 COMMUNICATION_WORDS = ("gloo", "NCCL", "peer", "pair closure")
 
 
@@ -49,12 +49,9 @@ def world_size() -> int:
 
 @contextmanager
 def process_group(seconds: float) -> Iterator[None]:
-    """The group of all processes that were launched; a process alone has none.
+    """The group of all processes that were launched, each of which has to answer in so many seconds.
 
-    Tensors on the CPU are sent by gloo, those on GPUs by nccl.
-
-    Args:
-        seconds: time in which every other process has to answer.
+    A process alone has no group. Tensors on the CPU are sent by gloo, those on GPUs by nccl.
 
     Raises:
         RankLostError: another process was lost or did not answer in time.
@@ -62,17 +59,26 @@ def process_group(seconds: float) -> Iterator[None]:
     if launch_info().world_size == 1:
         yield
         return
-    with _lost_processes():
+    try:
         backend = "gloo"
         if torch.cuda.is_available():
             backend = "cpu:gloo,cuda:nccl"
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group(backend, timeout=timedelta(seconds=seconds))
         _state["active"] = True
-        try:
-            yield
-        finally:
-            _state["active"] = False
+        yield
+    except RuntimeError as error:
+        text = " ".join(str(error).split())
+        if not isinstance(error, dist.DistError) and not any(word in text for word in COMMUNICATION_WORDS):
+            raise
+        size = launch_info().world_size
+        raise RankLostError(
+            f"all {size} processes must answer until the training ends, got: {text[:200]}; the errors of the "
+            "other processes say more; the last checkpoint is complete, so the training can be resumed with "
+            "any number of processes"
+        ) from error
+    finally:
+        _state["active"] = False
     dist.destroy_process_group()
 
 
@@ -91,9 +97,8 @@ def gather_results(compute: Callable[[], T]) -> list[T]:
         result = error
     results: list[Any] = [None] * world_size()
     dist.all_gather_object(results, result)
-    for result in results:
-        if isinstance(result, InputError):
-            raise result
+    if errors := [each for each in results if isinstance(each, InputError)]:
+        raise errors[0]
     return results
 
 
@@ -108,21 +113,4 @@ def all_reduce_sum(*values: float) -> list[float]:
         return list(values)
     sums = torch.tensor(values, dtype=torch.float64)
     dist.all_reduce(sums)
-    return [float(value) for value in sums]
-
-
-@contextmanager
-def _lost_processes() -> Iterator[None]:
-    """A failed communication means that a process was lost."""
-    try:
-        yield
-    except RuntimeError as error:
-        text = " ".join(str(error).split())
-        if not isinstance(error, dist.DistError) and not any(word in text for word in COMMUNICATION_WORDS):
-            raise
-        size = launch_info().world_size
-        raise RankLostError(
-            f"all {size} processes must answer until the training ends, got: {text[:200]}; the errors of the "
-            "other processes say more; the last checkpoint is complete, so the training can be resumed with "
-            "any number of processes"
-        ) from error
+    return list(map(float, sums))

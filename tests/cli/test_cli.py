@@ -133,12 +133,73 @@ def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return run
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tran"], 'Unknown command "tran". Did you mean "train"?'),
+        (["train", "--knd", "both"], "Unknown option: --knd. Did you mean --kind?"),
+        (["train", "--kind", "neither"], 'Invalid value "neither" for --kind. Choose from: "attribute"'),
+        (["train", "--r", "two"], 'Invalid value for --r: unable to convert "two" into int'),
+        (["train", "--epochs"], "--epochs requires an argument"),
+        (["train", "--epochs", 0], "epochs must be a whole number of at least 1, got 0"),
+        (["train", "--dropout", 1], "dropout must be a number of at least 0 and below 1, got 1.0"),
+        (["train", "--seed", -1], "seed must be a whole number of at least 0 and at most 2147483647, got -1"),
+        (["train", "--folds", 1], "folds must be a whole number of at least 2, got 1"),
+        (["train", "iris", "wine"], "the command takes fewer arguments, got wine as well"),
+        (["train", "absent.csv", "--target", "y"], "absent.csv must exist, got no such file or folder"),
+        (["train", "absent/", "--target", "y"], "absent must exist, got no such file or folder"),
+        (["train", "--config", "absent.json"], "absent.json must be a readable file, got: No such file"),
+        (["train", "--resume"], "--resume must come with --output of a run that was begun, got None"),
+        (["predict", "run"], 'Command "predict" parameter FILE requires an argument'),
+        (["predict", "run", "new.csv", "-o", "out.csv"], "run must exist, got no such file or folder"),
+        (["evaluate", "run", "new.csv"], "run must exist, got no such file or folder"),
+        (["info", "run"], "run must exist, got no such file or folder"),
+        (["report", "run"], "run must exist, got no such file or folder"),
+        (["apply", "absent.npy", "-o", "out.npy"], "absent.npy must exist, got no such file or folder"),
+        (["apply", "x.npy", "-o", "out.txt"], "the output must be a .parquet or .npy file, got out.txt"),
+        (
+            ["bench", "--kind", "none"],
+            'Invalid value "none" for --kind. Choose from: "attribute", "instance"',
+        ),
+        (["bench", "--b", 0], "b must be a whole number of at least 1, got 0"),
+        (["bench", "--b", 24, "--p", 5], "p must divide n, got p=5, n=24"),
+    ],
+)
+def test_wrong_arguments(failing, arguments: list[object], message: str) -> None:
+    assert message in failing(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "options.json must be a JSON file, got: "),
+        ("[1]", "options.json must hold a JSON object, got list"),
+        ('{"speed": 3}', "--config must hold options of 'lphm train', got speed in options.json"),
+        ('{"output": "x"}', "--config must hold options of 'lphm train', got output in options.json"),
+        (
+            '{"epochs": "many"}',
+            'Invalid value for EPOCHS from options.json: unable to convert "many" into int',
+        ),
+        ('{"epochs": 0}', "epochs must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_a_damaged_file_of_options(tmp_path: Path, failing, content: str, message: str) -> None:
+    (tmp_path / "options.json").write_text(content)
+    assert message in failing("train", "--config", "options.json")
+
+
+def test_a_run_with_damaged_options_is_not_resumed(tmp_path: Path, failing) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "options.json").write_text("{")
+    assert "run/options.json must be a JSON file" in failing("train", "iris", "-o", "run", "--resume")
+
+
 @pytest.mark.parametrize("case", DAMAGE)
 def test_predict_with_a_damaged_run(tmp_path: Path, failing, case: str) -> None:
     save_run(make_run(), tmp_path / "run", {})
     DAMAGE[case][0](tmp_path / "run")
     (tmp_path / "t.csv").write_text("x,c\n1,u\n")
-    assert "lphm: error: run/" in failing("predict", "run", "t.csv", "-o", "out.csv")
+    assert "lphm: error: run" in failing("predict", "run", "t.csv", "-o", "out.csv")
 
 
 NUMBERS = "".join(f"{i},{i % 7},{'ab'[i % 2]}\n" for i in range(40))
@@ -168,7 +229,12 @@ BAD_TABLES = {
         "every class of 'note' must have at least 3 rows",
     ),
     "too few rows": ("x,y\n1,a\n2,b\n3,a\n4,b\n", ("--target", "y"), "at least 20 rows"),
-    "no target named": ("x,z,y\n" + NUMBERS, (), "a table must come with --target COLUMN"),
+    "no target named": ("x,z,y\n" + NUMBERS, (), "name the column to predict; --target 'COLUMN'"),
+    "free text beside others": (
+        "note,z,y\n" + "".join(f"words {i},{i % 7},{'ab'[i % 2]}\n" for i in range(40)),
+        ("--target", "y"),
+        "leave it out; --drop 'note'",
+    ),
     "channels that do not divide": (
         "x,z,y\n" + NUMBERS,
         ("--target", "y", "--channels", 3),
@@ -184,47 +250,42 @@ def test_train_on_a_table_that_cannot_be_learned(tmp_path: Path, failing, case: 
     assert message in failing("train", "t.csv", *options)
 
 
-def test_missing_files_and_options(tmp_path: Path, failing) -> None:
+def test_files_that_do_not_fit(tmp_path: Path, failing) -> None:
     save_run(make_run(), tmp_path / "run", {})
-    assert "does not exist" in failing("train", "absent.csv", "--target", "y")
-    assert "the target of digits is 'digit', got 'y'" in failing("train", "--target", "y")
-    assert "does not exist" in failing("predict", "run", "absent.csv", "-o", "out.csv")
-    assert "must be a folder that 'lphm train' wrote" in failing("predict", "no", "t.csv", "-o", "out.csv")
-    assert "must be a .csv file" in failing("predict", "run", "t.csv", "-o", "out.parquet")
-    assert "must be a new or empty folder" in failing("train", "-o", "run")
     (tmp_path / "t.csv").write_text("x\n1\n")
+    assert "the target of digits is 'digit', got 'y'" in failing("train", "--target", "y")
+    assert "out.csv must exist" not in failing("predict", "run", "absent.csv", "-o", "out.csv")
+    assert "t.csv is not a run folder (it has no config.json)" in failing("info", "t.csv")
+    assert "must be a .csv file" in failing("predict", "run", "t.csv", "-o", "out.parquet")
+    assert "--output must be a new or empty folder" in failing("train", "-o", "run")
     assert "missing: ['c']" in failing("predict", "run", "t.csv", "-o", "out.csv")
+    assert "folds must be at least 2 and at most the 50 samples" in failing("train", "iris", "--folds", 51)
+    assert "got 'mps'" in failing("train", "iris", "--device", "mps", "-o", "new")
+    whole = ("train", "iris", "--structure", "full", "--p", 4)
+    assert "structure 'full' must be given sizes that it has, got p" in failing(*whole)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", ["truncated weights", "missing key", "wrong shape"])
-def test_a_damaged_run_in_a_real_process(tmp_path: Path, case: str) -> None:
+def test_a_damaged_run_in_a_new_interpreter(tmp_path: Path) -> None:
     save_run(make_run(), tmp_path / "run", {})
-    DAMAGE[case][0](tmp_path / "run")
+    DAMAGE["truncated weights"][0](tmp_path / "run")
     (tmp_path / "t.csv").write_text("x,c\n1,u\n")
-    result = lphm("predict", "run", "t.csv", "-o", "out.csv", cwd=tmp_path)
+    command = [sys.executable, "-m", "lphm", "predict", "run", "t.csv", "-o", "out.csv"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert result.stderr.startswith("lphm: error: run/")
     assert not (tmp_path / "out.csv").exists()
 
 
-@pytest.mark.slow
-def test_usage_errors_and_help(tmp_path: Path) -> None:
-    assert lphm("train", "--r", "none", cwd=tmp_path).returncode == 2
-    text = lphm("train", "--help", cwd=tmp_path).stdout
-    assert "--target" in text
-    assert "lphm train houses.csv --target price" in text
-
-
 def test_without_the_extra_the_command_line_says_what_to_install(tmp_path: Path) -> None:
     """A Python that has torch but not the extra: its packages are hidden by modules that fail to import."""
-    for package in ("typer", "lightning"):
+    for package in ("cyclopts", "lightning"):
         (tmp_path / f"{package}.py").write_text(f'raise ModuleNotFoundError("No module named {package!r}")')
     code = "import runpy; runpy.run_module('lphm', run_name='__main__')"
     result = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
         check=False,
@@ -238,9 +299,8 @@ def test_lphm_is_installed_as_a_command() -> None:
     assert shutil.which("lphm", path=str(Path(sys.executable).parent))
 
 
-@pytest.mark.parametrize(("typed", "offered"), [("lphm tr", "train"), ("lphm apply --norm", "--normalize")])
-def test_the_shell_completes_commands_and_options(typed: str, offered: str) -> None:
-    asked = {"_LPHM_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
-    script = Path(sys.executable).with_name("lphm")
-    done = subprocess.run([script], env=os.environ | asked, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [offered]
+def test_without_a_package_of_the_extra_a_command_says_what_to_install(
+    failing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lphm.learn.training", None)  # as if what it imports were not installed
+    assert "pip install 'lphm[train]'" in failing("train", "iris")

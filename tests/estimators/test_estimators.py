@@ -28,7 +28,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.mark.parametrize("cls", [LPHMClassifier, LPHMRegressor])
 def test_scikit_learns_own_checks(cls: type) -> None:
-    results = check_estimator(cls(**QUICK), expected_failed_checks=EXPECTED, on_fail=None, on_skip=None)
+    quickest = {**QUICK, "epochs": 8, "learning_rate": 0.05}
+    results = check_estimator(cls(**quickest), expected_failed_checks=EXPECTED, on_fail=None, on_skip=None)
     failed = {r["check_name"]: r["exception"] for r in results if r["status"] == "failed"}
     assert failed == {}
     assert {r["check_name"] for r in results if r["status"] == "xfail"} == set(EXPECTED)
@@ -118,6 +119,44 @@ def test_interdependence_matrix() -> None:
         ValueError, match="kind must be one that the network was fitted with, got 'attribute'"
     ):
         LPHMClassifier(**QUICK, kind="instance").fit(X, y).interdependence_matrix(X, "attribute")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "rows"}, "kind must be one of 'attribute', 'instance', 'both', 'none', got 'rows'"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
+        ({"epochs": "3"}, "epochs must be a whole number of at least 1, got '3'"),
+        ({"dropout": 1.0}, "dropout must be a number of at least 0 and below 1, got 1.0"),
+        ({"structure": "dense"}, "structure must be one of 'lphm', 'full', .*, got 'dense'"),
+        ({"validation": 0.0}, "validation must be a number above 0 and below 1, got 0.0"),
+        ({"random_state": -1}, "seed must be a whole number of at least 0 and at most 2147483647, got -1"),
+    ],
+)
+def test_what_is_no_valid_choice_is_refused_at_fit(arguments: dict, message: str) -> None:
+    X, y = load_iris(return_X_y=True)
+    model = LPHMClassifier(**{**QUICK, **arguments})  # as scikit-learn asks, the constructor checks nothing
+    assert model.get_params() == LPHMClassifier(**QUICK).get_params() | arguments
+    with pytest.raises(InputError, match=f"^{message}$"):
+        model.fit(X, y)
+    with pytest.raises(InputError, match=f"^{message}$"):
+        LPHMRegressor(**QUICK).set_params(**arguments).fit(X, y)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    X, y = load_iris(return_X_y=True)
+    numbers = {"epochs": np.int64(2), "learning_rate": np.float32(0.5), "members": np.int32(1)}
+    model = LPHMClassifier(**{**QUICK, **numbers, "random_state": np.int64(3)}).fit(X, y)
+    assert model.n_iter_ == 2
+
+
+def test_verbose_prints_a_line_for_every_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    X, y = load_iris(return_X_y=True)
+    LPHMClassifier(**{**QUICK, "epochs": 3}).fit(X, y)
+    assert capsys.readouterr().err == ""
+    LPHMClassifier(**{**QUICK, "epochs": 3, "verbose": True}).fit(X, y)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("  ")[0] for line in lines] == [f"training: epoch {i} of 3" for i in (1, 2, 3)]
 
 
 def test_series_of_three_dimensions() -> None:

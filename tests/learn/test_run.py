@@ -6,13 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 
 from lphm.errors import InputError
-from lphm.learn.run import (
-    load_run,
-    save_run,
-    write_atomically,
-)
+from lphm.learn.options import NetworkOptions
+from lphm.learn.run import NetworkConfig, load_run, save_run
 from support.runs import DAMAGE, FRAME, make_run
 
 
@@ -45,32 +43,6 @@ def test_prediction_in_pieces_is_the_same(folder: Path) -> None:
     torch.testing.assert_close(run.outputs(FRAME, batch_size=5), run.outputs(FRAME), rtol=1e-5, atol=1e-6)
 
 
-def test_write_atomically_leaves_the_old_file_when_it_fails(tmp_path: Path) -> None:
-    path = tmp_path / "f.txt"
-    path.write_text("old")
-
-    def fail() -> None:
-        with write_atomically(path) as temporary:
-            temporary.write_text("half")
-            raise RuntimeError("stop")
-
-    with pytest.raises(RuntimeError, match="stop"):
-        fail()
-    assert path.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_write_atomically_renames(tmp_path: Path) -> None:
-    path = tmp_path / "f.txt"
-    path.write_text("old")
-    with write_atomically(path) as temporary:
-        temporary.write_text("new")
-        written = temporary.stat().st_ino
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
-    assert path.stat().st_ino == written
-
-
 @pytest.mark.parametrize("case", DAMAGE)
 def test_damaged_runs(folder: Path, case: str) -> None:
     damage, message = DAMAGE[case]
@@ -81,5 +53,20 @@ def test_damaged_runs(folder: Path, case: str) -> None:
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="a run must be a folder that 'lphm train' wrote"):
+    with pytest.raises(InputError, match=r"nowhere is not a run folder \(it has no config.json\)"):
         load_run(tmp_path / "nowhere")
+
+
+def test_progress_counts_the_samples(folder: Path) -> None:
+    reports = []
+    run = load_run(folder)
+    run.outputs(FRAME, batch_size=5, progress=lambda *report: reports.append(report))
+    assert reports == [("predicting", done, 12) for done in (5, 10, 12)]
+
+
+def test_bounds_hold_for_options_and_for_a_saved_configuration_alike() -> None:
+    for wrong in ({"width": 0}, {"channels": 0}, {"dropout": 1.0}, {"members": 1001}):
+        with pytest.raises(InputError, match=f"{next(iter(wrong))} must be a"):
+            NetworkOptions(**wrong)
+        with pytest.raises(ValidationError, match=next(iter(wrong))):
+            NetworkConfig(**{"dropout": 0.1, "attribute": None, "instance": None, **wrong})

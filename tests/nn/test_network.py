@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from lphm import LPHM, BilinearInterdependence, DivisibilityError, Full
-from lphm.learn.options import NetworkOptions, structure_for
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import (
     InterdependenceBlock,
@@ -86,19 +85,6 @@ def test_channels_must_divide_rows_and_width() -> None:
 def test_interdependence_parameters_count_w_and_nothing_else() -> None:
     network = table_network(16)  # 4 channels x (block and readout of 8: p=q=2, r=2; block of 16: p=q=4, r=2)
     assert interdependence_parameters(network) == 4 * (2 * (4 + 2 * 8) + (16 + 2 * 8))
-
-
-@pytest.mark.parametrize(("n", "p"), [(64, 8), (8, 2), (7, 1), (96, 8), (1, 1), (12, 3)])
-def test_structure_for_takes_the_divisor_nearest_the_root(n: int, p: int) -> None:
-    assert structure_for(NetworkOptions(), n) == LPHM(n=n, p=p, q=p, r=2)
-    assert structure_for(NetworkOptions(structure="full"), n) == Full(n=n)
-
-
-def test_unknown_structure() -> None:
-    with pytest.raises(
-        ValueError, match="structure must be one of lphm, full, low-rank, hm, dual-lphm, got 'dense'"
-    ):
-        structure_for(NetworkOptions(structure="dense"), 8)
 
 
 @pytest.mark.parametrize(("kind", "k"), [("attribute", 16), ("instance", 8)])

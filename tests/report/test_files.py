@@ -95,7 +95,7 @@ def test_a_network_without_interdependence(tmp_path: Path) -> None:
 
 
 DAMAGE: dict[str, tuple[Damage, str]] = {
-    "no configuration": (remove("config.json"), "config.json must be a readable file"),
+    "no configuration": (remove("config.json"), "is not a run folder"),
     "metrics that are not JSON": (
         lambda f: (f / "metrics.json").write_text("{"),
         "metrics.json must be a JSON file, got",

@@ -12,7 +12,7 @@ def test_every_row_of_rpn_md_names_its_test():
     for row in rows:
         cells = [cell.strip() for cell in row.strip("|").split(" | ")]
         assert len(cells) == 4, row
-        named = re.findall(r"`(test_rpn\w*)::(test_\w+)`", cells[-1])
+        named = re.findall(r"`(test_\w+)::(test_\w+)`", cells[-1])
         assert named, row
         for file, test in named:
-            assert f"def {test}(" in (ROOT / f"tests/{file}.py").read_text(), f"{file}::{test}"
+            assert f"def {test}(" in (ROOT / f"tests/rpn/{file}.py").read_text(), f"{file}::{test}"

@@ -9,7 +9,6 @@ from support.rpn_oracle import (
     LPHM,
     SIZES,
     DualLPHM,
-    Full,
     RandomMatrix,
     build,
     classes,
@@ -86,11 +85,13 @@ def test_sizes_that_are_not_ints(size, value):
         LPHM(**{"r": 1, "p": 1, "b": 4, "m": 4, size: value})
 
 
-def test_arguments_that_do_not_exist():
-    with pytest.raises(TypeError, match="arguments it does not know: interdependance_type"):
-        LPHM(r=1, p=1, b=4, m=4, interdependance_type="row")
-    with pytest.raises(TypeError, match="arguments it does not know: 7"):
-        Full(4, 4, "row", "name", True, True, None, None, "cpu", 7)
+@classes
+def test_arguments_that_do_not_exist(cls):
+    sizes = dict.fromkeys(table(cls)[1], 1)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'interdependance_type'"):
+        cls(**sizes, b=4, m=4, interdependance_type="row")
+    with pytest.raises(TypeError, match=r"takes .* positional arguments but \d+ were given"):
+        cls(*sizes.values(), "name", 4, 4, "row", True, None, None, True, None, 7)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``lphm.rpn`` inside a head that makes the calls of RPN's own; ``test_rpn_tinybig`` has tinyBIG's itself."""
+"""``lphm.rpn`` inside a head that makes the calls of RPN's head; ``test_tinybig`` uses tinyBIG's own."""
 
 import torch
 from torch import nn
@@ -43,9 +43,6 @@ class Head(nn.Module):
         return torch.stack(outs).mean(0)
 
 
-# The stand-in.
-
-
 def test_in_a_head_with_three_channels():
     head = Head(M, N, B, CHANNELS, *interdependences())
     x = torch.randn(B, M, dtype=torch.float64)
@@ -57,9 +54,9 @@ def test_in_a_head_with_three_channels():
 def test_a_head_trains():
     head = Head(M, N, B, CHANNELS, *interdependences())
     x, y = torch.randn(B, M, dtype=torch.float64) / 4, torch.randn(B, N, dtype=torch.float64)
-    optimizer = torch.optim.Adam(head.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(head.parameters(), lr=0.05)
     losses = []
-    for _ in range(60):
+    for _ in range(30):
         loss = F.mse_loss(head(x), y)
         optimizer.zero_grad()
         loss.backward()

@@ -3,8 +3,6 @@
 ``tinybig_W`` states again, from the description of tinyBIG and with numpy, what it makes of its vector.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import torch
@@ -165,7 +163,7 @@ def test_any_leading_dimensions_and_types(shape):
         torch.testing.assert_close(full.to_dense(vector).detach(), want)
 
 
-def test_errors():
+def test_wrong_sizes_of_w_and_of_the_gaussians():
     with pytest.raises(ValueError, match=r"w must hold 20 parameters .* got shape \(3, 21\)"):
         from_tinybig(LPHM(n=8, p=4, q=2, r=2), torch.randn(3, 21))
     for gaussians, got in [(None, "None"), (torch.randn(2, 6, 3), r"\[\(6, 3\), \(6, 3\)\]")]:
@@ -174,16 +172,23 @@ def test_errors():
         ):
             from_tinybig(RandomMatrixAdaptation(n=6, r=2), torch.randn(8), gaussians=gaussians)
 
-    with pytest.raises(TypeError, match=r"structure must be one that tinyBIG has, got Scalar\(n=3\)"):
-        from_tinybig(Scalar(n=3), torch.randn(1))
+
+class Doubled(LPHM):
+    """A subclass of a structure that tinyBIG has, which means another ``W``."""
+
+    def to_dense(self, w):
+        return 2 * super().to_dense(w)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Scalar(Structure):
-    """W = w I: a structure that tinyBIG does not have."""
+class Unknown(Structure):
+    """A structure that tinyBIG does not have."""
 
-    terms = middle = projection_flops = _dense = _project = None
 
-    @property
-    def factor_shapes(self):
-        return {"w": (1, 1)}
+Unknown.__abstractmethods__ = frozenset()  # it is refused before anything is asked of it
+
+
+@pytest.mark.parametrize("structure", [Doubled(n=8, p=4, q=2, r=2), Unknown(n=8)], ids=str)
+def test_a_structure_is_accepted_by_its_exact_type_alone(structure):
+    message = r"structure must be one of lphm.Full, .* no subclass of them, .* got \w+\(n=8.*\); pass the one"
+    with pytest.raises(TypeError, match=message):
+        from_tinybig(structure, torch.randn(20))

@@ -370,7 +370,7 @@ def test_the_command_prints_what_it_did(tmp_path: Path, parquet: Path) -> None:
     ("more", "message"),
     [
         ([], "column 'id' must hold numbers, got large_string"),
-        (["--drop", "id", "--structure", "full"], "use LPHM, DualLPHM, LowRank or RandomMatrixAdaptation"),
+        (["--drop", "id", "--structure", "full"], "use LPHM, DualLPHM, LowRank, RandomMatrixAdaptation"),
         (["--drop", "id", "--weights", "w.npy"], "weights must be a readable .npy or .safetensors file"),
         (["--drop", "id", "--kind", "instance", "--matrix", "xi.csv"], "matrix must be a .csv file"),
     ],

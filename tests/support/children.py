@@ -20,8 +20,8 @@ from lphm.data.parquet_schema import fit_stream
 from lphm.data.targets import fit_target
 from lphm.distributed import process_group, rank, world_size
 from lphm.learn import lightning
-from lphm.learn.config import configure
 from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.preparation import configure
 from lphm.learn.run import build_network
 from lphm.streamed import files, job
 from lphm.structures import LPHM

@@ -102,9 +102,15 @@ def oracle_forward(kind, W, X, D):
     return D @ xi if kind == "attribute" else xi.T @ D
 
 
-def oracle_gradients(kind, make_W, w, X, D, G):
+def derivatives(make_W, w):
+    """The derivative of ``W`` by each entry of ``w``, ``(l, n, n)``; None where ``W`` is ``w`` reshaped."""
+    if np.shares_memory(make_W(w), w):
+        return None
+    return np.array([(make_W(w + e) - make_W(w - e)) / 2 for e in np.eye(len(w))])
+
+
+def oracle_gradients(kind, W, dW, X, D, G):
     """Gradients of ``sum(G * forward)`` for ``w``, ``X`` (as what xi is made of) and ``D``."""
-    W = make_W(w)
     xi = oracle_matrix(kind, W, X)
     if kind == "attribute":
         g_xi, g_D = D.T @ G, G @ xi.T
@@ -112,10 +118,7 @@ def oracle_gradients(kind, make_W, w, X, D, G):
     else:
         g_xi, g_D = D @ G.T, xi @ G
         g_W, g_X = X.T @ g_xi @ X, g_xi @ X @ W.T + g_xi.T @ X @ W
-    if np.shares_memory(W, w):  # W = reshape(w)
-        return g_W.ravel(), g_X, g_D
-    steps = np.eye(len(w))
-    g_w = np.array([np.sum(g_W * (make_W(w + e) - make_W(w - e))) / 2 for e in steps])
+    g_w = g_W.ravel() if dW is None else np.tensordot(dW, g_W, axes=2)
     return g_w, g_X, g_D
 
 
@@ -160,9 +163,24 @@ def numpy(t):
     return t.detach().numpy().astype(np.float64)
 
 
-sizes = pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
+def short_name(cls):
+    return cls.__name__.split("_param")[0]
+
+
+def different_cases():
+    """Every class with every size that is a case of its own: most classes have no ``p`` and ``q``."""
+    cases = {}
+    for cls, (_, letters) in CLASSES.items():
+        for name, size in SIZES.items():
+            n, p, q, r, k = size
+            own = tuple(value for key, value in zip("pqr", (p, q, r), strict=True) if key in letters)
+            cases.setdefault((cls, n, k, own), pytest.param(cls, size, id=f"{short_name(cls)}-{name}"))
+    return cases.values()
+
+
 kinds = pytest.mark.parametrize("kind", KINDS)
-classes = pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__.split("_param")[0])
+classes = pytest.mark.parametrize("cls", CLASSES, ids=short_name)
+classes_and_sizes = pytest.mark.parametrize(("cls", "size"), different_cases())
 
 
 def halve_first_row(x):

@@ -63,23 +63,30 @@ def truncate(name: str) -> Callable[[Path], None]:
     return edit
 
 
-#: What was done to a saved run, and what is said about it. The command line's tests use it too.
+#: What was done to a saved run, and the error that names it. The command line's tests use it too.
 DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
-    "no weights": (lambda f: (f / "weights.safetensors").unlink(), "must be a readable file, got: No such"),
-    "no config": (lambda f: (f / "config.json").unlink(), "must be a readable file, got: No such"),
-    "truncated weights": (truncate("weights.safetensors"), "must be a whole safetensors file"),
+    "no weights": (
+        lambda f: (f / "weights.safetensors").unlink(),
+        "must be a readable safetensors file, got: .*No such",
+    ),
+    "no config": (lambda f: (f / "config.json").unlink(), r"is not a run folder \(it has no config.json\)"),
+    "truncated weights": (truncate("weights.safetensors"), "must be a readable safetensors file"),
     "empty weights": (
         lambda f: (f / "weights.safetensors").write_bytes(b""),
-        "must be a whole safetensors file",
+        "must be a readable safetensors file",
     ),
-    "truncated config": (truncate("config.json"), "must describe a run, got at the file: Invalid JSON"),
+    "truncated config": (truncate("config.json"), "config.json must be a JSON file, got: "),
+    "config is a list": (
+        lambda f: (f / "config.json").write_text("[]"),
+        "config.json must hold a JSON object, got list",
+    ),
     "missing tensor": (
         edit_weights(lambda w: w.pop("members.0.head.weight")),
-        "got a file without 'members.0.head.weight'",
+        r"'members.0.head.weight' must be \(2, 8\) torch.float32, got absent",
     ),
     "unknown tensor": (
         edit_weights(lambda w: w.update(extra=torch.zeros(1))),
-        "got a file with the unknown 'extra'",
+        r"'extra' must be absent, got \(1,\) torch.float32",
     ),
     "wrong shape": (
         edit_weights(lambda w: w.update({"members.0.head.bias": torch.zeros(3)})),
@@ -91,7 +98,13 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "missing key": (edit_config(lambda c: c.pop("network")), "got at network: Field required"),
     "unknown key": (edit_config(lambda c: c.update(more=1)), "got at more: Extra inputs"),
+    "unknown size": (edit_config(lambda c: c["network"].update(depth=2)), "got at network.depth: Unexpected"),
+    "no epochs": (edit_config(lambda c: c["training"].update(epochs=None)), "got at training.epochs: Input"),
     "wrong value": (edit_config(lambda c: c["network"].update(width="wide")), "got at network.width: Input"),
+    "out of bounds": (
+        edit_config(lambda c: c["network"].update(members=10**9)),
+        "got at network: members must be a whole number of at least 1 and at most 1000, got 1000000000",
+    ),
     "other format": (edit_config(lambda c: c.update(format=1)), "got at format: Input should be 2"),
     "unknown structure": (
         edit_config(lambda c: c["network"]["attribute"].update(name="cubic")),
@@ -103,15 +116,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "structure of other size": (
         edit_config(lambda c: c["network"]["attribute"].update(n=16)),
-        "the rows of the network must be the structure's n, got 8",
+        r"n of the structure must be the network's rows, got LPHM\(n=16, p=2, q=4, r=1\) and 8",
     ),
     "p that does not divide": (
         edit_config(lambda c: c["network"]["attribute"].update(p=3)),
         "p must divide n, got p=3, n=8",
     ),
-    "another width": (
+    "another number of blocks": (
         edit_config(lambda c: c["network"].update(blocks=2)),
-        "got a file without 'members.0.blocks.1",
+        "'members.0.blocks.1.* must be .*, got absent",
     ),
     "a width of terabytes": (
         edit_config(lambda c: c["network"].update(width=2**20, attribute=None, instance=None)),

@@ -1,25 +1,26 @@
-"""The command line: arguments in, tables and messages out. What it does is done elsewhere."""
+"""The command line: arguments in, tables and messages out.
 
-import typer
+The commands import what they run in their bodies: help and the refusal of a wrong option need no torch.
+"""
 
-from lphm.cli.apply import apply_command
-from lphm.cli.layers import bench_command
-from lphm.cli.runs import evaluate_command, info_command, predict_command, report_command
-from lphm.cli.train import train_command
+from typing import Any
+
+from cyclopts import App, Parameter
+
+from lphm.cli import apply, bench, runs, train
 
 __all__ = ["app"]
 
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    help="Train and use networks of low-rank hierarchical interdependence (LPHM), on your own data.",
+app = App(
+    name="lphm",
+    help="Train and use networks of low-rank hierarchical interdependence (LPHM) on your own data. "
+    "'lphm train' needs no argument; 'lphm COMMAND --help' shows examples.",
+    help_format="markdown",
+    default_parameter=Parameter(negative=()),
+    result_action="return_value",
 )
-app.command("train")(train_command)
-app.command("predict")(predict_command)
-app.command("evaluate")(evaluate_command)
-app.command("report")(report_command)
-app.command("info")(info_command)
-app.command("apply")(apply_command)
-app.command("bench")(bench_command)
+app.register_install_completion_command()
+app.command(train.train, config=train.use_config, sort_key=0)
+COMMANDS: list[Any] = [runs.predict, runs.evaluate, runs.report, runs.info, apply.apply, bench.bench]
+for place, command in enumerate(COMMANDS, start=1):
+    app.command(command, sort_key=place)

@@ -1,99 +1,113 @@
-"""``lphm apply``."""
+"""The command ``apply``: ``xi`` over the rows of a file."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Literal
 
-import typer
+from cyclopts import Parameter
 
-from lphm.cli.arguments import Json, Normalizes, Quiet, SidedKinds, Structures
-from lphm.cli.printing import grid, say
-from lphm.cli.progress import Bars
+from lphm.cli.arguments import Output, Printing, Sided, Structure, require_exists
 from lphm.errors import InputError
-from lphm.learn.options import NetworkOptions, StructureName, structure_for, structure_for_rows
-from lphm.ops.checks import Kind
-from lphm.streamed.files import open_rows
-from lphm.streamed.job import apply_file, read_weights
+from lphm.learn.options import Checked, Seed, StructureOptions
 
-try:
-    import resource
-except ModuleNotFoundError:  # Windows has none
-    resource = None  # type: ignore[assignment]
+SUFFIXES = (".parquet", ".npy")
 
 
-def apply_command(
-    file: Annotated[
-        Path,
-        typer.Argument(help="A .parquet or .npy file, or a directory of .parquet files.", metavar="FILE"),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .parquet or .npy file to write.")],
-    kind: Annotated[SidedKinds, typer.Option(help="Which interdependence.")] = SidedKinds["attribute"],
-    structure: Annotated[Structures, typer.Option(help="What W is.")] = Structures["lphm"],
-    p: Annotated[int | None, typer.Option("--p", min=1, help="Row blocks of W; chosen if not given.")] = None,
-    q: Annotated[int | None, typer.Option("--q", min=1, help="Column blocks of W; p if not given.")] = None,
-    r: Annotated[int | None, typer.Option("--r", min=1, help="Rank of the factors; 2 if not given.")] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0, help="Parameters of W, or a share of Full's, instead of sizes.")
-    ] = None,
-    normalize: Annotated[Normalizes, typer.Option(help="scale divides xi by n.")] = Normalizes["none"],
-    weights: Annotated[
-        Path | None, typer.Option(help="w, l numbers in a .npy or .safetensors file; drawn if not given.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of a w that is drawn.")] = 0,
-    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
-    keep: Annotated[
-        list[str] | None, typer.Option(help="A column to copy as it is; may be repeated.")
-    ] = None,
-    matrix: Annotated[Path | None, typer.Option(help="Write xi of the columns to this .csv file.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted job.")] = False,
-    quiet: Quiet = False,
-    json_output: Json = False,
+@Parameter(name="*", group="Interdependence")
+@dataclass(kw_only=True)
+class ApplyOptions(Checked):
+    """Which interdependence is computed of which columns."""
+
+    kind: Sided = "attribute"
+    """Which interdependence: X xi of the columns (attribute), or xiᵀ X of the rows (instance)."""
+    normalize: Literal["none", "scale", "softmax"] = "none"
+    """How xi is normalised; scale divides it by n."""
+    weights: Path | None = None
+    """A .npy or .safetensors file with the parameters of W. Default: drawn from the seed."""
+    seed: Seed = 0
+    """Seed for W where no weights are given."""
+    drop: list[str] | None = None
+    """A column to leave out; may be repeated."""
+    keep: list[str] | None = None
+    """A column to copy as it is; may be repeated."""
+    matrix: Path | None = None
+    """Also write xi of the columns, to this .csv file."""
+
+
+def apply(
+    file: Path,
+    /,
+    *,
+    output: Output,
+    options: ApplyOptions | None = None,
+    structure: Structure = None,
+    resume: bool = False,
+    printing: Printing | None = None,
 ) -> None:
     """Apply xi to the rows of a file that need not fit into memory: X xi, or xiᵀ X.
 
-    Examples: **lphm apply flows.parquet --r 8 -o mixed.parquet** · **lphm apply flows.parquet --keep id
-    --normalize softmax --matrix xi.csv -o mixed.parquet** · **lphm apply x.npy --kind instance -o mixed.npy**
+    **Examples**
+
+        lphm apply flows.parquet --r 8 -o mixed.parquet
+        lphm apply flows.parquet --keep id --normalize softmax --matrix xi.csv -o mixed.parquet
+        lphm apply x.npy --kind instance -o mixed.npy
+
+    Args:
+        file: A .parquet or .npy file, or a directory of .parquet files.
+        output: The .parquet or .npy file to write.
+        resume: Continue an interrupted job.
     """
-    of_kind = cast(Kind, kind.value)
-    if output.suffix.lower() not in (".parquet", ".npy"):
+    options, structure = options or ApplyOptions(), structure or StructureOptions()
+    printing = printing or Printing()
+    _check_files(file, output, options)
+    from lphm.cli.printing import grid, say
+    from lphm.cli.progress import bars
+    from lphm.streamed.files import open_rows
+    from lphm.streamed.job import apply_file, read_weights
+    from lphm.structures.named import structure_for
+
+    source = open_rows(file, tuple(options.drop or ()), tuple(options.keep or ()))
+    kind, sizes = options.kind, (structure.p, structure.q, structure.r, structure.budget)
+    is_attribute = kind == "attribute"
+    n = source.rows if is_attribute else len(source.columns)
+    try:
+        W = structure_for(structure.structure, n, *sizes, larger=is_attribute)
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    w = read_weights(options.weights, W, options.seed)
+    normalize = None if options.normalize == "none" else options.normalize
+    with bars(not (printing.quiet or printing.json)) as progress:
+        applied = apply_file(
+            source, output, W, w, kind, normalize, matrix=options.matrix, resume=resume, progress=progress
+        )
+    values = {"output": str(output), "structure": W.to_config(), **vars(applied)}
+    rows = {
+        "W": str(W),
+        "parameters": f"{applied.parameters:,}",
+        "rows x columns": f"{applied.rows:,} x {applied.columns}",
+        "seconds": ", ".join(f"{name} {value:.1f}" for name, value in applied.seconds.items()),
+    }
+    if sys.platform != "win32":
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        values["peak_memory_bytes"] = peak
+        rows["peak memory"] = f"{peak / 2**20:,.0f} MiB"
+    say(grid(str(output), rows), values, printing)
+
+
+def _check_files(file: Path, output: Path, options: ApplyOptions) -> None:
+    """Raise ``InputError`` unless the files can be what they are named as."""
+    if output.suffix.lower() not in SUFFIXES:
         raise InputError(f"the output must be a .parquet or .npy file, got {output}")
     if output.is_dir() or (output.exists() and file.exists() and output.samefile(file)):
         raise InputError(f"the output must be a file other than the input, got {output}")
-    if matrix is not None and (of_kind != "attribute" or matrix.suffix.lower() != ".csv"):
-        raise InputError(f"--matrix must be a .csv file, of the attribute kind, got {matrix} of {of_kind}")
-    source = open_rows(file, tuple(drop or ()), tuple(keep or ()))
-    if output.suffix.lower() == ".npy" and keep:
-        raise InputError(f"the output must be a .parquet file for --keep, got {output}")
-    options = NetworkOptions(cast(StructureName, structure.value), p=p, q=q, r=r, budget=budget)
-    try:
-        if of_kind == "instance":
-            chosen = structure_for(options, len(source.columns))
-        else:
-            chosen = structure_for_rows(options, source.rows)
-    except (ValueError, TypeError) as error:
-        raise InputError(str(error)) from error
-    w = read_weights(weights, chosen, seed)
-    with Bars() as bars:
-        done = apply_file(
-            source,
-            output,
-            chosen,
-            w,
-            of_kind,
-            {"none": None}.get(normalize.value, normalize.value),
-            matrix=matrix,
-            resume=resume,
-            progress=None if quiet or json_output else bars,
+    matrix = options.matrix
+    if matrix is not None and (options.kind != "attribute" or matrix.suffix.lower() != ".csv"):
+        raise InputError(
+            f"--matrix must be a .csv file, of the attribute kind, got {matrix} of the {options.kind} kind"
         )
-    values = {"output": str(output), "structure": chosen.to_config(), **vars(done)}
-    shown = {
-        "W": str(chosen),
-        "parameters": f"{done.parameters:,}",
-        "rows x columns": f"{done.rows:,} x {done.columns}",
-        "seconds": ", ".join(f"{name} {value:.1f}" for name, value in done.seconds.items()),
-    }
-    if resource is not None:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-        values["peak_memory_bytes"] = peak
-        shown["peak memory"] = f"{peak / 2**20:,.0f} MiB"
-    say(grid(str(output), shown), values, quiet, json_output)
+    if output.suffix.lower() == ".npy" and options.keep:
+        raise InputError(f"the output must be a .parquet file for --keep, got {output}")
+    require_exists(file)

@@ -1,30 +1,42 @@
-"""The arguments that the commands share."""
+"""The arguments that several commands share."""
 
-from enum import Enum
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
-import typer
+from cyclopts import Parameter
 
-Structures = Enum("Structures", {name: name for name in ("lphm", "full", "low-rank", "hm", "dual-lphm")})  # type: ignore[misc]
-Kinds = Enum("Kinds", {name: name for name in ("attribute", "instance", "both", "none")})  # type: ignore[misc]
-SidedKinds = Enum("SidedKinds", {name: name for name in ("attribute", "instance")})  # type: ignore[misc]
-Normalizes = Enum("Normalizes", {name: name for name in ("none", "scale", "softmax")})  # type: ignore[misc]
-Tasks = Enum("Tasks", {name: name for name in ("classification", "regression")})  # type: ignore[misc]
-Devices = Enum("Devices", {name: name for name in ("auto", "cpu", "cuda", "mps")})  # type: ignore[misc]
+from lphm.errors import InputError
+from lphm.learn.options import StructureOptions
+
+#: Every field of a dataclass is an option of its own.
+Structure = Annotated[StructureOptions | None, Parameter(name="*", group="Structure")]
+Sided = Literal["attribute", "instance"]
 
 Source = Annotated[
     str,
-    typer.Argument(
-        help="A .csv, .parquet or .npz file, a directory of .parquet files, or the name of a bundled set: "
-        "digits, iris, wine, breast-cancer, diabetes.",
-        metavar="DATA",
+    Parameter(
+        help="A .csv, .parquet or .npz file, a directory of .parquet files, or a bundled data set: "
+        "digits, iris, wine, breast-cancer or diabetes."
     ),
 ]
-SeriesOption = Annotated[
-    str | None, typer.Option(help="Of a long table: the column that says which series a row belongs to.")
-]
-StepOption = Annotated[str | None, typer.Option(help="Of a long table: the column that orders a series.")]
-RunFolder = Annotated[Path, typer.Argument(help="A run folder that 'lphm train' wrote.", metavar="RUN")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bar, and nothing but errors.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for scripts.")]
+RunFolder = Annotated[Path, Parameter(help="A run folder that 'lphm train' wrote.")]
+Output = Annotated[Path, Parameter(alias="-o")]
+
+
+@Parameter(name="*")
+@dataclass(kw_only=True)
+class Printing:
+    """What a command prints."""
+
+    quiet: bool = False
+    """No progress bar, and nothing but errors."""
+    json: bool = False
+    """Print the result as JSON, for scripts."""
+
+
+def require_exists(*paths: Path) -> None:
+    """Raise ``InputError`` unless all of these exist, before the slow import of what reads them."""
+    for path in paths:
+        if not path.exists():
+            raise InputError(f"{path} must exist, got no such file or folder; check the path")

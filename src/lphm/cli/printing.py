@@ -1,60 +1,71 @@
 """What a command prints: a table for people, JSON for scripts."""
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.table import Table as Grid
+from rich.table import Table
 
-from lphm.cli.bench import Measured
-from lphm.learn.cross_validation import CrossValidation
+from lphm.cli.arguments import Printing
+
+if TYPE_CHECKING:
+    from lphm.learn.cross_validation import CrossValidation
 
 
-def say(table: Grid, values: dict[str, Any], quiet: bool, as_json: bool) -> None:
+def say(table: Table, values: dict[str, Any], printing: Printing) -> None:
     """Print a result once, in the form that was asked for."""
-    if as_json:
+    if printing.json:
         print(json.dumps(values, ensure_ascii=False))
-    elif not quiet:
+    elif not printing.quiet:
         Console().print(table)
 
 
-def grid(title: str, rows: dict[str, str]) -> Grid:
-    """Names and values."""
-    table = Grid(title=title, show_header=False, title_justify="left")
+def grid(title: str, rows: dict[str, str]) -> Table:
+    """A table of names and values."""
+    table = Table(title=title, show_header=False, title_justify="left")
     for label, value in rows.items():
         table.add_row(label, value, end_section=label == "epochs")
     return table
 
 
-def comparison_table(name: str, rows: list[CrossValidation]) -> Grid:
+def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
     """The table that answers: does interdependence help here, and what does it cost?"""
     score = {"r2": "R²"}.get(rows[0].score_name, rows[0].score_name)
-    table = Grid(title=f"{name}: {len(rows[0].scores)} folds", title_justify="left")
-    for heading in ("structure", f"{score} ± spread", "interdependence parameters", "seconds a training"):
-        table.add_column(heading)
-    for row in rows:
-        seconds = sum(row.seconds) / len(row.seconds)
-        table.add_row(
+    headings = ("structure", f"{score} ± spread", "interdependence parameters", "seconds a training")
+    cells = (
+        (
             row.name or "network",
             f"{row.mean:.4f} ± {row.spread:.4f}",
             f"{row.interdependence_parameters:,}",
-            f"{seconds:.1f}",
+            f"{fmean(row.seconds):.1f}",
         )
+        for row in rows
+    )
+    return columns(f"{name}: {len(rows[0].scores)} folds", headings, cells)
+
+
+def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table with a heading over each column."""
+    table = Table(*headings, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def summary(metrics: dict[str, Any], name: str, folder: Path) -> Grid:
+def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     """The table that closes a training."""
     score = next(key for key in metrics["test"] if key != "loss")
-    own, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
-    fewer = f"  ({full / own:.1f} times fewer)" if 0 < own < full else ""
+    number, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
+    fewer = f"  ({full / number:.1f} times fewer)" if 0 < number < full else ""
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"
     return grid(
         f"{name}: {metrics['task']}",
         {
             f"test {'R²' if score == 'r2' else score}": f"{metrics['test'][score]:.4f}",
-            "interdependence parameters": f"{own:,}{fewer}",
+            "interdependence parameters": f"{number:,}{fewer}",
             "the same network with Full": f"{full:,}",
             "parameters in all": f"{metrics['parameters']:,}",
             "epochs": f"{len(metrics['history'])}{best}",
@@ -62,13 +73,3 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Grid:
             "run folder": str(folder),
         },
     )
-
-
-def bench_table(title: str, rows: list[Measured]) -> Grid:
-    """Times as ratios to the linear layer."""
-    table = Grid(title=title, title_justify="left")
-    for heading in ("X @ xi by", "over linear", "milliseconds", "parameters"):
-        table.add_column(heading)
-    for row in rows:
-        table.add_row(row.name, f"{row.ratio:.2f}", f"{row.milliseconds:.3g}", f"{row.parameters:,}")
-    return table

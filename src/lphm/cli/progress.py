@@ -1,33 +1,34 @@
-"""Progress bars: one for each task, shown from the first time that it is reported."""
+"""Progress bars: one for each task, on standard error, shown from the first time that it is reported."""
 
-from types import TracebackType
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
+
+from lphm.data.progress import Progress
 
 
-class Bars:
-    """The library's ``Progress`` on standard error; leaves the terminal as it was when the block ends."""
+@contextmanager
+def bars(show: bool) -> Iterator[Progress | None]:
+    """The ``Progress`` that shows bars until the block ends; None if none are to be shown.
 
-    def __init__(self) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
-        self.progress = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True))
-        self.bars: dict[str, Any] = {}
+    What is refused before the first report is an error message and no bar.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
+    display = Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+    tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> "Bars":
-        return self
+    def progress(task: str, done: int, total: int, status: str = "") -> None:
+        if not tasks:
+            display.start()
+        if task not in tasks:
+            tasks[task] = display.add_task(task, status="")
+        display.update(tasks[task], completed=done, total=total, status=status)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.bars:
-            self.progress.stop()
-
-    def __call__(self, task: str, done: int, total: int, status: str = "") -> None:
-        """Show that ``done`` of ``total`` units of ``task`` are done."""
-        if not self.bars:
-            self.progress.start()
-        if task not in self.bars:
-            self.bars[task] = self.progress.add_task(task, total=total, status=status)
-        self.progress.update(self.bars[task], completed=done, total=total, status=status)
+    try:
+        yield progress if show else None
+    finally:
+        if tasks:
+            display.stop()

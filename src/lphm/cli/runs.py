@@ -1,90 +1,102 @@
-"""What is done with a run: ``lphm predict``, ``evaluate``, ``report`` and ``info``."""
+"""The commands for a run that is there: ``predict``, ``evaluate``, ``report`` and ``info``."""
 
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
 
-import typer
-from rich.console import Console
-
-from lphm._io import write_atomically
-from lphm.cli.arguments import Json, Quiet, RunFolder, Source
-from lphm.cli.printing import grid, say
-from lphm.cli.progress import Bars
-from lphm.data.readers import read_dataset, read_inputs
+from lphm.cli.arguments import Output, Printing, RunFolder, Source, require_exists
 from lphm.errors import InputError
-from lphm.learn.evaluation import evaluate
-from lphm.learn.run import load_run
-from lphm.report import write_report
 
 
-def predict_command(
-    run: RunFolder,
-    file: Annotated[Path, typer.Argument(help="Data as at training; no target is needed.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .csv file to write.")],
-) -> None:
+def predict(run: RunFolder, file: Path, /, *, output: Output) -> None:
     """Predict the target of every sample, with class probabilities for classification.
 
-    Example: **lphm predict runs/houses-1 new.csv -o predicted.csv**
+    **Example**
+
+        lphm predict runs/houses-1 new.csv -o predicted.csv
+
+    Args:
+        file: Data with the columns of the training data; no target is needed.
+        output: The .csv file to write.
     """
     if output.suffix.lower() != ".csv":
         raise InputError(f"the output must be a .csv file, got {output}")
+    require_exists(run, file)
+    from lphm._io import write_atomically
+    from lphm.cli.progress import bars
+    from lphm.data.readers import read_inputs
+    from lphm.learn.run import load_run
+
     model = load_run(run)
-    console = Console(stderr=True)
-    with console.status(f"reading {file}"):
-        inputs = read_inputs(file, model.config.input)
-    with Bars() as bars:
-        predicted = model.predict(inputs)
-        bars(f"predicting {file}", len(inputs), len(inputs))
+    inputs = read_inputs(file, model.config.input)
+    with bars(True) as progress:
+        predicted = model.predict(inputs, progress)
     with write_atomically(output) as temporary:
         predicted.to_csv(temporary, index=False)
-    Console().print(
-        f"{len(predicted)} predictions of {model.config.target.name!r} in {output}", soft_wrap=True
-    )
+    print(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}")
 
 
-def evaluate_command(run: RunFolder, source: Source, quiet: Quiet = False, json_output: Json = False) -> None:
+def evaluate(run: RunFolder, source: Source, /, *, printing: Printing | None = None) -> None:
     """Score a run on data whose target is known.
 
-    Example: **lphm evaluate runs/houses-1 next_year.csv**
+    **Example**
+
+        lphm evaluate runs/houses-1 next_year.csv
     """
+    require_exists(run)
+    from lphm.cli.printing import grid, say
+    from lphm.cli.progress import bars
+    from lphm.data.readers import read_dataset
+    from lphm.learn import evaluation
+    from lphm.learn.run import load_run
+
+    printing = printing or Printing()
     model = load_run(run)
-    schema = model.config.input
-    series, step = getattr(schema, "series", None), getattr(schema, "step", None)
-    with nullcontext() if quiet else Console(stderr=True).status(f"evaluating {source}"):
-        data = read_dataset(source, model.config.target.name, [], series, step)
-        found = evaluate(model, data, interdependence=False)
-    values = {found.score_name: found.score, "loss": found.loss, "samples": len(data)}
+    series, step = (getattr(model.config.input, name, None) for name in ("series", "step"))
+    data = read_dataset(source, model.config.target.name, [], series, step)
+    with bars(not printing.quiet) as progress:
+        outputs = model.outputs(data.inputs, progress=progress)
+    scored = evaluation.evaluate(model, data, interdependence=False, outputs=outputs)
+    values = {scored.score_name: scored.score, "loss": scored.loss, "samples": len(data)}
     table = grid(f"{run} on {data.name}", {name: f"{value:.6g}" for name, value in values.items()})
-    say(table, values, quiet, json_output)
+    say(table, values, printing)
 
 
-def report_command(
-    run: RunFolder,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="RUN/report.html if not given.")
-    ] = None,
-) -> None:
+def report(run: RunFolder, /, *, output: Output | None = None) -> None:
     """Write a run's report again: one HTML page that needs no network.
 
-    Example: **lphm report runs/digits-1 -o digits.html**
+    **Example**
+
+        lphm report runs/digits-1 -o digits.html
+
+    Args:
+        output: The page to write. Default: RUN/report.html.
     """
-    Console().print(f"{write_report(run, output)}", soft_wrap=True)
+    require_exists(run)
+    from lphm.report import write_report
+
+    print(write_report(run, output))
 
 
-def info_command(run: RunFolder, json_output: Json = False) -> None:
+def info(run: RunFolder, /, *, json: bool = False) -> None:
     """Say what a run is: its data, network, structures and scores.
 
-    Example: **lphm info runs/digits-1**
+    **Example**
+
+        lphm info runs/digits-1
+
+    Args:
+        json: Print the result as JSON, for scripts.
     """
+    require_exists(run)
+    from lphm.cli.printing import grid, say
+    from lphm.learn.run import load_run
+
     model = load_run(run)
     config = model.config.model_dump(mode="json")
-    shown = {
+    rows = {
         "source": config["source"],
         "target": f"{config['target']['name']} ({config['target']['task']})",
         "input": config["input"]["layout"],
-        **{key: str(value) for key, value in config["network"].items()},
-        **{key: str(value) for key, value in config["training"].items()},
+        **{key: str(value) for key, value in (config["network"] | config["training"]).items()},
         "parameters": f"{sum(t.numel() for t in model.network.parameters()):,}",
     }
-    say(grid(str(run), shown), config, False, json_output)
+    say(grid(str(run), rows), config, Printing(json=json))

@@ -1,178 +1,203 @@
-"""``lphm train``."""
+"""The command ``train``."""
 
-from dataclasses import replace
-from enum import Enum
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import typer
+from cyclopts import App, ArgumentCollection, Parameter, Token
 
-from lphm._io import write_json
-from lphm.cli.arguments import (
-    Devices,
-    Json,
-    Kinds,
-    Quiet,
-    SeriesOption,
-    Source,
-    StepOption,
-    Structures,
-    Tasks,
-)
-from lphm.cli.printing import comparison_table, say, summary
-from lphm.cli.progress import Bars
-from lphm.cli.run_folder import read_options, run_folder
-from lphm.data.dataset import Dataset
-from lphm.data.parquet import ParquetStream
-from lphm.data.readers import open_directory, read_dataset
-from lphm.data.summary import summarize
-from lphm.data.targets import Task
-from lphm.distributed import broadcast_choice, launch_info, process_group, rank
+from lphm._io import read_json, write_json
+from lphm.cli.arguments import Printing, Source, require_exists
 from lphm.errors import InputError
-from lphm.learn.cross_validation import compare, cross_validate
-from lphm.learn.lightning import CHECKPOINT
-from lphm.learn.options import KindName, NetworkOptions, StructureName, TrainingOptions
-from lphm.learn.run import read_metrics, save_run
-from lphm.learn.training import prepare, train
-from lphm.report import write_report
+from lphm.learn.options import Bounds, Checked, NetworkOptions, TrainingOptions
 
-#: What a run is not repeated by.
-NOT_OPTIONS = {"output", "resume", "timeout", "quiet", "json_output", "config"}
+if TYPE_CHECKING:
+    from lphm.data.dataset import Dataset
+    from lphm.data.parquet import ParquetStream
+    from lphm.learn.training import Outcome
 
-
-def _use_config(context: typer.Context, file: Path | None) -> Path | None:
-    """Let the options of a file be the defaults of this command."""
-    if file is None:
-        return None
-    known = {p.name for p in context.command.params if p.name} - NOT_OPTIONS
-    context.default_map = {**(context.default_map or {}), **read_options(file, known)}
-    return file
+OPTIONS = "options.json"
+#: Options that are not written to options.json.
+NOT_SAVED = {"output", "resume", "timeout", "config", "quiet", "json"}
 
 
-def train_command(
-    context: typer.Context,
+@Parameter(name="*", group="Data")
+@dataclass(kw_only=True)
+class DataOptions:
+    """How the data are read."""
+
+    target: str | None = None
+    """The column to predict."""
+    task: Literal["classification", "regression"] | None = None
+    """What is learned. Default: decided from the target."""
+    drop: list[str] | None = None
+    """A column to leave out; may be repeated."""
+    series: str | None = None
+    """In a long table of series: the column that says which series a row belongs to."""
+    step: str | None = None
+    """In a long table of series: the column that orders the rows of a series."""
+
+
+@Parameter(name="*", group="Run")
+@dataclass(kw_only=True)
+class RunOptions(Checked):
+    """What is done, and where the result goes."""
+
+    output: Annotated[Path | None, Parameter(alias="-o")] = None
+    """The run folder, which must be new or empty. Default: runs/NAME-1, -2, ..."""
+    folds: Annotated[int, Bounds(at_least=2)] | None = None
+    """Cross-validate with so many folds instead; no model is kept."""
+    compare: bool = False
+    """Cross-validate the network without W, with full, with low-rank and with lphm."""
+    resume: bool = False
+    """Continue the run in --output after an interruption."""
+    config: Path | None = None
+    """The options.json of a run, to repeat it; options on the command line go before those in the file."""
+    timeout: Annotated[float, Bounds(at_least=1)] = 300.0
+    """With several processes: seconds that one waits for the others."""
+
+
+def train(
     source: Source = "digits",
-    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
-    task: Annotated[Tasks | None, typer.Option(help="Decided from the target if not given.")] = None,
-    drop: Annotated[list[str] | None, typer.Option(help="A column to leave out; may be repeated.")] = None,
-    series: SeriesOption = None,
-    step: StepOption = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The run folder; runs/NAME-1, -2, ... if not given.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of split, weights and order.")] = 0,
-    kind: Annotated[Kinds, typer.Option(help="Which interdependences there are.")] = Kinds["both"],
-    structure: Annotated[Structures, typer.Option(help="What W is.")] = Structures["lphm"],
-    p: Annotated[int | None, typer.Option("--p", min=1, help="Row blocks of W.")] = None,
-    q: Annotated[int | None, typer.Option("--q", min=1, help="Column blocks of W; p if not given.")] = None,
-    r: Annotated[int | None, typer.Option("--r", min=1, help="Rank of the factors; 2 if not given.")] = None,
-    budget: Annotated[
-        float | None, typer.Option(min=0, help="Parameters of one W, or a share of Full's, instead of sizes.")
-    ] = None,
-    width: Annotated[int | None, typer.Option(min=1, help="Columns inside the network; 32.")] = None,
-    blocks: Annotated[int, typer.Option(min=1, help="Blocks of the network.")] = NetworkOptions.blocks,
-    channels: Annotated[
-        int, typer.Option(min=1, help="Interdependences side by side.")
-    ] = NetworkOptions.channels,
-    dropout: Annotated[float | None, typer.Option(min=0.0, max=0.99, help="Chosen from the rows.")] = None,
-    members: Annotated[int, typer.Option(min=1, help="Networks that are averaged.")] = NetworkOptions.members,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Chosen from the rows.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Chosen from the rows.")] = None,
-    learning_rate: Annotated[float, typer.Option(min=1e-12)] = TrainingOptions.learning_rate,
-    weight_decay: Annotated[float, typer.Option(min=0)] = TrainingOptions.weight_decay,
-    early_stopping: Annotated[
-        bool, typer.Option("--early-stopping", help="Choose the epoch by a validation part.")
-    ] = False,
-    patience: Annotated[
-        int | None, typer.Option(min=1, help="Epochs without gain before it stops; half of --epochs.")
-    ] = None,
-    balanced: Annotated[bool, typer.Option("--balanced", help="Every class counts the same.")] = False,
-    folds: Annotated[
-        int | None, typer.Option(min=2, help="Cross-validate instead; no model is kept.")
-    ] = None,
-    comparison: Annotated[
-        bool, typer.Option("--compare", help="Cross-validate without W, with full, low-rank and lphm.")
-    ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --output.")] = False,
-    device: Annotated[Devices, typer.Option(help="Where it trains.")] = Devices["cpu"],
-    threads: Annotated[
-        int, typer.Option(min=1, help="More pay for wide networks.")
-    ] = TrainingOptions.threads,
-    timeout: Annotated[
-        float, typer.Option(min=1, help="Of several processes: seconds that one waits for the others.")
-    ] = 300.0,
-    config: Annotated[  # noqa: ARG001
-        Path | None,
-        typer.Option(callback=_use_config, is_eager=True, help="A run's options.json, to repeat it."),
-    ] = None,
-    quiet: Quiet = False,
-    json_output: Json = False,
+    /,
+    *,
+    data: DataOptions | None = None,
+    run: RunOptions | None = None,
+    network: Annotated[NetworkOptions | None, Parameter(name="*", group="Network")] = None,
+    training: Annotated[TrainingOptions | None, Parameter(name="*", group="Training")] = None,
+    printing: Printing | None = None,
 ) -> None:
     """Train on data, test on a fifth of it, and write a run folder with a report.
 
-    Examples: **lphm train** (on digits) · **lphm train houses.csv --target price** ·
-    **lphm train iris --compare** · **lphm train flows.parquet --target label --series id --step time** ·
-    **torchrun --nproc-per-node 4 -m lphm train flows/ --target label** · **lphm train --config
-    runs/digits-1/options.json -o again** · **lphm train -o runs/digits-1 --resume**
+    **Examples**
+
+        lphm train
+        lphm train houses.csv --target price
+        lphm train iris --compare
+        lphm train flows.parquet --target label --series id --step time
+        lphm train --config runs/digits-1/options.json -o again
+        lphm train -o runs/digits-1 --resume
+        torchrun --nproc-per-node 4 -m lphm train flows/ --target label
     """
-    network = NetworkOptions(
-        cast(StructureName, structure.value),
-        cast(KindName, kind.value),
-        p,
-        q,
-        r,
-        budget,
-        width,
-        blocks,
-        channels,
-        dropout,
-        members,
-    )
-    training = replace(
-        TrainingOptions(seed, epochs, batch_size, learning_rate, weight_decay, early_stopping),
-        patience=patience,
-        balanced=balanced,
-        threads=threads,
-        device=device.value,
-    )
-    of_task = cast(Task, task.value) if task else None
-    if launch_info().world_size > 1 and (folds or comparison):
-        raise InputError("--folds and --compare must be run by one process, got several; leave torchrun out")
-    data: Dataset | ParquetStream
-    if Path(source).is_dir():
-        if folds or comparison or series or step:
-            raise InputError("a directory takes no --folds, --compare, --series or --step; leave them out")
-        share = training.validation if training.early_stopping else 0.0
-        data = open_directory(Path(source), target, drop or [], seed, share)
-    else:
-        data = read_dataset(source, target, drop or [], series, step)
-    options = {
-        key: value.value if isinstance(value, Enum) else value
-        for key, value in context.params.items()
-        if key not in NOT_OPTIONS and value is not None
-    }
-    with process_group(timeout), Bars() as bars:
+    data, run = data or DataOptions(), run or RunOptions()
+    network, training = network or NetworkOptions(), training or TrainingOptions()
+    printing = printing or Printing()
+    if Path(source).suffix or os.sep in source:
+        require_exists(Path(source))
+    from lphm.cli.printing import comparison_table, say, summary
+    from lphm.cli.progress import bars
+    from lphm.data.dataset import Dataset
+    from lphm.distributed import broadcast_choice, process_group, rank
+    from lphm.learn.cross_validation import compare, cross_validate
+    from lphm.learn.run import CONFIG, METRICS
+    from lphm.learn.training import prepare, train
+
+    samples = _read(source, data, run, training)
+    options = {"source": source, "folds": run.folds, "compare": run.compare}
+    options |= asdict(data) | asdict(network) | asdict(training)
+    rows, outcome = None, None
+    with process_group(run.timeout), bars(rank() == 0 and not printing.quiet) as progress:
         first = rank() == 0
-        progress = bars if first and not quiet else None
-        prepared = prepare(data, network, training, of_task, progress=progress)
-        folder = broadcast_choice(lambda: run_folder(output, data.name, options, resume))
-        if comparison and isinstance(data, Dataset):
-            rows = compare(data, network, training, folds or 5, of_task, progress=progress, folder=folder)
-            told = {"table": [vars(row) for row in rows]}
-            return say(comparison_table(data.name, rows), told, quiet, json_output)
-        if folds and isinstance(data, Dataset):
-            row = cross_validate(data, network, training, folds, of_task, progress=progress, folder=folder)
-            return say(comparison_table(data.name, [row]), vars(row), quiet, json_output)
-        outcome = None
-        if not broadcast_choice((folder / "config.json").exists):
-            outcome = train(prepared, progress=progress, folder=folder, resume=resume)
-    if not first:
-        return None
+        prepared = prepare(samples, network, training, data.task, progress=progress)
+        folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
+        with _discarded_if_refused(folder):
+            if isinstance(samples, Dataset) and (run.compare or run.folds):
+                validate = compare if run.compare else cross_validate
+                k = run.folds or 5
+                result = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
+                rows = result if isinstance(result, list) else [result]
+            elif not broadcast_choice((folder / CONFIG).exists):
+                outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
+    if rows is not None:
+        values = [vars(row) for row in rows]
+        say(comparison_table(samples.name, rows), {"table": values} if run.compare else values[0], printing)
+    elif first:
+        _complete(folder, outcome)
+        metrics = read_json(folder / METRICS)
+        say(summary(metrics, samples.name, folder), metrics, printing)
+
+
+def _read(
+    source: str, data: DataOptions, run: RunOptions, training: TrainingOptions
+) -> "Dataset | ParquetStream":
+    """The data, once it is clear that what was asked for can be done with them."""
+    from lphm.data.readers import open_directory, read_dataset
+    from lphm.distributed import launch_info
+
+    if (run.folds or run.compare) and launch_info().world_size > 1:
+        raise InputError("--folds and --compare must be run by one process, got several; leave torchrun out")
+    if not Path(source).is_dir():
+        return read_dataset(source, data.target, data.drop or (), data.series, data.step)
+    if run.folds or run.compare or data.series or data.step:
+        raise InputError("a directory takes no --folds, --compare, --series or --step; leave them out")
+    validation = training.validation if training.early_stopping else 0.0
+    return open_directory(Path(source), data.target, data.drop or (), training.seed, validation)
+
+
+def _complete(folder: Path, outcome: "Outcome | None") -> None:
+    """Complete the run folder; of a run that was trained before, write only the report again."""
+    from lphm.data.summary import summarize
+    from lphm.learn.lightning import CHECKPOINT
+    from lphm.learn.run import save_run
+    from lphm.report import write_report
+
     if outcome is not None:
         outcome.evaluation.save(folder)
         write_json(folder / "summary.json", summarize(outcome.sample, outcome.run.config.target.task))
         save_run(outcome.run, folder, outcome.metrics)
     write_report(folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
-    metrics = read_metrics(folder)
-    return say(summary(metrics, data.name, folder), metrics, quiet, json_output)
+
+
+def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
+    """The run folder, which holds the options that repeat the run, and nothing else unless it is resumed."""
+    folder = run.output or next(
+        path for i in range(1, 10**6) if not (path := Path("runs") / f"{Path(name).stem}-{i}").exists()
+    )
+    options = {key: value for key, value in options.items() if value is not None}
+    if run.resume:
+        if run.output is None or not (folder / OPTIONS).is_file():
+            raise InputError(f"--resume must come with --output of a run that was begun, got {run.output}")
+        begun = read_json(folder / OPTIONS)
+        other = sorted(key for key in begun | options if begun.get(key) != options.get(key))
+        if other:
+            differ = f"which differ in {', '.join(other)}; add --config {folder / OPTIONS}"
+            raise InputError(f"--resume must come with the options of the run, {differ}")
+        return folder
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        message = f"--output must be a new or empty folder, got {folder}, which holds something"
+        raise InputError(f"{message}; --resume continues a run")
+    write_json(folder / OPTIONS, options)
+    return folder
+
+
+@contextmanager
+def _discarded_if_refused(folder: Path) -> Iterator[None]:
+    """Delete the run folder after an ``InputError`` if it holds nothing but the options."""
+    try:
+        yield
+    except InputError:
+        with suppress(OSError):  # another process has deleted it
+            if [path.name for path in folder.iterdir()] == [OPTIONS]:
+                (folder / OPTIONS).unlink()
+                folder.rmdir()
+                Path("runs").rmdir()  # if it is empty
+        raise
+
+
+def use_config(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Take what the command line leaves open from the file that ``--config`` names."""
+    named = {argument.field_info.name: argument for argument in arguments if not argument.children}
+    if not named["config"].tokens:
+        return
+    file = Path(named["config"].tokens[0].value)
+    options = read_json(file)
+    if unknown := sorted(options.keys() - (named.keys() - NOT_SAVED)):
+        raise InputError(f"--config must hold options of 'lphm train', got {', '.join(unknown)} in {file}")
+    for name, value in options.items():
+        if not named[name].tokens:
+            for index, item in enumerate(value if isinstance(value, list) else [value]):
+                named[name].append(Token(value=str(item), source=str(file), index=index))

@@ -17,12 +17,7 @@ MISSING_WORDS = frozenset({"na", "n/a", "nan", "null", "none", "?", "-", ""})
 
 def is_text(column: pd.Series) -> bool:
     """Whether the column holds text or categories."""
-    types = pd.api.types
-    return bool(
-        types.is_string_dtype(column.dtype)
-        or types.is_object_dtype(column.dtype)
-        or isinstance(column.dtype, pd.CategoricalDtype)
-    )
+    return isinstance(column.dtype, pd.CategoricalDtype) or bool(pd.api.types.is_string_dtype(column.dtype))
 
 
 def missing_words_to_nan(column: pd.Series) -> pd.Series:
@@ -42,11 +37,7 @@ def _read_numbers(column: pd.Series) -> tuple[pd.Series, np.ndarray]:
 
 
 def column_numbers(column: pd.Series, name: str) -> np.ndarray:
-    """A column as float64, ``nan`` where missing.
-
-    Raises:
-        InputError: it holds text, dates or infinities.
-    """
+    """A column as float64, ``nan`` where missing; ``InputError`` for text, dates and infinities."""
     if is_text(column):
         numbers, unread = _read_numbers(column)
         if unread.any():
@@ -54,12 +45,7 @@ def column_numbers(column: pd.Series, name: str) -> np.ndarray:
             raise InputError(f"column {name!r} must hold numbers, got {value!r} in row {row}")
         column = numbers
     elif not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
-        raise InputError(
-            f"column {name!r} must hold numbers or categories, got {column.dtype}; "
-            "convert it or leave it out",
-            option="drop",
-            value=name,
-        )
+        raise unusable_column(name, "numbers or categories", str(column.dtype), "convert it or leave it out")
     values: np.ndarray = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
         value, row = _first(column, np.isinf(values))
@@ -81,22 +67,21 @@ def category_words(column: pd.Series) -> list[str | None]:
 
 def plain_values(column: pd.Series) -> list[Any]:
     """Python values: bool, int, float or text. A whole float becomes an int."""
-
-    def plain(value: Any) -> bool | int | float | str:
-        value = value.item() if isinstance(value, np.generic) else value
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
-        return value if isinstance(value, bool | int | float) else str(value)
-
-    return [plain(value) for value in column]
+    values = [value.item() if isinstance(value, np.generic) else value for value in column]
+    values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
+    return [value if isinstance(value, bool | int | float) else str(value) for value in values]
 
 
-def require_columns(frame: pd.DataFrame, names: Sequence[str]) -> None:
-    """Raise ``InputError`` unless the table has all columns that a run was trained on."""
-    absent = [name for name in names if name not in frame.columns]
+def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.DataFrame:
+    """The inputs, if they are a table that has all columns that a run was trained on."""
+    if not isinstance(inputs, pd.DataFrame):
+        got = f"{type(inputs).__name__} of {np.shape(inputs)}"
+        raise InputError(f"samples must be rows of a table, got {got}")
+    absent = [name for name in names if name not in inputs.columns]
     if absent:
         more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
         raise InputError(f"the table must have every column of training, missing: {absent[:5]}{more}")
+    return inputs
 
 
 def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> None:
@@ -117,13 +102,9 @@ class Moments:
     @classmethod
     def of(cls, values: np.ndarray) -> "Moments":
         """The moments of an array, in which ``nan`` is missing."""
-        missing = np.isnan(values)
-        count = len(values) - int(missing.sum())
-        if not count:
-            return cls()
-        mean = float(np.where(missing, 0.0, values).sum() / count)
-        deviations = np.where(missing, 0.0, values - mean)
-        return cls(count, mean, float((deviations * deviations).sum()))
+        count = int(np.count_nonzero(~np.isnan(values)))
+        mean = float(np.nanmean(values)) if count else 0.0
+        return cls(count, mean, float(np.nansum((values - mean) ** 2)))
 
     def merge(self, other: "Moments") -> None:
         """Add the numbers of ``other``."""
@@ -148,11 +129,7 @@ class ColumnStatistics:
     words: dict[str, set[str | None]] = field(default_factory=dict)
 
     def add(self, name: str, column: pd.Series) -> None:
-        """Take a column that was not added yet: text as categories, everything else as numbers.
-
-        Raises:
-            InputError: it holds neither text nor finite numbers.
-        """
+        """Take a column that was not added yet: text as categories, everything else as numbers."""
         if is_text(column):
             self.words[name] = set(category_words(column))
         else:
@@ -166,7 +143,7 @@ class ColumnStatistics:
             self.words.setdefault(name, set()).update(words)
 
 
-def free_text(name: str, distinct: str) -> InputError:
-    """The error for a column with too many distinct words to be categories."""
-    message = f"column {name!r} must hold numbers or categories, got text: {distinct}; leave it out"
+def unusable_column(name: str, wanted: str, got: str, remedy: str = "leave it out") -> InputError:
+    """The error for a column that does not hold what is wanted, and that can be dropped."""
+    message = f"column {name!r} must hold {wanted}, got {got}; {remedy}"
     return InputError(message, option="drop", value=name)

@@ -20,25 +20,15 @@ FEWEST_PER_CLASS = 3
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples with a target, in memory.
+    """Samples with a target, in memory: rows of a table, or an array ``(N, steps, channels)`` of series."""
 
-    Args:
-        name: for messages and the run folder.
-        inputs: a table with a row per sample, or an array ``(N, steps, channels)`` of series.
-        target: one value per sample.
-        weight: how much each sample counts in training; None if all count the same.
-        grid: ``(rows, columns)`` if each row of the table holds such a matrix, row by row.
-        channels: names of the last dimension of an array.
-        columns: series and step column of the long table that the array was made from.
-    """
-
-    name: str
+    name: str  # for messages and the run folder
     inputs: pd.DataFrame | np.ndarray
     target: pd.Series
-    weight: np.ndarray | None = None
-    grid: tuple[int, int] | None = None
-    channels: tuple[str, ...] | None = None
-    columns: tuple[str, str] | None = None
+    weight: np.ndarray | None = None  # how much each sample counts in training; None if all count the same
+    grid: tuple[int, int] | None = None  # rows and columns of the matrix that each row of a table holds
+    channels: tuple[str, ...] | None = None  # names of the last dimension of an array
+    columns: tuple[str, str] | None = None  # series and step column of the table that an array was made from
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -46,13 +36,9 @@ class Dataset:
 
     def take(self, rows: np.ndarray) -> "Dataset":
         """The samples at these positions, in this order; rows of a table keep their labels for messages."""
-        inputs = self.inputs
-        return replace(
-            self,
-            inputs=inputs[rows] if isinstance(inputs, np.ndarray) else inputs.iloc[rows],
-            target=self.target.iloc[rows],
-            weight=None if self.weight is None else self.weight[rows],
-        )
+        inputs = self.inputs[rows] if isinstance(self.inputs, np.ndarray) else self.inputs.iloc[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        return replace(self, inputs=inputs, target=self.target.iloc[rows], weight=weight)
 
 
 BUNDLED: dict[str, Callable[..., Any]] = {

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,8 +17,7 @@ Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
-@dataclass(frozen=True)
-class RowGroup:
+class RowGroup(NamedTuple):
     """Some consecutive rows of a Parquet file."""
 
     file: int  # place of the file in ``ParquetIndex.files``
@@ -33,39 +31,27 @@ class ParquetIndex:
     """The row groups of a Parquet file, or of the Parquet files of a directory in the order of their names.
 
     The files of a directory are those that end in ``.parquet``, in upper or lower case, and are not hidden (a
-    file that is still being written is). Folders inside it are not searched.
-
-    Args:
-        path: the file or directory.
-        same_types: all files have to agree in the types of their columns, not only in the names.
-
-    Attributes:
-        files: the files.
-        schema: the columns of the first file.
-        groups: the row groups of all files.
-        rows: the number of all rows.
-
-    Raises:
-        InputError: there is no Parquet file, one cannot be read, or its columns are not those of the first.
+    file that is still being written is). Folders inside it are not searched. All files must have the columns
+    of the first, and with ``same_types`` their types too. Raises ``InputError`` if they have not, if a file
+    cannot be read, or if there is none.
     """
 
     def __init__(self, path: Path, same_types: bool = False) -> None:
-        self.files = [path] if path.is_file() else sorted(filter(_counts, path.iterdir()))
+        inside = [path] if path.is_file() else sorted(path.glob("[!.]*"))
+        self.files = [file for file in inside if file.suffix.lower() == ".parquet" and file.is_file()]
         if not self.files:
             raise InputError(f"{path} must hold .parquet files, got none")
-        self.groups: list[RowGroup] = []
-        self.rows = 0
+        self.groups: list[RowGroup] = []  # of all files
+        self.rows = 0  # of all files
         for number, file in enumerate(self.files):
             with _open(file) as opened:
                 schema, metadata = opened.schema_arrow, opened.metadata
+            columns = [f"{field.name} {field.type}" if same_types else field.name for field in schema]
             if number == 0:
-                self.schema: pa.Schema = schema
-            elif schema.names != self.schema.names:
-                first, names = self.files[0].name, ", ".join(schema.names)
-                raise InputError(f"{file} must have the columns of {first}, got {names}")
-            elif same_types and not schema.equals(self.schema):
-                first, types = self.files[0].name, ", ".join(f"{f.name} {f.type}" for f in schema)
-                raise InputError(f"{file} must have the types of {first}, got {types}")
+                self.schema, first = schema, columns
+            elif columns != first:
+                what, got = "types" if same_types else "columns", ", ".join(columns)
+                raise InputError(f"{file} must have the {what} of {self.files[0].name}, got {got}")
             offset = 0
             for place in range(metadata.num_row_groups):
                 rows = metadata.row_group(place).num_rows
@@ -85,11 +71,6 @@ class ParquetIndex:
             yield from opened.iter_batches(rows, row_groups=[group.place], columns=columns, use_threads=False)
 
 
-def _counts(path: Path) -> bool:
-    """Whether a path in a directory is one of its Parquet files."""
-    return path.suffix.lower() == ".parquet" and not path.name.startswith(".") and path.is_file()
-
-
 @contextmanager
 def _open(path: Path) -> Iterator[pq.ParquetFile]:
     """The open file; everything that goes wrong while it is read is an ``InputError``."""
@@ -105,23 +86,8 @@ class ParquetStream:
     """The rows of a directory of Parquet files, each in the training, validation or test part.
 
     The part of a row depends on the seed, the place of its file among the sorted names, and its own place in
-    the file.
-
-    Args:
-        folder: the directory; its other files are ignored.
-        target: the column to predict.
-        drop: columns to leave out.
-        seed: of the parts.
-        test: share of the test part.
-        validation: share of the validation part in the rest.
-
-    Attributes:
-        name: of the directory.
-        columns: names of the features.
-        groups: the row groups of all files.
-
-    Raises:
-        InputError: as ``ParquetIndex``, or a column is missing.
+    the file. ``test`` is the share of the test part, ``validation`` that of the validation part in the rest.
+    Raises ``InputError`` as ``ParquetIndex``, or if the target or a column to drop is missing.
     """
 
     def __init__(
@@ -138,7 +104,7 @@ class ParquetStream:
         self.index = ParquetIndex(folder)
         names = self.index.schema.names
         require_named(self.name, [target, *drop], names)
-        self.columns = [name for name in names if name not in {target, *drop}]
+        self.columns = [name for name in names if name not in {target, *drop}]  # the features
         self.groups = self.index.groups
 
     def frames(self, part: Part, groups: Iterable[int] | None = None) -> Iterator[pd.DataFrame]:

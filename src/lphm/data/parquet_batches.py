@@ -5,14 +5,13 @@ length of the lane. So the rows of a batch do not depend on which process reads 
 all lanes, and several processes read the same rows, each those of its own lanes.
 """
 
-import math
 from collections.abc import Iterator
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
-from lphm.data.batches import Batch, epoch_seed
+from lphm.data.batches import Batch, Batches, epoch_seed
 from lphm.data.parquet import ParquetStream, Part
 from lphm.data.parquet_schema import StreamFit
 from lphm.distributed import rank, world_size
@@ -22,19 +21,11 @@ from lphm.errors import InputError
 LANES = 4
 
 
-class StreamBatches:
+class StreamBatches(Batches):
     """Batches of a part of a stream; row groups come in random order, and their rows too.
 
-    Args:
-        stream: the rows.
-        part: which of them.
-        fitted: the schemas, and the rows of each row group.
-        batch_size: samples in a batch, of all processes together.
-        seed: with the number of the epoch, decides the order.
-        shuffle: without it, every epoch is in the order of the files within a lane.
-
-    Raises:
-        InputError: there are fewer row groups with rows of the part than processes.
+    Without shuffling they come in the order of the files within a lane. Raises ``InputError`` if fewer row
+    groups than processes have rows of the part.
     """
 
     def __init__(
@@ -46,24 +37,14 @@ class StreamBatches:
         seed: int,
         shuffle: bool = True,
     ) -> None:
-        self.stream, self.part, self.fitted = stream, part, fitted
-        self.batch_size, self.seed, self.shuffle = batch_size, seed, shuffle
-        self.counts = fitted.counts[part]
+        super().__init__(fitted.rows[part], batch_size, seed, shuffle)
+        self.stream, self.part, self.fitted, self.counts = stream, part, fitted, fitted.counts[part]
         self.groups = [number for number, count in enumerate(self.counts) if count]
         if len(self.groups) < world_size():
             raise InputError(
                 f"{stream.name} must have a row group with rows of the {part} part for each of "
                 f"{world_size()} processes, got {len(self.groups)}; write smaller row groups, or start fewer"
             )
-
-    @property
-    def rows(self) -> int:
-        """Samples in an epoch, of all processes together."""
-        return sum(self.counts)
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        return math.ceil(self.rows / self.batch_size)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """This process's share of the batches of the epoch with this number; always the same for a number."""
@@ -84,11 +65,7 @@ class StreamBatches:
         """The row groups of an epoch, each dealt out to the lane that has the fewest rows."""
         count = LANES if LANES % world_size() == 0 else world_size()
         lanes = [_Lane(self, place, epoch) for place in range(count)]
-        order = self.groups
-        if self.shuffle:
-            generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
-            order = [order[i] for i in torch.randperm(len(order), generator=generator)]
-        for group in order:
+        for group in (self.groups[i] for i in self.order(len(self.groups), epoch)):
             shortest = min(lanes, key=lambda lane: lane.rows)
             shortest.groups.append(group)
             shortest.rows += self.counts[group]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from lphm.data.columns import ColumnStatistics, Moments, column_numbers, free_text, plain_values
+from lphm.data.columns import ColumnStatistics, Moments, column_numbers, plain_values, unusable_column
 from lphm.data.dataset import infer_task
 from lphm.data.parquet import PARTS, ParquetStream, Part
 from lphm.data.progress import Progress, no_progress
@@ -19,17 +19,11 @@ MOST_CATEGORIES = 10_000
 
 @dataclass(frozen=True)
 class StreamFit:
-    """The result of the pass.
-
-    Args:
-        input: the schema of the features.
-        target: the schema of the target.
-        counts: of each part, its rows in every row group.
-    """
+    """The schemas of the features and of the target, and the rows of each part."""
 
     input: FeatureSchema
     target: ClassTarget | NumberTarget
-    counts: dict[Part, list[int]]
+    counts: dict[Part, list[int]]  # in every row group
 
     @property
     def rows(self) -> dict[Part, int]:
@@ -49,18 +43,10 @@ class _GroupStatistics:
 def fit_stream(
     stream: ParquetStream, task: Task | None = None, progress: Progress | None = None
 ) -> StreamFit:
-    """Fit the schemas of a stream; each process reads a share of the row groups.
+    """Fit the schemas of a stream; each process reads a share of the row groups and reports its progress.
 
     Statistics are merged in the order of the row groups, so the result is the same bit for bit for any number
-    of processes.
-
-    Args:
-        stream: the rows.
-        task: decided from the first targets if not given.
-        progress: called after every row group that this process has read.
-
-    Raises:
-        InputError: a column cannot be learned from.
+    of processes. A task that is not given is decided from the first targets.
     """
     task = task or _infer(stream)
     groups: dict[int, _GroupStatistics] = {}
@@ -73,11 +59,8 @@ def fit_stream(
         classes |= groups[number].classes
     target = columns.numbers.pop(stream.target, Moments())
     varying = {name for name, moments in columns.numbers.items() if moments.std > 0}
-    return StreamFit(
-        feature_schema(columns, varying),
-        _target(stream.target, task, target, classes),
-        {part: [groups[number].counts[part] for number in range(len(groups))] for part in PARTS},
-    )
+    counts = {part: [groups[number].counts[part] for number in range(len(groups))] for part in PARTS}
+    return StreamFit(feature_schema(columns, varying), _target(stream.target, task, target, classes), counts)
 
 
 def _infer(stream: ParquetStream) -> Task:
@@ -117,7 +100,8 @@ def _statistics(stream: ParquetStream, task: Task, number: int) -> _GroupStatist
 def _check_categories(columns: ColumnStatistics) -> None:
     for name, words in columns.words.items():
         if len(words - {None}) > MOST_CATEGORIES:
-            raise free_text(name, f"more than {MOST_CATEGORIES} distinct values")
+            got = f"text: more than {MOST_CATEGORIES} distinct values"
+            raise unusable_column(name, "numbers or categories", got)
 
 
 def _target(name: str, task: Task, moments: Moments, classes: set[Any]) -> ClassTarget | NumberTarget:

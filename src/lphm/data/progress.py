@@ -7,13 +7,9 @@ class Progress(Protocol):
     """Called as work goes on; ``None`` in place of it means that nobody watches."""
 
     def __call__(self, task: str, done: int, total: int, status: str = "") -> None:
-        """Report that ``done`` of ``total`` units of ``task`` are done.
+        """Report that ``done`` of ``total`` units of a task such as ``"training"`` are done so far.
 
-        Args:
-            task: what is being done, such as ``"training"``; one bar for each.
-            done: units done so far, not since the last call.
-            total: units in all.
-            status: a few words beside the bar, such as the loss of the last epoch.
+        Each task has a bar; ``status`` is a few words beside it, such as the loss of the last epoch.
         """
 
 

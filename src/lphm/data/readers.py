@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lphm.data.columns import column_numbers, missing_words_to_nan, require_columns, require_named
+from lphm.data.columns import column_numbers, missing_words_to_nan, require_named, table_with
 from lphm.data.dataset import BUNDLED, Dataset, bundled
 from lphm.data.parquet import ParquetStream
 from lphm.data.schema import InputSchema, SeriesSchema
@@ -26,15 +26,8 @@ def read_dataset(
 ) -> Dataset:
     """Samples with a target: a bundled set by its name, a table, an ``.npz`` file or a long table of series.
 
-    Args:
-        source: digits, iris, wine, breast-cancer or diabetes; or a ``.csv``, ``.parquet`` or ``.npz`` file.
-        target: the column to predict; of an ``.npz`` file, the array.
-        drop: columns to leave out.
-        series: of a long table, the column that says which series a row belongs to.
-        step: of a long table, the column that orders a series.
-
-    Raises:
-        InputError: the source is not one of these, cannot be read, or has no column or array of a given name.
+    ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out.
+    In a long table the column ``series`` says which series a row belongs to, and ``step`` orders a series.
     """
     if str(source) in BUNDLED and not Path(source).exists():
         if series or step or drop:
@@ -56,28 +49,19 @@ def read_dataset(
 
 
 def read_inputs(path: Path, schema: InputSchema) -> pd.DataFrame | np.ndarray:
-    """Samples for a trained run; a target is not needed.
-
-    Raises:
-        InputError: the file cannot be read or does not hold what the run was trained on.
-    """
+    """Samples for a trained run; a target is not needed."""
     if not isinstance(schema, SeriesSchema):
         return read_table(path)
     if schema.series is None or schema.step is None:
-        return _array(_read_arrays(path), "X", path)
-    frame = read_table(path)
-    require_columns(frame, [schema.series, schema.step, *schema.column_labels])
+        return _arrays(path, "X")["X"]
+    frame = table_with(read_table(path), [schema.series, schema.step, *schema.column_labels])
     return _stacked(frame, schema.series, schema.step, schema.column_labels)[0]
 
 
 def open_directory(
     folder: Path, target: str | None, drop: Sequence[str] = (), seed: int = 0, validation: float = 0.0
 ) -> ParquetStream:
-    """The rows of a directory of Parquet files; arguments as ``ParquetStream``.
-
-    Raises:
-        InputError: there is no target, or no Parquet file that can be read.
-    """
+    """The rows of a directory of Parquet files; arguments as ``ParquetStream``."""
     return ParquetStream(folder, _require_target(target, folder), tuple(drop), seed, validation=validation)
 
 
@@ -88,25 +72,15 @@ def _require_target(target: str | None, path: Path) -> str:
     return target
 
 
-# Tables.
-
-
 def read_table(path: Path) -> pd.DataFrame:
-    """A CSV or Parquet file as a data frame.
-
-    In CSV only an empty cell is missing: a category may be called ``NA``.
-
-    Raises:
-        InputError: there is no such file, it is of another kind, cannot be read, or is empty.
-    """
-    readers = {
-        ".csv": lambda: pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False),
-        ".parquet": lambda: pd.read_parquet(path),
-    }
+    """A CSV or Parquet file as a data frame; in CSV only an empty cell is missing, not ``NA``."""
     with _reading(path, "table"):
-        if path.suffix.lower() not in readers:
+        if path.suffix.lower() == ".csv":
+            frame = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
+        elif path.suffix.lower() == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
             raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
-        frame = readers[path.suffix.lower()]()
     if frame.empty:
         raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
     frame.columns = [str(column) for column in frame.columns]
@@ -114,11 +88,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 
 def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[str] = ()) -> Dataset:
-    """Split a data frame in features and target; rows without a target are left out.
-
-    Raises:
-        InputError: a named column is not there, the target is empty, or no feature is left.
-    """
+    """Split a data frame in features and target; rows without a target are left out."""
     require_named(name, [target, *drop], list(frame.columns))
     labels = missing_words_to_nan(frame[target])
     present = labels.notna()
@@ -131,28 +101,23 @@ def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[s
     return Dataset(name, features, labels[present])
 
 
-# Arrays and long tables of series.
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def _arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """All arrays of a file, which must hold those with these names."""
     with _reading(path, ".npz file"), np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def _array(arrays: dict[str, np.ndarray], name: str, path: Path) -> np.ndarray:
-    if name not in arrays:
-        raise InputError(f"{path} must hold an array {name!r}, got {', '.join(arrays) or 'none'}")
-    return arrays[name]
+        arrays = dict(file)
+    for name in names:
+        if name not in arrays:
+            raise InputError(f"{path} must hold an array {name!r}, got {', '.join(arrays) or 'none'}")
+    return arrays
 
 
 def _labelled_arrays(path: Path, target: str) -> Dataset:
     """``X`` ``(N, steps, channels)``, a target ``(N,)`` and, if given, ``channels``, their names."""
-    arrays = _read_arrays(path)
-    x, y = _array(arrays, "X", path), _array(arrays, target, path)
+    arrays = _arrays(path, "X", target)
+    x, y = arrays["X"], arrays[target]
     if x.ndim != 3 or y.shape != x.shape[:1]:
-        raise InputError(
-            f"{path} must hold X (N, steps, channels) and {target} (N,), got {x.shape} and {y.shape}"
-        )
+        shapes = f"{x.shape} and {y.shape}"
+        raise InputError(f"{path} must hold X (N, steps, channels) and {target} (N,), got {shapes}")
     names = tuple(map(str, arrays["channels"])) if "channels" in arrays else None
     return Dataset(path.name, x, pd.Series(y, name=target), channels=names)
 

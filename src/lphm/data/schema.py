@@ -5,22 +5,23 @@ cannot encode. The schema of the target is in ``targets.py``.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional as F
 
 from lphm.data.columns import (
     ColumnStatistics,
     Moments,
     category_words,
     column_numbers,
-    free_text,
     missing_words_to_nan,
-    require_columns,
+    table_with,
+    unusable_column,
 )
 from lphm.data.targets import Strict
 from lphm.errors import InputError
@@ -47,6 +48,7 @@ class FeatureSchema(Strict):
     layout: Literal["features"] = "features"
     numeric: list[NumericColumn]
     categorical: list[CategoricalColumn]
+    column_labels: ClassVar[list[str]] = []  # names of the columns of ``X``: none, for they are learned
 
     @property
     def labels(self) -> list[str]:
@@ -58,18 +60,12 @@ class FeatureSchema(Strict):
         """Category codes of all columns together, including one per column for missing or unknown."""
         return sum(len(c.categories) + 1 for c in self.categorical)
 
-    @property
-    def column_labels(self) -> list[str]:
-        """Names of the columns of ``X``: none, for they are learned."""
-        return []
-
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised numbers (``nan`` where missing), then category codes: ``(N, features)``.
 
         Each categorical column has its own range of codes; the first code means missing or unknown.
         """
-        frame = _frame(inputs)
-        require_columns(frame, self.labels)
+        frame = table_with(inputs, self.labels)
         columns = [(column_numbers(frame[c.name], c.name) - c.mean) / c.std for c in self.numeric]
         offset = 1
         for c in self.categorical:
@@ -101,11 +97,9 @@ class GridSchema(Strict):
 
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised entries, 0 where missing: ``(N, rows, columns)``."""
-        frame = _frame(inputs)
-        require_columns(frame, self.names)
+        frame = table_with(inputs, self.names)
         values = np.stack([column_numbers(frame[name], name) for name in self.names], axis=1)
-        scaled = np.nan_to_num((values - self.mean) / self.std, nan=0.0)
-        return torch.as_tensor(scaled, dtype=torch.float32).reshape(-1, self.rows, self.columns)
+        return _scaled(values, self.mean, self.std).reshape(-1, self.rows, self.columns)
 
 
 class SeriesSchema(Strict):
@@ -121,16 +115,6 @@ class SeriesSchema(Strict):
     step: str | None = None
 
     @property
-    def rows(self) -> int:
-        """Rows of the input."""
-        return self.steps
-
-    @property
-    def columns(self) -> int:
-        """Columns of the input."""
-        return len(self.channels)
-
-    @property
     def labels(self) -> list[str]:
         """Names of the rows that ``X`` has in the network."""
         return [f"step {i}" for i in range(1, self.steps + 1)]
@@ -141,72 +125,60 @@ class SeriesSchema(Strict):
         return [channel.name for channel in self.channels]
 
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
-        """Standardised by channel, 0 where missing; zero rows at the end of shorter series.
-
-        Raises:
-            InputError: not an array ``(N, steps or fewer, channels)`` of finite numbers.
-        """
+        """Standardised by channel, 0 where missing; zero rows at the end of shorter series."""
         array = _series(inputs)
-        if array.shape[2] != self.columns or array.shape[1] > self.steps:
+        if array.shape[2] != len(self.channels) or array.shape[1] > self.steps:
             raise InputError(
-                f"series must be (N, {self.steps} steps or fewer, {self.columns} channels), "
+                f"series must be (N, {self.steps} steps or fewer, {len(self.channels)} channels), "
                 f"got {array.shape}; cut or resample longer series as at training"
             )
-        mean, std = ([getattr(channel, name) for channel in self.channels] for name in ("mean", "std"))
-        scaled = np.nan_to_num((array - np.array(mean)) / np.array(std), nan=0.0)
-        padded = np.pad(scaled, ((0, 0), (0, self.steps - array.shape[1]), (0, 0)))
-        return torch.as_tensor(padded, dtype=torch.float32)
+        mean, std = np.array([(channel.mean, channel.std) for channel in self.channels]).T
+        return F.pad(_scaled(array, mean, std), (0, 0, 0, self.steps - array.shape[1]))
 
 
 InputSchema = Annotated[FeatureSchema | GridSchema | SeriesSchema, Field(discriminator="layout")]
 
 
+def _scaled(values: np.ndarray, mean: float | np.ndarray, std: float | np.ndarray) -> Tensor:
+    """Standardised, 0 where missing."""
+    return torch.as_tensor(np.nan_to_num((values - mean) / std, nan=0.0), dtype=torch.float32)
+
+
 def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
     """An array ``(N, steps, channels)`` of float64, ``nan`` where missing."""
     if not isinstance(inputs, np.ndarray) or inputs.ndim != 3 or 0 in inputs.shape[1:]:
-        raise InputError(
-            "series must be an array (N, steps, channels), "
-            f"got {type(inputs).__name__} of shape {np.shape(inputs)}"
-        )
+        got = f"{type(inputs).__name__} of shape {np.shape(inputs)}"
+        raise InputError(f"series must be an array (N, steps, channels), got {got}")
     try:
         array = inputs.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise InputError(f"series must hold numbers, got {inputs.dtype}: {error}") from error
     if np.isinf(array).any():
-        where = tuple(int(i) for i in np.argwhere(np.isinf(array))[0])
-        raise InputError(
-            f"series must hold finite numbers, got {array[where]} at (sample, step, channel) {where}"
-        )
+        where = tuple(np.argwhere(np.isinf(array))[0].tolist())
+        place = f"(sample, step, channel) {where}"
+        raise InputError(f"series must hold finite numbers, got {array[where]} at {place}")
     return array
+
+
+def channel_names(array: np.ndarray) -> list[str]:
+    """Names for the last dimension of an array that has none."""
+    return [f"channel {i}" for i in range(1, array.shape[-1] + 1)]
 
 
 def fit_series(
     array: np.ndarray, names: Sequence[str] | None = None, series: str | None = None, step: str | None = None
 ) -> SeriesSchema:
-    """The schema of series, from the training part; a constant channel is centred and not scaled.
-
-    Raises:
-        InputError: not an array ``(N, steps, channels)`` of finite numbers, or one name too many or few.
-    """
+    """The schema of series ``(N, steps, channels)``; a constant channel is centred and not scaled."""
     array = _series(array)
-    names = list(names) if names is not None else [f"channel {i}" for i in range(1, array.shape[2] + 1)]
+    names = channel_names(array) if names is None else names
     if len(names) != array.shape[2]:
         raise InputError(f"channels must have a name each, got {len(names)} names for {array.shape[2]}")
     channels = []
     for j, name in enumerate(names):
-        known = array[..., j][~np.isnan(array[..., j])]
-        mean, std = (float(known.mean()), float(known.std())) if known.size else (0.0, 1.0)
-        # The spread that rounding gives to a constant is not variation.
-        channels.append(NumericColumn(name=name, mean=mean, std=std if std > 1e-12 * abs(mean) else 1.0))
+        moments = Moments.of(array[..., j].ravel())
+        varies = moments.std > 1e-12 * abs(moments.mean)  # not only by the rounding of a constant
+        channels.append(NumericColumn(name=name, mean=moments.mean, std=moments.std if varies else 1.0))
     return SeriesSchema(steps=array.shape[1], channels=channels, series=series, step=step)
-
-
-def _frame(inputs: pd.DataFrame | np.ndarray) -> pd.DataFrame:
-    if not isinstance(inputs, pd.DataFrame):
-        raise InputError(
-            f"samples must be rows of a table, got {type(inputs).__name__} of {np.shape(inputs)}"
-        )
-    return inputs
 
 
 def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:
@@ -221,11 +193,8 @@ def fit_features(features: pd.DataFrame) -> FeatureSchema:
     """The schema of a table in memory with a feature per column, from the training part.
 
     A column with a single value is left out; a missing value counts as a value. A column of numbers in which
-    some cells say 'NA' or '?' is numbers. Text is categories, unless more than half of it is distinct.
-
-    Raises:
-        InputError: a column holds free text, or something that is neither number nor text, or no
-            column varies.
+    some cells say 'NA' or '?' is numbers. Text is categories; text more than half of which is distinct, and a
+    table without a column that varies, is an ``InputError``.
     """
     statistics, varying = ColumnStatistics(), set()
     for label in features:
@@ -234,18 +203,15 @@ def fit_features(features: pd.DataFrame) -> FeatureSchema:
         if name in statistics.words:
             distinct, present = len(statistics.words[name] - {None}), int(column.notna().sum())
             if distinct > max(2, present / 2):
-                raise free_text(name, f"{distinct} distinct values in {len(column)} rows")
+                got = f"text: {distinct} distinct values in {len(column)} rows"
+                raise unusable_column(name, "numbers or categories", got)
         elif column.notna().any() and column.nunique(dropna=False) > 1:
             varying.add(name)
     return feature_schema(statistics, varying)
 
 
 def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSchema:
-    """The schema of the columns of numbers that are named in ``varying``, and of the text that varies.
-
-    Raises:
-        InputError: there is no such column.
-    """
+    """The schema of the columns of numbers that are named in ``varying``, and of the text that varies."""
     numbers = {name: moments for name, moments in statistics.numbers.items() if name in varying}
     words = {name: words for name, words in statistics.words.items() if len(words) > 1}
     if not numbers and not words:
@@ -254,7 +220,7 @@ def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSc
     return FeatureSchema(
         numeric=[NumericColumn(name=n, mean=m.mean, std=m.std or 1.0) for n, m in numbers.items()],
         categorical=[
-            CategoricalColumn(name=name, categories=sorted(word for word in column if word is not None))
-            for name, column in words.items()
+            CategoricalColumn(name=name, categories=sorted(word for word in distinct if word is not None))
+            for name, distinct in words.items()
         ],
     )

@@ -26,11 +26,7 @@ def split_rows(data: Dataset, task: Task, seed: int, test: float = 0.2) -> tuple
 
 
 def split_validation(data: Dataset, task: Task, seed: int, share: float) -> tuple[Dataset, Dataset]:
-    """Training and validation part; every class keeps a sample for training.
-
-    Raises:
-        InputError: there are too few samples.
-    """
+    """Training and validation part; every class keeps a sample for training."""
     try:
         return split_rows(data, task, seed, share)
     except ValueError as error:
@@ -41,11 +37,7 @@ def split_validation(data: Dataset, task: Task, seed: int, share: float) -> tupl
 
 
 def folds(data: Dataset, task: Task, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Rows of the training part and of the test part of every fold.
-
-    Raises:
-        InputError: a class, or the data, has fewer samples than there are folds.
-    """
+    """Rows of the training part and of the test part of every fold."""
     classes = np.array(_classes(data)) if task == "classification" else None
     fewest = len(data) if classes is None else int(pd.Series(classes).value_counts().min())
     if not 2 <= k <= fewest:

@@ -7,7 +7,8 @@ import pandas as pd
 
 from lphm.data.columns import category_words, column_numbers, is_text, missing_words_to_nan, plain_values
 from lphm.data.dataset import Dataset, infer_task
-from lphm.data.targets import Task
+from lphm.data.schema import channel_names
+from lphm.data.targets import Task, sorted_classes
 
 #: Bars of a histogram, and categories of a feature and classes of a target that are named.
 BINS, MOST_CATEGORIES, MOST_CLASSES = 20, 10, 100
@@ -29,16 +30,16 @@ def summarize(data: Dataset, task: Task | None = None) -> dict[str, Any]:
     Raises:
         InputError: a column holds neither numbers nor text.
     """
-    features = (
-        _channels(data)
-        if isinstance(data.inputs, np.ndarray)
-        else [_column(data.inputs[c]) for c in data.inputs]
-    )
-    shape = data.inputs.shape[1:] if isinstance(data.inputs, np.ndarray) else data.grid
+    inputs = data.inputs
+    if isinstance(inputs, np.ndarray):
+        shape, names = inputs.shape[1:], data.channels or channel_names(inputs)
+        features = [_number(name, inputs[..., i].astype(float).ravel()) for i, name in enumerate(names)]
+    else:
+        shape, features = data.grid, [_column(inputs[name]) for name in inputs]
     return {
         "name": data.name,
         "samples": len(data),
-        "series": isinstance(data.inputs, np.ndarray),
+        "series": isinstance(inputs, np.ndarray),
         "shape": None if shape is None else list(shape),
         "missing": float(np.mean([feature["missing"] for feature in features])) if features else 0.0,
         "features": features,
@@ -46,48 +47,39 @@ def summarize(data: Dataset, task: Task | None = None) -> dict[str, Any]:
     }
 
 
-def _channels(data: Dataset) -> list[dict[str, Any]]:
-    inputs = np.asarray(data.inputs)
-    names = data.channels or [f"channel {i}" for i in range(1, inputs.shape[-1] + 1)]
-    return [_number(name, inputs[..., i].astype(float).ravel()) for i, name in enumerate(names)]
-
-
 def _column(column: pd.Series) -> dict[str, Any]:
     column = missing_words_to_nan(column)
     name = str(column.name)
     if not is_text(column):
         return _number(name, column_numbers(column, name))
-    words = pd.Series(category_words(column), dtype=object)
+    words = [word for word in category_words(column) if word is not None]
+    return _category(name, words, len(column), MOST_CATEGORIES)
+
+
+def _category(name: str, words: list[str], rows: int, most: int) -> dict[str, Any]:
+    counts = pd.Series(words, dtype=object).value_counts()
     return {
         "name": name,
         "type": "category",
-        "missing": float(words.isna().mean()) if len(words) else 0.0,
-        **_frequencies(words.dropna(), MOST_CATEGORIES),
-    }
-
-
-def _frequencies(words: pd.Series, most: int) -> dict[str, Any]:
-    counts = words.value_counts()
-    named = counts.iloc[:most]
-    return {
+        "missing": (rows - len(words)) / rows if rows else 0.0,
         "distinct": len(counts),
-        "categories": [{"name": str(n), "count": int(c)} for n, c in zip(named.index, named, strict=True)],
+        "categories": [{"name": str(word), "count": int(n)} for word, n in counts.iloc[:most].items()],
     }
 
 
 def _number(name: str, values: np.ndarray) -> dict[str, Any]:
     known = values[np.isfinite(values)]
     with np.errstate(all="ignore"):  # numbers near the largest float: what overflows is None
-        facts = [f(known) if len(known) else np.nan for f in (np.mean, np.std, np.min, np.max)]
+        facts = {
+            key: float(getattr(known, key)()) if len(known) else np.nan
+            for key in ("mean", "std", "min", "max")
+        }
         histogram = _histogram(known)
     return {
         "name": name,
         "type": "number",
         "missing": 1 - len(known) / len(values) if len(values) else 0.0,
-        **{
-            key: float(value) if np.isfinite(value) else None
-            for key, value in zip(("mean", "std", "min", "max"), facts, strict=True)
-        },
+        **{key: value if np.isfinite(value) else None for key, value in facts.items()},
         "histogram": histogram,
     }
 
@@ -106,8 +98,7 @@ def _target(target: pd.Series, task: Task) -> dict[str, Any]:
     if task == "regression":
         return _number(name, column_numbers(target, name))
     values = plain_values(target.dropna())
-    described = _frequencies(pd.Series([str(c) for c in values], dtype=object), MOST_CLASSES)
-    classes = sorted(set(values), key=lambda c: (isinstance(c, str), c))
-    place = {str(c): i for i, c in enumerate(classes)}
+    described = _category(name, [str(value) for value in values], len(target), MOST_CLASSES)
+    place = {str(value): i for i, value in enumerate(sorted_classes(set(values)))}
     described["categories"].sort(key=lambda category: place[category["name"]])
-    return {"name": name, "type": "category", "missing": float(target.isna().mean()), **described}
+    return described

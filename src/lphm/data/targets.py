@@ -53,7 +53,6 @@ class ClassTarget(_Target):
     """Classes, in the order of the network's ``outputs``."""
 
     task: Literal["classification"] = "classification"
-    name: str
     classes: list[bool | int | float | str] = Field(min_length=2)
     score_name: ClassVar[str] = "accuracy"
 
@@ -64,9 +63,8 @@ class ClassTarget(_Target):
 
     def encode(self, target: pd.Series) -> Tensor:
         """Class numbers, ``(N,)``."""
-        numbers = pd.Index(self.classes, dtype=object).get_indexer(
-            pd.Index(plain_values(target), dtype=object)
-        )
+        values = pd.Index(plain_values(target), dtype=object)
+        numbers = pd.Index(self.classes, dtype=object).get_indexer(values)
         if (numbers < 0).any():
             unknown = target[numbers < 0].iloc[0]
             raise InputError(f"{self.name!r} must be one of the classes {self.classes}, got {unknown!r}")
@@ -95,7 +93,6 @@ class NumberTarget(_Target):
     """A number, standardised by the mean and standard deviation of the training part."""
 
     task: Literal["regression"] = "regression"
-    name: str
     mean: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
     score_name: ClassVar[str] = "r2"

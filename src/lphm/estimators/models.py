@@ -1,35 +1,212 @@
 """Scikit-learn estimators: networks of interdependence for a table or for multichannel series."""
 
-from typing import Any, cast
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
+import pandas as pd
+import torch
 from numpy.typing import ArrayLike
-from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import (
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    check_is_fitted,
+    check_random_state,
+    column_or_1d,
+    validate_data,
+)
+from torch import Tensor
 
-from lphm.data.targets import ClassTarget
-from lphm.estimators.base import InterdependenceEstimator
+from lphm._io import read_json
+from lphm.data.dataset import Dataset
+from lphm.data.targets import ClassTarget, Task
+from lphm.errors import InputError
+from lphm.estimators.bases import BaseEstimator, ClassifierMixin, RegressorMixin
+from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
+from lphm.learn.run import METRICS, Run, load_run, save_run
+from lphm.learn.training import learn
+from lphm.ops.checks import Kind
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Inputs: TypeAlias = pd.DataFrame | np.ndarray
+Samples: TypeAlias = tuple[Inputs, np.ndarray, np.ndarray | None]  # inputs, target, weights
 
 
-class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore[misc]
+@dataclass(kw_only=True, eq=False, repr=False)
+class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
+    """Arguments, checks, the training, ``interdependence_matrix``, ``save`` and ``load``.
+
+    The arguments are the fields of ``NetworkOptions`` and ``FitOptions``, from which the constructor is made.
+    """
+
+    warm_start: bool = False
+    """Let ``fit`` go on from the weights of the last ``fit``."""
+    random_state: Any = None
+    """The same number gives the same weights, bit for bit, on one machine."""
+    verbose: bool = False
+    """Print a line for every epoch on standard error."""
+
+    _task: ClassVar[Task]
+
+    def __post_init__(self) -> None:
+        """Check nothing: scikit-learn has its estimators check their arguments in ``fit``."""
+
+    def __sklearn_tags__(self) -> Any:
+        """Missing values are learned from, and series have three dimensions."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.three_d_array = True
+        tags.input_tags.categorical = True
+        tags.non_deterministic = False
+        return tags
+
+    def _options(self) -> tuple[NetworkOptions, TrainingOptions]:
+        """The checked options; a random state that is no number draws one."""
+        network = {field.name: getattr(self, field.name) for field in fields(NetworkOptions)}
+        training = {field.name: getattr(self, field.name) for field in fields(FitOptions)}
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+            seed = check_random_state(seed).randint(2**31 - 1)
+        return NetworkOptions(**network), TrainingOptions(**training, seed=seed)
+
+    def _inputs(self, X: Any, reset: bool) -> Inputs:
+        """A table whose names are text, or an array ``(N, steps, channels)``."""
+        frame = isinstance(X, pd.DataFrame) and X.size > 0
+        series = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 3
+        checks = {"ensure_all_finite": "allow-nan", "allow_nd": series, "ensure_2d": not series}
+        # The check of arrays would refuse the categories of a data frame.
+        checked = validate_data(self, X, reset=reset, skip_check_array=frame, dtype="numeric", **checks)
+        if series and reset:
+            self.n_features_in_ = checked.shape[2]
+        if series:
+            return np.asarray(checked)
+        if not frame:
+            checked = pd.DataFrame(checked, dtype=np.float64).add_prefix("x")
+        return checked.set_axis([str(name) for name in checked.columns], axis=1).reset_index(drop=True)
+
+    def _checked(self, X: Any, y: Any, weight: ArrayLike | None) -> Samples:
+        if y is None:
+            raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
+        inputs = self._inputs(X, reset=True)
+        target = column_or_1d(y, warn=True, dtype=np.float64 if self._task == "regression" else None)
+        assert_all_finite(target, input_name="y")
+        check_consistent_length(inputs, target)
+        if len(target) < 2:
+            raise ValueError(f"training needs at least 2 samples, got n_samples = {len(target)}")
+        weights: np.ndarray | None = None
+        if weight is not None:
+            weights = check_array(weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+            if weights.shape != target.shape:
+                raise ValueError(f"sample_weight must have shape {target.shape}, got {weights.shape}")
+        return inputs, target, weights
+
+    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "Self":
+        """Train on samples and their classes or numbers.
+
+        Args:
+            X: a data frame or 2-D array, in which values may be missing, or series ``(N, steps, channels)``.
+            y: classes or numbers, ``(N,)``.
+            sample_weight: what each sample counts, ``(N,)``.
+
+        Raises:
+            ValueError: the samples cannot be learned from.
+        """
+        inputs, y, weight = self._checked(X, y, sample_weight)
+        network, training = self._options()
+        data = Dataset(type(self).__name__, inputs, pd.Series(y, name="y"), weight)
+        start = self.run_ if self.warm_start and hasattr(self, "run_") else None
+        progress = _EpochLines() if self.verbose else None
+        trained = learn(data, network, training, self._task, progress=progress, start=start)
+        self.run_: Run = trained.run
+        self.history_: list[dict[str, float]] = trained.history.lines
+        self.n_iter_ = len(self.history_)
+        return self
+
+    def _outputs(self, X: Any) -> Tensor:
+        check_is_fitted(self)
+        # In float64, so that an answer is the same whatever samples it is asked for with.
+        return self.run_.outputs(self._inputs(X, reset=False), dtype=torch.float64)
+
+    def interdependence_matrix(self, X: ArrayLike, kind: Kind = "instance") -> np.ndarray:
+        """``xi`` of every sample, the mean over channels: ``(N, k, k)``.
+
+        instance: between the features of a table, or the steps of series (and the learned rows that fill up).
+        attribute: between the channels of series; of a table, between the columns of the network.
+
+        Args:
+            X: samples as at ``fit``.
+            kind: "instance" or "attribute", one that the network has.
+
+        Raises:
+            ValueError: the network has no such interdependence.
+        """
+        check_is_fitted(self)
+        if getattr(self.run_.config.network, kind, None) is None:
+            raise ValueError(f"kind must be one that the network was fitted with, got {kind!r}")
+        encoded = self.run_.config.input.encode(self._inputs(X, reset=False))
+        parts = (self.run_.network.interdependence(part, kind) for part in torch.split(encoded, 256))
+        return np.concatenate([part.mean(dim=1).numpy() for part in parts])
+
+    def save(self, folder: str | Path) -> None:
+        """Write a run folder, which ``load`` and the command line read."""
+        check_is_fitted(self)
+        seed = self.random_state if isinstance(self.random_state, int) else None
+        metrics = {
+            "estimator": type(self).__name__,
+            "parameters": {**self.get_params(), "random_state": seed},
+            "attributes": {name: getattr(self, name) for name in ("n_features_in_", "n_iter_")},
+            "feature_names": list(getattr(self, "feature_names_in_", [])) or None,
+            "history": self.history_,
+        }
+        save_run(self.run_, Path(folder), metrics)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Self":
+        """The estimator that ``save`` wrote.
+
+        Raises:
+            InputError: the folder is missing, damaged, or of another estimator.
+        """
+        run, saved = load_run(Path(folder)), read_json(Path(folder) / METRICS)
+        if saved.get("estimator") != cls.__name__:
+            raise InputError(f"{folder} must hold a {cls.__name__}, got {saved.get('estimator', 'a run')}")
+        attributes = {**saved["attributes"], "run_": run, "history_": saved["history"]}
+        if saved["feature_names"]:
+            attributes["feature_names_in_"] = np.array(saved["feature_names"], dtype=object)
+        if isinstance(run.config.target, ClassTarget):
+            attributes["classes_"] = np.array(run.config.target.classes)
+        estimator = cls(**saved["parameters"])
+        vars(estimator).update(attributes)
+        return estimator
+
+
+class _EpochLines:
+    """Progress in scikit-learn's way: the status of every epoch as a line on standard error."""
+
+    last = ""
+
+    def __call__(self, task: str, done: int, total: int, status: str = "") -> None:  # noqa: ARG002
+        if status != self.last:
+            self.last = status
+            print(f"{task}: {status}", file=sys.stderr)
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):
     """A classifier of tables and multichannel series.
 
     Each row of a 2-D ``X`` becomes a set of feature tokens, so a prediction never depends on other rows; a
     3-D ``X`` is ``(series, steps, channels)``. The networks are trained side by side and averaged.
 
-    Args:
-        structure: "lphm", "full", "low-rank", "hm" or "dual-lphm": what ``W`` is.
-        kind: "attribute", "instance", "both" or "none": which interdependences there are.
-        p, q, r, budget: sizes of ``W``; see ``lphm.learn.options.NetworkOptions``.
-        width, blocks, channels, dropout, members: the network, likewise.
-        epochs, batch_size, learning_rate, weight_decay: see ``lphm.learn.options.TrainingOptions``.
-        early_stopping, validation, patience: likewise.
-        class_weight: None, "balanced", or a weight for each class.
-        warm_start: ``fit`` goes on from the weights of the last ``fit``.
-        random_state: the same seed gives the same weights, bit for bit, on one machine.
-        threads, device: of torch.
-        verbose: show a progress bar.
+    Every argument is a field of this class or of one of its bases, where a line says what it does: of
+    ``NetworkOptions`` and ``FitOptions`` in ``lphm.learn.options``, and of ``InterdependenceEstimator``.
 
     Attributes:
         classes_: the classes.
@@ -44,102 +221,33 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):  # type: ignore
         True
     """
 
+    class_weight: Any = None
+    """None, "balanced", or a weight for each class."""
+
     _task = "classification"
 
-    def __init__(
-        self,
-        *,
-        structure: str = "lphm",
-        kind: str = "both",
-        p: int | None = None,
-        q: int | None = None,
-        r: int | None = None,
-        budget: float | None = None,
-        width: int | None = None,
-        blocks: int = 1,
-        channels: int = 4,
-        dropout: float | None = None,
-        members: int = 4,
-        epochs: int | None = None,
-        batch_size: int | None = None,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 0.1,
-        early_stopping: bool = False,
-        validation: float = 0.15,
-        patience: int | None = None,
-        warm_start: bool = False,
-        random_state: Any = None,
-        threads: int = 1,
-        device: str = "cpu",
-        verbose: bool = False,
-        class_weight: Any = None,
-    ) -> None:
-        super().__init__(
-            structure=structure,
-            kind=kind,
-            p=p,
-            q=q,
-            r=r,
-            budget=budget,
-            width=width,
-            blocks=blocks,
-            channels=channels,
-            dropout=dropout,
-            members=members,
-            epochs=epochs,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            early_stopping=early_stopping,
-            validation=validation,
-            patience=patience,
-            warm_start=warm_start,
-            random_state=random_state,
-            threads=threads,
-            device=device,
-            verbose=verbose,
-        )
-        self.class_weight = class_weight
-
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "LPHMClassifier":
-        """Train on samples and their classes.
-
-        Args:
-            X: a data frame or 2-D array, in which values may be missing, or series ``(N, steps, channels)``.
-            y: classes, ``(N,)``.
-            sample_weight: what each sample counts, ``(N,)``.
-
-        Raises:
-            ValueError: the samples cannot be learned from.
-        """
-        inputs, y = self._checked(X, y)
-        check_classification_targets(y)
-        self.classes_ = np.unique(y)
+    def _checked(self, X: Any, y: Any, weight: ArrayLike | None) -> Samples:
+        inputs, target, weights = super()._checked(X, y, weight)
+        check_classification_targets(target)
+        self.classes_ = np.unique(target)
         if len(self.classes_) < 2:
             raise ValueError(f"y must have at least 2 classes, got 1 class: {self.classes_[0]!r}")
-        weight = self._weight(sample_weight, inputs)
         if self.class_weight is not None:
-            balance = compute_sample_weight(self.class_weight, y)
-            weight = balance if weight is None else weight * balance
-        self._fit(inputs, y, weight)
-        return self
+            balance = compute_sample_weight(self.class_weight, target)
+            weights = balance if weights is None else weights * balance
+        return inputs, target, weights
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of every class in the order of ``classes_``, ``(N, classes)``."""
-        probabilities: np.ndarray = self._outputs(X).softmax(dim=-1).numpy()
-        return probabilities
+        return np.asarray(self._outputs(X).softmax(dim=-1))
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of every sample, ``(N,)``."""
-        best = self.predict_proba(X).argmax(axis=1)
-        predicted: np.ndarray = self.classes_[best]
-        return predicted
-
-    def _restore(self) -> None:
-        self.classes_ = np.array(cast(ClassTarget, self.run_.config.target).classes)
+        best = self.predict_proba(X).argmax(axis=1)  # first, for it raises where nothing is fitted
+        return np.asarray(self.classes_[best])
 
 
-class LPHMRegressor(RegressorMixin, InterdependenceEstimator):  # type: ignore[misc]
+class LPHMRegressor(RegressorMixin, InterdependenceEstimator):
     """A regressor of tables and multichannel series; arguments as ``LPHMClassifier``, but ``class_weight``.
 
     Example:
@@ -152,13 +260,7 @@ class LPHMRegressor(RegressorMixin, InterdependenceEstimator):  # type: ignore[m
 
     _task = "regression"
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "LPHMRegressor":
-        """Train on samples and their numbers; arguments as ``LPHMClassifier.fit``."""
-        inputs, y = self._checked(X, y, numeric=True)
-        self._fit(inputs, y, self._weight(sample_weight, inputs))
-        return self
-
     def predict(self, X: Any) -> np.ndarray:
         """The number of every sample, ``(N,)``."""
-        predicted: np.ndarray = self._answers(X).iloc[:, 0].to_numpy()
-        return predicted
+        outputs = self._outputs(X)
+        return np.asarray(self.run_.config.target.decode(outputs).iloc[:, 0])

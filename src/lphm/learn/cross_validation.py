@@ -1,7 +1,7 @@
 """Cross-validation, and the comparison that says whether interdependence helps and what it costs."""
 
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, pstdev
 
@@ -15,6 +15,7 @@ from lphm.data.targets import Strict, Task
 from lphm.errors import InputError
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.run import first_problem
 from lphm.learn.training import learn
 from lphm.nn.network import interdependence_parameters
 
@@ -23,31 +24,15 @@ RESULTS, CHECKPOINTS = "cross_validation.json", "checkpoints"
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """Scores of one network over the folds.
+    """Scores of one network over the folds."""
 
-    Args:
-        name: of the variant.
-        score_name: "accuracy" or "r2".
-        scores: of every fold, on the samples that it was not trained on.
-        interdependence_parameters: of one network.
-        seconds: of every training.
-    """
-
-    name: str
-    score_name: str
-    scores: list[float]
-    interdependence_parameters: int
-    seconds: list[float]
-
-    @property
-    def mean(self) -> float:
-        """Mean score."""
-        return fmean(self.scores)
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of the scores over the folds."""
-        return pstdev(self.scores)
+    name: str  # of the variant
+    score_name: str  # "accuracy" or "r2"
+    scores: list[float]  # of every fold, on the samples that it was not trained on
+    interdependence_parameters: int  # of one network
+    seconds: list[float]  # of every training
+    mean: float  # of the scores
+    spread: float  # their standard deviation
 
 
 class FoldResult(Strict):
@@ -83,15 +68,8 @@ def cross_validate(
 ) -> CrossValidation:
     """For each fold, train on all other folds and score on this one.
 
-    Args:
-        data: samples and target.
-        network: choices about the network.
-        training: choices about the training; the seed decides the folds, too.
-        k: number of folds.
-        task: decided from the target if not given.
-        name: of the variant, in the result and in the tasks that are reported.
-        progress: called after every batch.
-        folder: keeps the results: a fold that is done is not trained again, one that was begun is resumed.
+    The seed decides the folds, too. ``name`` is that of the variant. ``folder`` keeps the results: a fold
+    that is done is not trained again, and one that was begun is resumed.
 
     Raises:
         InputError: the data cannot be learned from, a class has fewer samples than there are folds, or the
@@ -99,21 +77,15 @@ def cross_validate(
     """
     task = task or infer_task(data.target)
     check_target(data.target, task)
-    done = _read(folder)
+    done = {} if folder is None else _read(folder / RESULTS)
     results: list[FoldResult] = []
     for number, (train_rows, test_rows) in enumerate(folds(data, task, k, training.seed), start=1):
         key = f"{name or 'fold'} {number}"
         if key not in done:
             checkpoints = None if folder is None else folder / CHECKPOINTS / key.replace(" ", "-")
+            part = data.take(train_rows)
             trained = learn(
-                data.take(train_rows),
-                network,
-                training,
-                task,
-                progress=progress,
-                folder=checkpoints,
-                resume=True,
-                name=key,
+                part, network, training, task, progress=progress, folder=checkpoints, resume=True, name=key
             )
             evaluation = evaluate(trained.run, data.take(test_rows), interdependence=False)
             done[key] = FoldResult(
@@ -122,15 +94,14 @@ def cross_validate(
                 interdependence_parameters=interdependence_parameters(trained.run.network),
                 seconds=round(trained.seconds, 2),
             )
-            _write(folder, done)
+            if folder is not None:
+                write_json(folder / RESULTS, {name: result.model_dump() for name, result in done.items()})
+                shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         results.append(done[key])
-    return CrossValidation(
-        name,
-        results[0].score_name,
-        [result.score for result in results],
-        results[0].interdependence_parameters,
-        [result.seconds for result in results],
-    )
+    scores = [result.score for result in results]
+    seconds = [result.seconds for result in results]
+    score_name, number = results[0].score_name, results[0].interdependence_parameters
+    return CrossValidation(name, score_name, scores, number, seconds, fmean(scores), pstdev(scores))
 
 
 def compare(
@@ -149,28 +120,18 @@ def compare(
         for name, options in variants(network).items()
     ]
     if folder is not None:
-        table = [asdict(row) | {"mean": row.mean, "spread": row.spread} for row in rows]
-        write_json(folder / "comparison.json", {"folds": k, "seed": training.seed, "table": table})
+        content = {"folds": k, "seed": training.seed, "table": [vars(row) for row in rows]}
+        write_json(folder / "comparison.json", content)
     return rows
 
 
-def _read(folder: Path | None) -> dict[str, FoldResult]:
+def _read(file: Path) -> dict[str, FoldResult]:
     """The results of the folds that are done."""
-    if folder is None or not (folder / RESULTS).exists():
-        return {}
-    content = read_json(folder / RESULTS)
     try:
+        content = read_json(file) if file.exists() else {}
         return {key: FoldResult.model_validate(result) for key, result in content.items()}
     except ValidationError as error:
-        first = error.errors()[0]
-        got = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        problem = first_problem(error)
         raise InputError(
-            f"{folder / RESULTS} must hold the results of folds, got at {got}; delete the file"
+            f"{file} must hold the results of folds, got at {problem}; delete the file"
         ) from error
-
-
-def _write(folder: Path | None, done: dict[str, FoldResult]) -> None:
-    """Write the results, and delete the checkpoints of the fold that is done."""
-    if folder is not None:
-        write_json(folder / RESULTS, {key: result.model_dump() for key, result in done.items()})
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)

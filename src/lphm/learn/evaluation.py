@@ -8,6 +8,7 @@ import io
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -38,52 +39,37 @@ class Interdependence:
     """``xi`` of one kind in the last block, averaged over channels.
 
     Entry ``(i, j)`` is the weight of input ``i`` in output ``j``.
-
-    Args:
-        labels: names of the ``k`` rows or columns that are mixed.
-        mean: mean over all samples, ``(k, k)``.
-        examples: of single samples, ``(examples, k, k)``.
-        rows: the numbers of those samples, ``(examples,)``.
     """
 
-    labels: tuple[str, ...]
-    mean: np.ndarray
-    examples: np.ndarray
-    rows: np.ndarray
+    labels: tuple[str, ...]  # names of the k rows or columns that are mixed
+    mean: np.ndarray  # over all samples, (k, k)
+    examples: np.ndarray  # of single samples, (examples, k, k)
+    rows: np.ndarray  # the numbers of those samples, (examples,)
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """Predictions of a run for samples whose truth is known.
 
-    Args:
-        loss: cross entropy, or mean squared error of the standardised target.
-        score: accuracy or R².
-        score_name: which of them, ``"accuracy"`` or ``"r2"``.
-        predictions: columns in this order: ``row``, the number of the sample; the truth, named as the target;
-            ``predicted``; for classification ``probability_CLASS`` of each class.
-        interdependence: by kind, for the kinds that the network has.
+    ``predictions`` has the columns ``row``, the number of the sample; the truth, named as the target;
+    ``predicted``; and for classification ``probability_CLASS`` of each class.
     """
 
-    loss: float
-    score: float
-    score_name: str
+    loss: float  # cross entropy, or mean squared error of the standardised target
+    score: float  # accuracy or R²
+    score_name: str  # which of them, "accuracy" or "r2"
     predictions: pd.DataFrame
-    interdependence: Mapping[str, Interdependence]
+    interdependence: Mapping[str, Interdependence]  # by kind, for the kinds that the network has
 
     def save(self, folder: Path) -> None:
         """Write ``predictions.csv`` and ``interdependence.npz``, each whole or not at all."""
         with write_atomically(folder / PREDICTIONS) as temporary:
             self.predictions.to_csv(temporary, index=False)
-        arrays: dict[str, Any] = {
-            f"{kind}_{name}": np.asarray(value)
-            for kind, of_kind in self.interdependence.items()
-            for name, value in asdict(of_kind).items()
-        }
+        arrays: dict[str, Any] = {"loss": self.loss, "score": self.score, "score_name": self.score_name}
+        for kind, of_kind in self.interdependence.items():
+            arrays |= {f"{kind}_{name}": np.asarray(value) for name, value in asdict(of_kind).items()}
         with write_atomically(folder / INTERDEPENDENCE) as temporary:
-            np.savez_compressed(
-                temporary, loss=self.loss, score=self.score, score_name=self.score_name, **arrays
-            )
+            np.savez_compressed(temporary, **arrays)
 
     @staticmethod
     def load(folder: Path) -> "Evaluation":
@@ -92,62 +78,49 @@ class Evaluation:
         Raises:
             InputError: a file is missing or damaged.
         """
-        path = _existing(folder / INTERDEPENDENCE)
-        try:
-            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+        with _reading(folder / INTERDEPENDENCE, "loss, score and interdependence") as content:
+            with np.load(content, allow_pickle=False) as file:
+                arrays = dict(file)
             scores = float(arrays["loss"]), float(arrays["score"]), str(arrays["score_name"])
             interdependence: dict[str, Interdependence] = {
                 kind: _interdependence(arrays, kind) for kind in KINDS if f"{kind}_mean" in arrays
             }
-        except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-            reason = f"a file without {error}" if isinstance(error, KeyError) else str(error)
-            raise InputError(
-                f"{path} must hold loss, score and interdependence, got {reason}; {ADVICE}"
-            ) from error
-        return Evaluation(*scores, _read_predictions(folder / PREDICTIONS), interdependence)
+        with _reading(folder / PREDICTIONS, "row, truth and predicted") as content:
+            predictions = _predictions(content)
+        return Evaluation(*scores, predictions, interdependence)
 
 
-def evaluate(run: Run, data: Dataset, interdependence: bool = True) -> Evaluation:
+def evaluate(
+    run: Run, data: Dataset, interdependence: bool = True, outputs: Tensor | None = None
+) -> Evaluation:
     """Predict every sample, score the predictions, and average ``xi``; in batches of bounded memory.
 
     Args:
         run: the trained run.
         data: samples with their truth, as at training.
         interdependence: whether to average ``xi``, which takes most of the time.
+        outputs: the outputs of the run for these samples, if they are known already, ``(N, k)``.
 
     Raises:
         InputError: the samples are not like those that the run was trained on.
     """
-    return evaluate_outputs(run, data, run.outputs(data.inputs), interdependence)
-
-
-def evaluate_outputs(run: Run, data: Dataset, outputs: Tensor, interdependence: bool = True) -> Evaluation:
-    """As ``evaluate``, for samples whose outputs ``(N, k)`` are known already."""
+    outputs = run.outputs(data.inputs) if outputs is None else outputs
     target = run.config.target
-    y = target.encode(data.target)
-    decoded = target.decode(outputs)
+    y, decoded = target.encode(data.target), target.decode(outputs)
     is_classes = isinstance(target, ClassTarget)
-    truth = (
-        pd.Series(plain_values(data.target), dtype=object)
-        if is_classes
-        else pd.Series(column_numbers(data.target, target.name))
-    )
-    columns = [pd.Series(np.arange(len(data))), truth, decoded.iloc[:, 0]]
-    predictions = pd.concat([*columns, decoded.iloc[:, 1:]], axis=1)
+    truth = plain_values(data.target) if is_classes else column_numbers(data.target, target.name)
+    first = (pd.Series(range(len(data))), pd.Series(truth, dtype=object if is_classes else None))
+    predictions = pd.concat([*first, decoded], axis=1)
     predictions.columns = ["row", target.name, "predicted", *decoded.columns[1:]]
     matrices: dict[str, Interdependence] = {}
     if interdependence:
-        rows = _classified_examples(predictions) if is_classes else _regressed_examples(truth.to_numpy())
+        rows = _classified_examples(predictions) if is_classes else _regressed_examples(np.asarray(truth))
         layers = [m for m in run.network.modules() if isinstance(m, BilinearInterdependence)]
         matrices = {
             kind: _average(run, data, kind, rows) for kind in KINDS if kind in {m.kind for m in layers}
         }
     loss, score = target.loss(outputs, y).item(), target.score(outputs, y).item()
     return Evaluation(loss, score, target.score_name, predictions, matrices)
-
-
-# The samples whose xi is shown.
 
 
 def _classified_examples(predictions: pd.DataFrame) -> np.ndarray:
@@ -163,22 +136,16 @@ def _classified_examples(predictions: pd.DataFrame) -> np.ndarray:
 def _balanced(truth: np.ndarray, candidates: np.ndarray, chosen: list[int], most: int) -> list[int]:
     """``chosen`` and further candidates, each of the class that was chosen least often before."""
     candidates = candidates[~np.isin(candidates, chosen)]
-    counts, turns = Counter(truth[chosen]), []
-    for label in truth[candidates]:
-        turns.append(counts[label])
-        counts[label] += 1
-    order = np.argsort(turns, kind="stable")[: max(0, most - len(chosen))]
+    labels = pd.Series(truth[candidates], dtype=object)
+    turns = labels.groupby(labels).cumcount() + labels.map(Counter(truth[chosen])).astype(int)
+    order = np.argsort(turns.to_numpy(), kind="stable")[: max(0, most - len(chosen))]
     return [*chosen, *candidates[order].tolist()]
 
 
 def _regressed_examples(truth: np.ndarray) -> np.ndarray:
     """Samples from the smallest truth to the largest, in equal steps of rank."""
     ranks = np.linspace(0, len(truth) - 1, min(len(truth), MOST_EXAMPLES)).round().astype(int)
-    rows: np.ndarray = np.argsort(truth, kind="stable")[ranks]
-    return rows
-
-
-# xi.
+    return np.asarray(np.argsort(truth, kind="stable")[ranks])
 
 
 def _average(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Interdependence:
@@ -203,22 +170,25 @@ def _matrices(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Iterator
 
 def _labels(run: Run, kind: Kind, k: int) -> tuple[str, ...]:
     """Names of the ``k`` rows (instance) or columns (attribute) of ``X`` that ``xi`` mixes."""
-    columns = run.config.input.column_labels
     if kind == "attribute":
-        return tuple(columns) if len(columns) == k else tuple(f"channel {i}" for i in range(1, k + 1))
+        columns = run.config.input.column_labels
+        return tuple(columns) if len(columns) == k else tuple(f"channel {i + 1}" for i in range(k))
     names = run.config.input.labels
     if len(names) > k:
-        return tuple(f"row {i}" for i in range(1, k + 1))
-    return (*names, *(f"learned row {i}" for i in range(1, k - len(names) + 1)))
+        return tuple(f"row {i + 1}" for i in range(k))
+    return (*names, *(f"learned row {i + 1}" for i in range(k - len(names))))
 
 
-# Reading.
-
-
-def _existing(path: Path) -> Path:
+@contextmanager
+def _reading(path: Path, content: str) -> Iterator[io.BytesIO]:
+    """The bytes of a file; an error in what they hold becomes an ``InputError``."""
     if not path.is_file():
         raise InputError(f"{path} must be a file that an evaluation wrote, got none; {ADVICE}")
-    return path
+    try:
+        yield io.BytesIO(path.read_bytes())
+    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        reason = f"a file without {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise InputError(f"{path} must hold {content}, got {reason}; {ADVICE}") from error
 
 
 def _interdependence(arrays: Mapping[str, np.ndarray], kind: Kind) -> Interdependence:
@@ -229,17 +199,13 @@ def _interdependence(arrays: Mapping[str, np.ndarray], kind: Kind) -> Interdepen
     return Interdependence(tuple(map(str, labels)), mean, examples, rows)
 
 
-def _read_predictions(path: Path) -> pd.DataFrame:
-    _existing(path)
-    try:
-        header = list(pd.read_csv(path, nrows=0, header=0, keep_default_na=False).columns)
-        types = {1: str, 2: str} if len(header) > 3 else {}  # a class called 01 or NA is not a number
-        frame = pd.read_csv(path, keep_default_na=False, dtype=types)
-        if header[:1] != ["row"] or len(header) < 3:
-            raise ValueError(f"the columns {', '.join(header)}")
-        for number in [0, *range(3 if types else 1, len(header))]:
-            pd.to_numeric(frame.iloc[:, number])
-    except (OSError, ValueError, TypeError) as error:  # pandas' own exceptions are ValueErrors
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"{path} must hold row, truth and predicted, got: {reason}; {ADVICE}") from error
+def _predictions(content: io.BytesIO) -> pd.DataFrame:
+    header = list(pd.read_csv(content, nrows=0, header=0, keep_default_na=False).columns)
+    types = {1: str, 2: str} if len(header) > 3 else {}  # a class called 01 or NA is not a number
+    content.seek(0)
+    frame = pd.read_csv(content, keep_default_na=False, dtype=types)
+    if header[:1] != ["row"] or len(header) < 3:
+        raise ValueError(f"the columns {', '.join(header)}")
+    for number in [0, *range(3 if types else 1, len(header))]:
+        pd.to_numeric(frame.iloc[:, number])
     return frame

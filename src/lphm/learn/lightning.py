@@ -13,7 +13,7 @@ import math
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,51 +38,23 @@ CHECKPOINT = "checkpoint.ckpt"
 
 @dataclass(frozen=True)
 class History:
-    """The losses of a training.
+    """The losses of a training."""
 
-    Args:
-        lines: a dictionary per epoch: ``epoch``, ``train_loss`` and, with a validation part, ``val_loss``
-            and ``val_score``.
-        best_epoch: the epoch whose weights were kept; None without a validation part: the last.
-    """
-
+    #: A dictionary per epoch: "epoch", "train_loss" and, with a validation part, "val_loss" and "val_score".
     lines: list[dict[str, float]] = field(default_factory=list)
+    #: The epoch whose weights were kept; None without a validation part: the last.
     best_epoch: int | None = None
 
 
 @dataclass(frozen=True)
 class Execution:
-    """How a training is carried out, which does not change what is learned.
-
-    Args:
-        device: "auto", "cpu", "cuda" or "mps".
-        folder: where ``checkpoint.ckpt`` is written after every epoch; nowhere if not given.
-        resume: continue from the checkpoint in ``folder``, if there is one.
-        progress: called after every batch.
-        name: of the task that is reported.
-    """
+    """How a training is carried out, which does not change what is learned; see ``training.train``."""
 
     device: str = "cpu"
     folder: Path | None = None
     resume: bool = False
     progress: Progress | None = None
-    name: str = "training"
-
-    @property
-    def start(self) -> Path | None:
-        """The checkpoint to continue from.
-
-        Raises:
-            InputError: it is damaged.
-        """
-        if self.folder is None or not self.resume or not (self.folder / CHECKPOINT).is_file():
-            return None
-        file = self.folder / CHECKPOINT
-        if not zipfile.is_zipfile(file):
-            raise InputError(
-                f"{file} must be a whole checkpoint, got a damaged file; delete it to start again"
-            )
-        return file
+    name: str = "training"  # of the task that is reported
 
 
 def fit(
@@ -94,24 +66,18 @@ def fit(
 ) -> History:
     """Train in place, and leave the weights of the best epoch, or of the last without a validation part.
 
-    Args:
-        network: is trained.
-        config: its target and training options are used.
-        train: the batches to train on.
-        validation: decides which epoch is the best, and when to stop.
-        execution: device, checkpoints, progress.
-
     Raises:
         InputError: the loss is not finite, the device is not available, or the checkpoint is damaged.
     """
     execution = execution or Execution()
+    checkpoint = _checkpoint(execution)
     learner = _Learner(network, config, config.training.epochs * len(train))
-    recorder = _Recorder(learner, execution)
     held_out = None if validation is None else _Epochs(validation, learner)
+    recorder = _Recorder(learner, execution, math.inf if validation is None else config.training.patience)
     with _quiet_lightning(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         trainer = _trainer(execution.device, config.training.epochs, recorder, len(network.members))
-        trainer.fit(learner, _Epochs(train, learner), held_out, ckpt_path=execution.start)
-    if not recorder.is_finite():
+        trainer.fit(learner, _Epochs(train, learner), held_out, ckpt_path=checkpoint)
+    if not math.isfinite(recorder.lines[-1]["train_loss"] if validation is None else recorder.best_loss):
         raise InputError(
             "training must keep a finite loss, got none; choose a smaller learning rate",
             option="learning_rate",
@@ -121,6 +87,16 @@ def fit(
         network.load_state_dict(recorder.best_weights)
     network.to("cpu").eval()
     return History(recorder.lines, recorder.best_epoch or None)
+
+
+def _checkpoint(execution: Execution) -> Path | None:
+    """The checkpoint to continue from, which must be whole."""
+    if execution.folder is None or not execution.resume:
+        return None
+    file = execution.folder / CHECKPOINT
+    if file.is_file() and not zipfile.is_zipfile(file):
+        raise InputError(f"{file} must be a whole checkpoint, got a damaged file; delete it to start again")
+    return file if file.is_file() else None
 
 
 class _Epochs:
@@ -195,8 +171,8 @@ class _Learner(L.LightningModule):
 class _Recorder(Callback):
     """What happens after an epoch: history, best weights, checkpoint, progress, early stopping."""
 
-    def __init__(self, learner: _Learner, execution: Execution) -> None:
-        self.learner, self.execution = learner, execution
+    def __init__(self, learner: _Learner, execution: Execution, patience: float) -> None:
+        self.learner, self.execution, self.patience = learner, execution, patience
         self.progress = execution.progress or no_progress
         self.status = ""
         self.lines: list[dict[str, float]] = []
@@ -210,10 +186,10 @@ class _Recorder(Callback):
         vars(self).update(state_dict)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        trainer.should_stop = self._is_over()  # a resumed training may have been stopped early
+        trainer.should_stop = self.is_over  # a resumed training may have been stopped early
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        self._report(trainer)
+        self.progress(self.execution.name, trainer.global_step, self.learner.steps, self.status)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         epoch = trainer.current_epoch + 1
@@ -223,54 +199,37 @@ class _Recorder(Callback):
             self.best_loss, self.best_epoch = line["val_loss"], epoch
             self.best_weights = {name: t.clone() for name, t in self.learner.network.state_dict().items()}
         if self.execution.folder is not None:
-            self._save(trainer, self.execution.folder / CHECKPOINT)
+            file = self.execution.folder / CHECKPOINT
+            # Every process takes part in saving; the first one writes a file that is always whole.
+            with write_atomically(file) if trainer.is_global_zero else nullcontext(file) as place:
+                trainer.save_checkpoint(place)
         self.status = f"epoch {epoch} of {trainer.max_epochs}  loss {line['train_loss']:.4f}"
         if "val_score" in line:
             score_name = self.learner.config.target.score_name
             self.status += f"  validation {score_name} {line['val_score']:.4f}"
-        self._report(trainer)
-        trainer.should_stop = self._is_over()
+        self.on_train_batch_end(trainer)
+        trainer.should_stop = self.is_over
 
-    def is_finite(self) -> bool:
-        """Whether the weights that are kept have a finite loss."""
-        line = self.lines[-1]
-        return math.isfinite(self.best_loss if "val_loss" in line else line["train_loss"])
-
-    def _is_over(self) -> bool:
+    @property
+    def is_over(self) -> bool:
         """Whether the validation loss has not fallen for ``patience`` epochs."""
-        if not self.lines or "val_loss" not in self.lines[-1]:
-            return False
-        return len(self.lines) - self.best_epoch >= self.learner.config.training.patience
-
-    def _save(self, trainer: L.Trainer, file: Path) -> None:
-        """Write the whole state of the training, to one file that is always whole."""
-        if not trainer.is_global_zero:
-            trainer.save_checkpoint(file)  # every process takes part, the first one writes
-            return
-        with write_atomically(file) as temporary:
-            trainer.save_checkpoint(temporary)
-
-    def _report(self, trainer: L.Trainer) -> None:
-        self.progress(self.execution.name, trainer.global_step, self.learner.steps, self.status)
+        return len(self.lines) - self.best_epoch >= self.patience
 
 
 def _trainer(device: str, epochs: int, recorder: _Recorder, members: int) -> L.Trainer:
-    processes: dict[str, Any] = {"devices": 1}
+    silent = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
+    options: dict[str, Any] = {"devices": 1, **dict.fromkeys(silent, False)}
     if world_size() > 1:
         local = launch_info().local_world_size
-        processes = {"devices": local, "num_nodes": world_size() // local, "use_distributed_sampler": False}
-        processes["strategy"] = DDPStrategy(cluster_environment=TorchElasticEnvironment())
+        options |= {"devices": local, "num_nodes": world_size() // local, "use_distributed_sampler": False}
+        options["strategy"] = DDPStrategy(cluster_environment=TorchElasticEnvironment())
     try:
         return L.Trainer(
             accelerator={"cuda": "gpu"}.get(device, device),
-            **processes,
+            **options,
             max_epochs=epochs,
             callbacks=[recorder],
             gradient_clip_val=math.sqrt(members),  # of all gradients together: 1 for each member
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
             num_sanity_val_steps=0,
             log_every_n_steps=1,
         )
@@ -287,11 +246,14 @@ def _quiet_lightning() -> Iterator[None]:
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            # Without early stopping there is no validation part.
-            warnings.filterwarnings("ignore", message=".*have no `val_dataloader`.*")
-            # Lightning 2.6 uses torch's pytree in a way that torch 2.13 deprecates.
-            warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated.*")
+            # Without early stopping there is no validation part; Lightning 2.6 uses torch's pytree in a way
+            # that torch 2.13 deprecates.
+            for advice in (
+                "does not have many workers",
+                "have no `val_dataloader`",
+                "LeafSpec.*is deprecated",
+            ):
+                warnings.filterwarnings("ignore", message=f".*{advice}")
             yield
     finally:
         logger.setLevel(level)

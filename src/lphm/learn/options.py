@@ -1,143 +1,165 @@
-"""What a user may choose about the network and its training; None leaves a choice to the data."""
+"""Every choice about a network and its training, written once: name, type, bounds, default and help text.
+
+The options of the command line, the arguments of the estimators, the fields of ``config.json`` and the checks
+of all three come from these fields; the string below a field is its help text. ``None`` leaves a choice to
+the data.
+
+The classes are not frozen: scikit-learn sets the arguments of an estimator one by one (``set_params``).
+"""
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from numbers import Integral, Real
+from types import NoneType
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
-from lphm.errors import divisors
-from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, Structure
+from lphm.errors import InputError
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a number may be."""
+
+    at_least: float = -math.inf
+    above: float = -math.inf
+    at_most: float = math.inf
+    below: float = math.inf
+
+    def hold(self, value: float) -> bool:
+        """Whether the value is finite and within the bounds."""
+        return self.at_least <= value <= self.at_most and self.above < value < self.below
+
+    def __str__(self) -> str:
+        words = ("of at least", "above", "at most", "below")
+        limits = zip(words, vars(self).values(), strict=True)
+        return " and ".join(f"{word} {limit}" for word, limit in limits if math.isfinite(limit))
+
 
 StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm"]
 KindName = Literal["attribute", "instance", "both", "none"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Count = Annotated[int, Bounds(at_least=1)]
+Few = Annotated[int, Bounds(at_least=1, at_most=1000)]  # a damaged config.json must not ask for billions
+Width = Annotated[int, Bounds(at_least=1, at_most=2**20)]
+Seed = Annotated[int, Bounds(at_least=0, at_most=2**31 - 1)]
+Share = Annotated[float, Bounds(at_least=0, below=1)]
+Positive = Annotated[float, Bounds(above=0)]
 
-STRUCTURES: dict[str, type[Structure]] = {
-    "lphm": LPHM,
-    "full": Full,
-    "low-rank": LowRank,
-    "hm": HM,
-    "dual-lphm": DualLPHM,
-}
+
+class Checked:
+    """A dataclass of which every value is checked when it is built."""
+
+    def __post_init__(self) -> None:
+        """Raise ``InputError`` unless every field holds a value of its type and within its bounds.
+
+        Numbers of numpy become those of Python.
+        """
+        hints = get_type_hints(type(self), include_extras=True)
+        for name in (each.name for each in fields(self)):  # type: ignore[arg-type]
+            setattr(self, name, _checked(name, getattr(self, name), hints[name]))
 
 
-@dataclass(frozen=True)
-class NetworkOptions:
-    """The network.
-
-    Args:
-        structure: what ``W`` is.
-        kind: which interdependences there are: of columns, of rows, of both or of none.
-        p: row blocks of ``W``; the divisor nearest to its square root if not given.
-        q: column blocks of ``W``; ``p`` if not given.
-        r: rank of the factors of LPHM, DualLPHM and LowRank; 2 if not given.
-        budget: parameters of one ``W``, in place of the sizes: a number, or a share of those of ``Full``.
-        width: columns inside the network; 32 if not given.
-        blocks: number of blocks.
-        channels: interdependences side by side.
-        dropout: share of every branch's output that is dropped; 0.4 for fewer than 1000 samples, else 0.2.
-        members: networks that are trained side by side and averaged.
-    """
+@dataclass(kw_only=True)
+class StructureOptions(Checked):
+    """What ``W`` is."""
 
     structure: StructureName = "lphm"
+    """What W is."""
+    p: Count | None = None
+    """Row blocks of W. Default: chosen from n."""
+    q: Count | None = None
+    """Column blocks of W. Default: p."""
+    r: Count | None = None
+    """Rank of the factors of lphm, dual-lphm and low-rank. Default: 2."""
+    budget: Positive | None = None
+    """Choose p, q and r for so many parameters of W. Up to 1: a share of those of the structure full."""
+
+
+@dataclass(kw_only=True)
+class Sizes:
+    """The network around ``W``, as far as nothing is left open."""
+
+    width: Width = 32
+    """Columns inside the network."""
+    blocks: Few = 1
+    """Blocks of the network."""
+    channels: Count = 4
+    """Interdependences side by side in each layer."""
+    members: Few = 4
+    """Networks that are trained side by side and averaged."""
+
+
+@dataclass(kw_only=True)
+class NetworkOptions(Sizes, StructureOptions):
+    """The network."""
+
     kind: KindName = "both"
-    p: int | None = None
-    q: int | None = None
-    r: int | None = None
-    budget: float | None = None
-    width: int | None = None
-    blocks: int = 1
-    channels: int = 4
-    dropout: float | None = None
-    members: int = 4
+    """Which interdependences there are: of columns (attribute), of rows (instance), both or none."""
+    dropout: Share | None = None
+    """Share of each branch's output that is dropped in training. Default: 0.4 below 1,000 rows, else 0.2."""
 
 
-@dataclass(frozen=True)
-class TrainingOptions:
-    """The training.
+@dataclass(kw_only=True)
+class Optimizer:
+    """The optimiser."""
 
-    One thread is the default: the products of a small network are shorter than the hand-over to a
-    second thread, which on a busy machine takes many times as long as the product.
+    learning_rate: Positive = 2e-3
+    """The largest learning rate; it rises at first and falls to zero at the end."""
+    weight_decay: Annotated[float, Bounds(at_least=0)] = 0.1
+    """Weight decay of AdamW."""
 
-    Args:
-        seed: of weights, order and dropout, and of any split.
-        epochs: passes over the data; at most, with ``early_stopping``. Chosen from the rows if not given.
-        batch_size: samples in a step; chosen from the rows if not given.
-        learning_rate: the largest; it rises at first and falls to zero at the end.
-        weight_decay: of AdamW.
-        early_stopping: hold a part of the training data out, keep the epoch with the lowest loss there, and
-            stop when that has not fallen for ``patience`` epochs.
-        validation: the share that is held out.
-        patience: half the epochs if not given: the learning rate falls to the end, and so does the loss.
-        balanced: let every class count the same, however many samples it has.
-        threads: threads of torch.
-        device: "auto", "cpu", "cuda" or "mps".
-    """
 
-    seed: int = 0
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float = 2e-3
-    weight_decay: float = 0.1
+@dataclass(kw_only=True)
+class FitOptions(Optimizer):
+    """The training, as far as the command line and the estimators share it."""
+
+    epochs: Count | None = None
+    """Passes over the training part. Default: chosen from its rows."""
+    batch_size: Count | None = None
+    """Samples in a step. Default: chosen from the rows of the training part."""
     early_stopping: bool = False
-    validation: float = 0.15
-    patience: int | None = None
+    """Hold a validation part out, and keep the weights of the epoch with the lowest loss on it."""
+    validation: Annotated[float, Bounds(above=0, below=1)] = 0.15
+    """Share of the training part that early stopping holds out."""
+    patience: Count | None = None
+    """Epochs without a lower validation loss before early stopping stops. Default: half the epochs."""
+    # The products of a small network take less time than the hand-over to a second thread, far less on a busy
+    # machine.
+    threads: Count = 1
+    """Threads of torch; more of them help wide networks."""
+    device: DeviceName = "cpu"
+    """Where the network is trained."""
+
+
+@dataclass(kw_only=True)
+class TrainingOptions(FitOptions, Checked):
+    """The training; in place of these two fields, estimators have ``random_state`` and ``class_weight``."""
+
+    seed: Seed = 0
+    """Seed for the split, the initial weights and the order of samples."""
     balanced: bool = False
-    threads: int = 1
-    device: str = "cpu"
+    """Let every class count the same, however many samples it has."""
 
 
-def structure_for(options: NetworkOptions, n: int) -> Structure:
-    """The ``n x n`` structure that the options ask for.
-
-    Raises:
-        ValueError: there is no structure of that name, a size does not divide ``n``, it takes no such size,
-            or the budget is too small.
-    """
-    if options.structure not in STRUCTURES:
-        raise ValueError(f"structure must be one of {', '.join(STRUCTURES)}, got {options.structure!r}")
-    cls = STRUCTURES[options.structure]
-    given = {name: getattr(options, name) for name in ("p", "q", "r") if getattr(options, name) is not None}
-    if options.budget is not None:
-        if given or not hasattr(cls, "suggest"):
-            what = (
-                f"{', '.join(given)} as well" if given else f"structure {options.structure!r}, which has none"
-            )
-            raise ValueError(f"budget chooses the sizes of a structure, got {what}; leave one out")
-        budget = options.budget
-        suggested: Structure = cls.suggest(n, int(budget) if budget > 1 else budget)
-        return suggested
-    sizes: dict[str, Any] = {}
-    takes = cls.__dataclass_fields__
-    if "p" in takes:
-        sizes["p"] = min(divisors(n), key=lambda d: abs(d - math.sqrt(n)))
-    if "r" in takes:
-        sizes["r"] = 2
-    unknown = [name for name in given if name not in takes]
-    if unknown:
-        raise ValueError(
-            f"structure {options.structure!r} must be given sizes that it has, got {', '.join(unknown)}"
-        )
-    return cls(n=n, **(sizes | given))
-
-
-def structure_for_rows(options: NetworkOptions, rows: int) -> Structure:
-    """The structure for so many rows: its ``n`` is the least that holds them and that the sizes divide.
-
-    Sizes left open are those with the fewest parameters: ``p³ = r n`` for LPHM, ``p² = n`` for DualLPHM.
-
-    Raises:
-        ValueError: as ``structure_for``.
-    """
-    if options.budget is not None or options.structure not in ("lphm", "dual-lphm"):
-        if options.budget is not None and options.structure in ("lphm", "dual-lphm", "low-rank"):
-            cls: Any = STRUCTURES[options.structure]
-            if options.p or options.q or options.r:
-                return structure_for(options, rows)  # which says what is wrong
-            chosen: Structure = cls.suggest(rows, int(options.budget), partial=True)
-            return chosen
-        return structure_for(options, rows)
-    r = options.r or 2
-    best = (r * rows) ** (1 / 3) if options.structure == "lphm" else rows**0.5
-    p = options.p or max(1, min(rows, round(best)))
-    q = options.q or p
-    step = math.lcm(p, q)
-    return structure_for(replace(options, p=p, q=q, r=r), -(-rows // step) * step)
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    choices = get_args(hint) if NoneType in get_args(hint) else (hint,)
+    if value is None and NoneType in choices:
+        return None
+    kind, (bounds, *_) = choices[0], getattr(choices[0], "__metadata__", (None,))
+    if isinstance(bounds, Bounds):
+        kind = get_args(kind)[0]
+        number = isinstance(value, Integral if kind is int else Real) and not isinstance(value, bool)
+        if number and bounds.hold(value):
+            return kind(value)
+        expected = f"a {'whole ' if kind is int else ''}number {bounds}"
+    elif get_origin(kind) is Literal:
+        if value in get_args(kind):
+            return value
+        expected = "one of " + ", ".join(map(repr, get_args(kind)))
+    elif kind is bool:
+        if value in (True, False):
+            return bool(value)
+        expected = "True or False"
+    else:
+        return value
+    raise InputError(f"{name} must be {expected}, got {value!r}")

@@ -3,10 +3,11 @@
 Both kinds of data, in memory and in a directory, say here how a trained run is tested on them.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -20,53 +21,53 @@ from lphm.data.parquet import ParquetStream, Part
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import StreamFit, fit_stream
 from lphm.data.progress import Progress, no_progress
+from lphm.data.schema import InputSchema
 from lphm.data.splits import split_rows, split_validation
 from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
-from lphm.learn.config import configure, training_config
-from lphm.learn.evaluation import Evaluation, evaluate, evaluate_outputs
-from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.run import Run, RunConfig
+from lphm.learn.evaluation import Evaluation, evaluate
+from lphm.learn.options import NetworkOptions, Optimizer, Sizes, TrainingOptions
+from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_embedding
+from lphm.structures.named import structure_for
 
 #: Samples of the validation part that are predicted at a time.
 VALIDATION_BATCH = 1024
 #: Rows of the test part whose predictions are kept, and of the training part that the summary describes.
 MOST_ROWS = 10_000
+#: Optimizer steps where the number of epochs is not given: half as many as there are rows, within these
+#: bounds. A longer training would learn a small table by heart.
+FEWEST_STEPS, MOST_STEPS = 200, 1500
+#: From SMALL rows on, at least so many epochs.
+FEWEST_EPOCHS = 20
+#: Large tables: instead, enough epochs for so many optimizer steps, at least one.
+ENOUGH_STEPS = 20_000
+#: A network with little dropout learns fewer training rows than this by heart.
+SMALL = 1000
+
+Tested: TypeAlias = tuple[dict[str, Any], Evaluation]
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Encoded samples, and the configuration that was fitted on them.
-
-    Args:
-        config: everything but the weights.
-        options: choices about the training.
-        train: batches to train on.
-        validation: batches that decide which epoch is the best; None without early stopping.
-    """
+    """Encoded samples, and the configuration that was fitted on them."""
 
     config: RunConfig
     options: TrainingOptions
     train: Batches
-    validation: Batches | None
+    validation: Batches | None  # decides which epoch is the best; None without early stopping
 
 
 @dataclass(frozen=True)
 class Prepared(TrainingData):
     """Training data with a test part.
 
-    Args:
-        sample: samples that describe the data; all of them if they are in memory.
-        test: tests a trained run; gives scores and rows of each part for ``metrics.json``, and the evaluation
-            of the test part.
+    ``test`` is called with the trained run. It returns scores and rows of each part for ``metrics.json``, and
+    the evaluation of the test part.
     """
 
-    sample: Dataset
-    test: Callable[[Run, Progress | None], tuple[dict[str, Any], Evaluation]]
-
-
-# Data in memory.
+    sample: Dataset  # describes the data; all samples if they are in memory
+    test: Callable[[Run, Progress | None], Tested]
 
 
 def prepare_table(
@@ -85,20 +86,20 @@ def encode(
     data: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task, start: Run | None = None
 ) -> TrainingData:
     """Fit the schemas on the training part, unless those of ``start`` are used, and encode the samples."""
-    train_part, validation_part = data, None
+    train_part, validation = data, None
     if training.early_stopping:
-        train_part, validation_part = split_validation(data, task, training.seed, training.validation)
+        train_part, validation = split_validation(data, task, training.seed, training.validation)
     rows = len(train_part)
     if start is None:
         schemas = fit_inputs(train_part), fit_target(train_part.target, task)
         config = configure(data.name, *schemas, rows, network, training)
     else:
         config = start.config.model_copy(update={"training": training_config(training, rows)})
-    validation = None
-    if validation_part is not None:
-        validation = _batches(config, validation_part, training, VALIDATION_BATCH, shuffle=False)
+    held_out = None
+    if validation is not None:
+        held_out = _batches(config, validation, training, VALIDATION_BATCH, shuffle=False)
     train_batches = _batches(config, train_part, training, config.training.batch_size)
-    return TrainingData(config, training, train_batches, validation)
+    return TrainingData(config, training, train_batches, held_out)
 
 
 def _batches(
@@ -116,9 +117,7 @@ def _batches(
     return MemoryBatches(x, y, scaled, batch_size, config.training.seed, shuffle, rank(), world_size())
 
 
-def _test_table(
-    rest: Dataset, test: Dataset, run: Run, _progress: Progress | None
-) -> tuple[dict[str, Any], Evaluation]:
+def _test_table(rest: Dataset, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
     target, evaluation = run.config.target, evaluate(run, test)
     metrics = {
         "train": _scores(target, run.outputs(rest.inputs), target.encode(rest.target)),
@@ -126,9 +125,6 @@ def _test_table(
         "rows": {"train": len(rest), "test": len(test)},
     }
     return metrics, evaluation
-
-
-# Data in a directory of Parquet files.
 
 
 def prepare_stream(
@@ -140,41 +136,27 @@ def prepare_stream(
 ) -> Prepared:
     """Fit the schemas in one pass over the files; arguments as ``training.prepare``."""
     if training.balanced:
-        raise InputError(
-            "balanced must be left out for a directory, whose rows are not weighted", option="balanced"
-        )
+        message = "balanced must be left out for a directory, whose rows are not weighted"
+        raise InputError(message, option="balanced")
     fitted = fit_stream(stream, task, progress)
     if not fitted.rows["test"]:
         raise InputError(f"{stream.name} must hold enough rows for a test part, got none in it")
     config = configure(stream.name, fitted.input, fitted.target, fitted.rows["train"], network, training)
-    seed = config.training.seed
-    train_batches = StreamBatches(stream, "train", fitted, config.training.batch_size, seed)
-    validation = None
+    seed, validation = config.training.seed, None
     if training.early_stopping:
         validation = StreamBatches(stream, "validation", fitted, VALIDATION_BATCH, seed, shuffle=False)
-    sample, test = _first_rows(stream, "train"), partial(_test_stream, stream, fitted)
-    return Prepared(config, training, train_batches, validation, sample, test)
+    train_batches = StreamBatches(stream, "train", fitted, config.training.batch_size, seed)
+    test = partial(_test_stream, stream, fitted)
+    return Prepared(config, training, train_batches, validation, _first_rows(stream, "train"), test)
 
 
-def _test_stream(
-    stream: ParquetStream, fitted: StreamFit, run: Run, progress: Progress | None
-) -> tuple[dict[str, Any], Evaluation]:
-    outputs, y = _outputs(run, stream, fitted, progress)
-    first = _first_rows(stream, "test")
-    rows = {"train": fitted.rows["train"], "test": len(y)}
-    metrics = {"test": _scores(run.config.target, outputs, y), "rows": rows}
-    return metrics, evaluate_outputs(run, first, outputs[: len(first)])
-
-
-def _outputs(
-    run: Run, stream: ParquetStream, fitted: StreamFit, progress: Progress | None
-) -> tuple[Tensor, Tensor]:
-    """Outputs and truth for all rows of the test part, in their order; each process predicts a share."""
+def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: Progress | None) -> Tested:
+    """Predict all rows of the test part, each process a share of them; evaluate the first ones."""
     groups = [g for g in range(rank(), len(stream.groups), world_size()) if fitted.counts["test"][g]]
     total = sum(fitted.counts["test"][g] for g in groups)
 
     def share() -> dict[int, tuple[Tensor, Tensor]]:
-        """By row group."""
+        """Outputs and truth by row group."""
         parts, rows = {}, 0
         for group, frame in zip(groups, stream.frames("test", groups), strict=True):
             parts[group] = run.outputs(frame), run.config.target.encode(frame[stream.target])
@@ -183,17 +165,19 @@ def _outputs(
         return parts
 
     parts = {group: part for of_process in gather_results(share) for group, part in of_process.items()}
-    outputs, y = zip(*(parts[group] for group in sorted(parts)), strict=True)
-    return torch.cat(outputs), torch.cat(y)
+    outputs, y = map(torch.cat, zip(*(parts[group] for group in sorted(parts)), strict=True))
+    first = _first_rows(stream, "test")
+    rows = {"train": fitted.rows["train"], "test": len(y)}
+    metrics = {"test": _scores(run.config.target, outputs, y), "rows": rows}
+    return metrics, evaluate(run, first, outputs=outputs[: len(first)])
 
 
 def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
     """The first rows of a part, at most ``MOST_ROWS``."""
-    frames, count = [], 0
+    frames: list[pd.DataFrame] = []
     for frame in stream.frames(part):
         frames.append(frame)
-        count += len(frame)
-        if count >= MOST_ROWS:
+        if sum(map(len, frames)) >= MOST_ROWS:
             break
     rows = pd.concat(frames, ignore_index=True).iloc[:MOST_ROWS]
     return Dataset(stream.name, rows[stream.columns], rows[stream.target])
@@ -201,3 +185,54 @@ def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
 
 def _scores(target: TargetSchema, outputs: Tensor, y: Tensor) -> dict[str, float]:
     return {"loss": target.loss(outputs, y).item(), target.score_name: target.score(outputs, y).item()}
+
+
+def configure(
+    source: str,
+    schema: InputSchema,
+    target: TargetSchema,
+    rows: int,
+    network: NetworkOptions,
+    training: TrainingOptions,
+) -> RunConfig:
+    """Everything but the weights, for so many training rows; every size that was left open is settled.
+
+    Raises:
+        InputError: there is no ``W`` of the sizes that were asked for.
+    """
+    with torch.device("meta"):
+        embedded_rows = build_embedding(schema, network.width).rows
+    sizes = NetworkConfig(
+        **{field.name: getattr(network, field.name) for field in fields(Sizes)},
+        dropout=network.dropout if network.dropout is not None else (0.4 if rows < SMALL else 0.2),
+        attribute=_structure("attribute", embedded_rows, network),
+        instance=_structure("instance", network.width, network),
+    )
+    settled = training_config(training, rows)
+    return RunConfig(source=source, input=schema, target=target, network=sizes, training=settled)
+
+
+def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any] | None:
+    if options.kind not in (kind, "both"):
+        return None
+    sizes = (options.p, options.q, options.r, options.budget)
+    try:
+        return structure_for(options.structure, n, *sizes).to_config()
+    except ValueError as error:
+        raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
+
+
+def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
+    """The training on so many rows."""
+    batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(rows, 20) / 20))))
+    steps = min(max(rows // 2, FEWEST_STEPS), MOST_STEPS)
+    batches = math.ceil(rows / batch_size)
+    fewest = 1 if rows < SMALL else min(FEWEST_EPOCHS, math.ceil(ENOUGH_STEPS / batches))
+    epochs = options.epochs or max(fewest, math.ceil(steps / batches))
+    return TrainingConfig(
+        seed=options.seed,
+        epochs=epochs,
+        batch_size=batch_size,
+        **{field.name: getattr(options, field.name) for field in fields(Optimizer)},
+        patience=options.patience or math.ceil(epochs / 2),
+    )

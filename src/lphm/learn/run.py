@@ -6,8 +6,6 @@ metrics.json            scores and the history of the training
 """
 
 import copy
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,43 +13,44 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, ValidationError
+from pydantic.dataclasses import dataclass as validated
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
+from torch import Tensor
 
-from lphm._io import write_atomically, write_json
+from lphm._io import read_json, write_atomically, write_json
+from lphm.data.progress import Progress
 from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
+from lphm.learn.options import Checked, Count, Optimizer, Seed, Share, Sizes
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import Ensemble, InterdependenceNetwork
 from lphm.structures import from_config
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
+STRICT = ConfigDict(extra="forbid")
 
 
-class NetworkConfig(Strict):
-    """Sizes of the network; a structure is what its ``to_config()`` says, or None for no such mixing."""
+@validated(kw_only=True, config=STRICT)
+class NetworkConfig(Sizes, Checked):
+    """The network, with everything settled; a structure is its ``to_config()``, or None if there is none."""
 
-    width: int = Field(ge=1, le=2**20)
-    blocks: int = Field(ge=1, le=1000)
-    channels: int = Field(ge=1)
-    dropout: float = Field(ge=0, lt=1)
-    members: int = Field(ge=1, le=1000)
+    dropout: Share
     attribute: dict[str, Any] | None
     instance: dict[str, Any] | None
 
 
-class TrainingConfig(Strict):
-    """How the network is trained."""
+@validated(kw_only=True, config=STRICT)
+class TrainingConfig(Optimizer, Checked):
+    """How the network is trained, with everything settled."""
 
-    seed: int = Field(ge=0)
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    patience: int = Field(ge=1)
+    seed: Seed
+    epochs: Count
+    batch_size: Count
+    patience: Count
 
 
 class RunConfig(Strict):
@@ -69,7 +68,7 @@ def build_embedding(schema: InputSchema, width: int) -> FeatureEmbedding | RowEm
     """The embedding of rows that the schema encodes."""
     if isinstance(schema, FeatureSchema):
         return FeatureEmbedding(len(schema.numeric), len(schema.categorical), schema.vocabulary, width)
-    return RowEmbedding(schema.rows, schema.columns, width)
+    return RowEmbedding(len(schema.labels), len(schema.column_labels), width)
 
 
 def build_network(config: RunConfig) -> Ensemble:
@@ -78,36 +77,22 @@ def build_network(config: RunConfig) -> Ensemble:
     Raises:
         InputError: sizes in it do not fit each other.
     """
-    options = config.network
     try:
-        attribute = from_config(options.attribute) if options.attribute is not None else None
-        instance = from_config(options.instance) if options.instance is not None else None
-        members = []
-        for _ in range(options.members):
-            embedding = build_embedding(config.input, options.width)
-            for what, structure, n in (
-                ("rows", attribute, embedding.rows),
-                ("width", instance, options.width),
-            ):
-                if structure is not None and structure.n != n:
-                    raise ValueError(
-                        f"the {what} of the network must be the structure's n, got {n} and {structure}"
-                    )
-            members.append(
-                InterdependenceNetwork(
-                    embedding,
-                    options.width,
-                    config.target.outputs,
-                    attribute,
-                    instance,
-                    options.blocks,
-                    options.channels,
-                    options.dropout,
-                )
-            )
-        return Ensemble(members)
+        return Ensemble([_member(config) for _ in range(config.network.members)])
     except (ValueError, TypeError) as error:
         raise InputError(f"the network cannot be built: {error}") from error
+
+
+def _member(config: RunConfig) -> InterdependenceNetwork:
+    sizes = config.network
+    embedding = build_embedding(config.input, sizes.width)
+    attribute = None if sizes.attribute is None else from_config(sizes.attribute)
+    instance = None if sizes.instance is None else from_config(sizes.instance)
+    for name, n, structure in (("rows", embedding.rows, attribute), ("width", sizes.width, instance)):
+        if structure is not None and structure.n != n:
+            raise ValueError(f"n of the structure must be the network's {name}, got {structure} and {n}")
+    shape = (embedding, sizes.width, config.target.outputs)
+    return InterdependenceNetwork(*shape, attribute, instance, sizes.blocks, sizes.channels, sizes.dropout)
 
 
 @dataclass(frozen=True)
@@ -123,31 +108,23 @@ class Run:
         inputs: pd.DataFrame | np.ndarray,
         batch_size: int = 1024,
         dtype: torch.dtype = torch.float32,
-        after: Callable[[int], None] | None = None,
-    ) -> torch.Tensor:
-        """What the members say together for every sample, ``(N, outputs)``, computed in ``dtype``.
-
-        ``after`` is called with the samples of each batch that is done.
-        """
+        progress: Progress | None = None,
+    ) -> Tensor:
+        """The combined outputs of the members for every sample, ``(N, outputs)``, computed in ``dtype``."""
         network = self.network.eval()
         if dtype != torch.float32:
             network = copy.deepcopy(network).to(dtype)
         encoded = self.config.input.encode(inputs).to(dtype)
-        said = []
-        for part in torch.split(encoded, batch_size):
-            said.append(network(part))
-            if after is not None:
-                after(len(part))
-        return self.config.target.combine(torch.cat(said))
+        outputs: list[Tensor] = []
+        for first in range(0, max(len(encoded), 1), batch_size):
+            outputs.append(network(encoded[first : first + batch_size]))
+            if progress is not None:
+                progress("predicting", min(first + batch_size, len(encoded)), len(encoded))
+        return self.config.target.combine(torch.cat(outputs))
 
-    def predict(
-        self, inputs: pd.DataFrame | np.ndarray, after: Callable[[int], None] | None = None
-    ) -> pd.DataFrame:
+    def predict(self, inputs: pd.DataFrame | np.ndarray, progress: Progress | None = None) -> pd.DataFrame:
         """The target for every sample; for classification also the probability of each class."""
-        return self.config.target.decode(self.outputs(inputs, after=after))
-
-
-# Writing.
+        return self.config.target.decode(self.outputs(inputs, progress=progress))
 
 
 def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:
@@ -159,9 +136,6 @@ def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:
     write_json(folder / CONFIG, run.config.model_dump(mode="json"))
 
 
-# Reading.
-
-
 def load_run(folder: Path) -> Run:
     """Read a run folder back.
 
@@ -171,62 +145,40 @@ def load_run(folder: Path) -> Run:
     Raises:
         InputError: the folder or a file in it is missing, damaged, or does not fit the others.
     """
-    config = _load_config(folder)
+    path = folder / CONFIG
+    if not path.is_file():
+        raise InputError(f"{folder} is not a run folder (it has no {CONFIG})")
+    content = read_json(path)
     try:
+        config = RunConfig.model_validate(content)
         with torch.device("meta"):
             network = build_network(config)
+    except ValidationError as error:
+        raise InputError(f"{path} must describe a run, got at {first_problem(error)}") from error
     except InputError as error:
-        raise InputError(f"{folder / CONFIG}: {error}") from error
-    try:
-        weights = load_tensors(_read(folder / WEIGHTS))
-    except SafetensorError as error:
-        raise InputError(f"{folder / WEIGHTS} must be a whole safetensors file, got: {error}") from error
-    expected = network.state_dict()
-    for name in sorted(expected.keys() | weights.keys()):
-        if name not in weights or name not in expected:
-            word = "without" if name not in weights else "with the unknown"
-            raise InputError(
-                f"{folder / WEIGHTS} must hold the network's weights, got a file {word} {name!r}"
-            )
-        must, got = expected[name], weights[name]
-        if got.shape != must.shape or got.dtype != must.dtype:
-            raise InputError(
-                f"{folder / WEIGHTS}: {name!r} must be {tuple(must.shape)} {must.dtype}, "
-                f"got {tuple(got.shape)} {got.dtype}"
-            )
-    network.load_state_dict(weights, assign=True)
+        raise InputError(f"{path}: {error}") from error
+    network.load_state_dict(_load_weights(folder / WEIGHTS, network.state_dict()), assign=True)
     return Run(config, network.eval())
 
 
-def read_metrics(folder: Path) -> dict[str, Any]:
-    """Scores and history of a run.
+def first_problem(error: ValidationError) -> str:
+    """The first field that is wrong, and what is wrong with it."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
 
-    Raises:
-        InputError: the file is missing or damaged.
-    """
+
+def _load_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors in a file, which must have the names, shapes and types of those expected."""
     try:
-        content = json.loads(_read(folder / METRICS))
-    except ValueError as error:
-        raise InputError(f"{folder / METRICS} must be JSON, got: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{folder / METRICS} must hold an object, got {type(content).__name__}")
-    return content
-
-
-def _load_config(folder: Path) -> RunConfig:
-    path = folder / CONFIG
-    if not folder.is_dir():
-        raise InputError(f"a run must be a folder that 'lphm train' wrote, got {folder}, which is none")
-    try:
-        return RunConfig.model_validate_json(_read(path))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path} must describe a run, got at {where}: {first['msg']}") from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} must be a readable file, got: {error.strerror}") from error
+        weights = load_tensors(path.read_bytes())
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path} must be a readable safetensors file, got: {error}") from error
+    right, present = (
+        {name: f"{tuple(tensor.shape)} {tensor.dtype}" for name, tensor in each.items()}
+        for each in (expected, weights)
+    )
+    for name in sorted(right | present):
+        if right.get(name) != present.get(name):
+            wanted, got = right.get(name, "absent"), present.get(name, "absent")
+            raise InputError(f"{path}: tensor {name!r} must be {wanted}, got {got}")
+    return weights

@@ -34,19 +34,12 @@ class Trained:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trained and tested run.
-
-    Args:
-        run: the network and its configuration.
-        metrics: the content of ``metrics.json``.
-        evaluation: of the test part; of data that are not in memory, of its first rows.
-        sample: samples that describe the data; all of them if they are in memory.
-    """
+    """A trained and tested run."""
 
     run: Run
-    metrics: dict[str, Any]
-    evaluation: Evaluation
-    sample: Dataset
+    metrics: dict[str, Any]  # the content of metrics.json
+    evaluation: Evaluation  # of the test part; of data that are not in memory, of its first rows
+    sample: Dataset  # describes the data; all samples if they are in memory
 
 
 def prepare(
@@ -99,7 +92,19 @@ def train(
     """
     trained = _fit(prepared, Execution(prepared.options.device, folder, resume, progress))
     tested, evaluation = prepared.test(trained.run, progress)
-    return Outcome(trained.run, _metrics(trained, tested), evaluation, prepared.sample)
+    network = trained.run.network
+    layers = [layer for layer in network.modules() if isinstance(layer, BilinearInterdependence)]
+    metrics = {
+        "task": trained.run.config.target.task,
+        **tested,
+        "best_epoch": trained.history.best_epoch,
+        "seconds": round(trained.seconds, 2),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "interdependence_parameters": interdependence_parameters(network),
+        "interdependence_parameters_full": sum(layer.channels * layer.structure.n**2 for layer in layers),
+        "history": trained.history.lines,
+    }
+    return Outcome(trained.run, metrics, evaluation, prepared.sample)
 
 
 def learn(
@@ -141,19 +146,3 @@ def _fit(data: TrainingData, execution: Execution, start: Run | None = None) -> 
     finally:
         torch.set_num_threads(threads)
     return Trained(Run(data.config, network), history, time.perf_counter() - begun)
-
-
-def _metrics(trained: Trained, tested: dict[str, Any]) -> dict[str, Any]:
-    """The content of ``metrics.json``: scores and rows of each part, sizes, the history."""
-    run = trained.run
-    layers = [layer for layer in run.network.modules() if isinstance(layer, BilinearInterdependence)]
-    return {
-        "task": run.config.target.task,
-        **tested,
-        "best_epoch": trained.history.best_epoch,
-        "seconds": round(trained.seconds, 2),
-        "parameters": sum(p.numel() for p in run.network.parameters()),
-        "interdependence_parameters": interdependence_parameters(run.network),
-        "interdependence_parameters_full": sum(layer.channels * layer.structure.n**2 for layer in layers),
-        "history": trained.history.lines,
-    }

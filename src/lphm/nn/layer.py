@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from lphm.errors import require_positive
 from lphm.nn.init import initialize_
 from lphm.ops.checks import Kind, Normalize, check_arguments, check_choices, check_tensor
-from lphm.ops.functional import interdependence_grouped, interdependence_matrix
+from lphm.ops.functional import apply_grouped, interdependence_grouped, interdependence_matrix
 from lphm.structures.base import Structure
 
 
@@ -24,28 +24,25 @@ class BilinearInterdependence(nn.Module):
     Where the rows of ``x`` are the rows of a batch, ``xi`` makes a prediction depend on what else is in
     the batch. With ``running_size=k`` the layer does what ``BatchNorm`` does about that: in training it
     keeps a running average of ``xi``, after ``normalize``, and in eval mode ``xi`` is that average. Then
-    ``x`` is only the default of ``data``, and the attribute kind takes any number of rows, one among them.
-
-    With ``normalize="softmax"`` a call takes a ``mask``, True where something may be looked at; it and
-    ``causal`` are those of ``interdependence_matrix``. What may look at nothing becomes zero. An average does
-    not go with masks, which differ from batch to batch, but with ``causal``, which does not.
+    ``x`` is only the default of ``data``, and the attribute kind takes any number of rows, one among them;
+    and there is no ``mask``, because masks differ from batch to batch.
 
     Shape:
         ``x`` ``(*batch, b, m)``; ``data`` ``(*batch, b', m)`` for the attribute kind, ``(*batch, b, m')``
         for the instance kind; ``mask`` ``(*batch, k)`` or ``(*batch, k, k)``, ``k = m`` (attribute) or ``b``
-        (instance); output: the shape of ``data``.
+        (instance), with ``"softmax"``; output: the shape of ``data``.
 
     Args:
         structure: what ``W`` is; its ``n`` is ``b`` (attribute) or ``m`` (instance).
         kind: ``"attribute"`` or ``"instance"``.
         channels: number of parameter vectors, each with its own ``xi``.
-        normalize: ``None``, ``"scale"``, ``"softmax"`` or a callable on ``xi``.
+        normalize: ``None``, ``"scale"``, ``"softmax"`` or a callable on ``xi``; this, ``partial``, ``causal``
+            and the ``mask`` of a call are those of ``lphm.interdependence_apply``.
         device: of the parameters.
         dtype: of the parameters.
-        partial: let ``x`` have fewer than ``n`` rows (attribute) or columns (instance); the missing ones
-            at its end count as zeros. Otherwise that is an error.
-        running_size: ``k``, the size of ``xi``: the columns of ``x`` (attribute) or its rows (instance), of
-            the running average. None: there is no average, and eval mode is no different.
+        partial: let ``x`` have fewer than ``n`` rows (attribute) or columns (instance).
+        running_size: ``k``, the size of the running average: the columns of ``x`` (attribute) or its rows
+            (instance). None: there is no average, and eval mode is no different.
         momentum: the share of a new batch in the running average; while ``1 / num_batches_tracked`` is
             larger, it is that, so that the average starts from data and not from zero. None: always that.
         causal: output row ``i`` looks at rows ``j <= i`` only; for the instance kind with ``"softmax"``.
@@ -56,9 +53,8 @@ class BilinearInterdependence(nn.Module):
         num_batches_tracked: how many batches it is of, a buffer; None without ``running_size``.
 
     Raises:
-        ValueError: ``channels`` below 1, an unknown ``kind`` or ``normalize``, or one that does not go with
-            ``causal`` or ``mask``; a shape that does not fit; a ``mask`` with ``running_size``; eval mode
-            with ``running_size`` before any batch in training mode.
+        ValueError: as ``lphm.interdependence_apply``; ``channels`` below 1; a ``mask`` with ``running_size``;
+            eval mode with ``running_size`` before any batch in training mode.
         TypeError: ``structure`` is not a ``Structure``, ``mask`` not boolean.
 
     Example:
@@ -92,6 +88,8 @@ class BilinearInterdependence(nn.Module):
             raise TypeError(f"structure must be a lphm.Structure such as lphm.LPHM(...), got {structure!r}")
         check_choices(kind, normalize, causal)
         require_positive(channels=channels)
+        if momentum is not None and not 0 < momentum <= 1:
+            raise ValueError(f"momentum must be above 0 and up to 1, or None, got {momentum}")
         self.structure = structure
         self.kind: Kind = kind
         self.channels = channels
@@ -100,11 +98,8 @@ class BilinearInterdependence(nn.Module):
         self.running_size = running_size
         self.momentum = momentum
         self.causal = causal
-        self.weight = nn.Parameter(
-            torch.empty(channels, structure.num_parameters, device=device, dtype=dtype)
-        )
-        if momentum is not None and not 0 < momentum <= 1:
-            raise ValueError(f"momentum must be above 0 and up to 1, or None, got {momentum}")
+        weight = torch.empty(channels, structure.num_parameters, device=device, dtype=dtype)
+        self.weight = nn.Parameter(weight)
         average, batches = None, None
         if running_size is not None:
             require_positive(running_size=running_size)
@@ -137,46 +132,43 @@ class BilinearInterdependence(nn.Module):
             return interdependence_grouped(
                 structure, w, x, data, kind, normalize, partial=self.partial, mask=mask, causal=self.causal
             )
-        self._check_no_mask(mask)
         data = x if data is None else data
-        if not self.training:
-            return self._mixed(self._average("data", data), data)
-        check_arguments(structure, w, x, kind, normalize, data, self.partial)
-        self._check_size("x", x)
-        xi = self.matrix(x)
-        mixed = self._mixed(xi, data)
-        self._track(xi)
+        if self.training:
+            check_arguments(structure, w, x, kind, normalize, data, self.partial)
+            xi = self.matrix(x, mask=mask)
+        else:
+            self._check_running("data", data, mask)
+            xi = self._average()
+        mixed = apply_grouped(xi, data, kind)
+        if self.training:
+            self._track(xi)
         return mixed
 
     def matrix(self, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
         """``xi(x)`` of every channel, ``(*batch, channels, k, k)``, or its running average in eval mode."""
         structure, w, kind, normalize = self.structure, self.weight, self.kind, self.normalize
         if self.running_xi is not None:
-            self._check_no_mask(mask)
+            self._check_running("x", x, mask)
             if not self.training:
-                return self._average("x", x).expand(*x.shape[:-2], -1, -1, -1)
+                return self._average().expand(*x.shape[:-2], -1, -1, -1)
         return interdependence_matrix(
             structure, w, x, kind, normalize, partial=self.partial, mask=mask, causal=self.causal
         )
 
-    def _check_no_mask(self, mask: Tensor | None) -> None:
-        """Raise ``ValueError`` for a mask where there is an average, which would mix what masks hide."""
+    def _check_running(self, name: str, tensor: Tensor, mask: Tensor | None) -> None:
+        """Check what a layer with a running average can take: no mask, and a tensor of the average's size."""
+        check_tensor(name, tensor, self.weight)
         if mask is not None:
             raise ValueError(
                 "mask must be None for a layer with running_size, whose average is over batches that "
                 "would each hide something else, got a mask; build the layer without running_size"
             )
-
-    def _mixed(self, xi: Tensor, data: Tensor) -> Tensor:
-        """Group ``c`` of ``data`` mixed by ``xi_c``, from ``xi`` ``(*batch, C, k, k)`` or ``(C, k, k)``."""
-        rows = data if self.kind == "attribute" else data.mT  # (*batch, d, k)
-        C, d = self.channels, rows.shape[-2]
-        if d % C:
-            what = "rows" if self.kind == "attribute" else "columns"
-            raise ValueError(f"channels must divide the {what} of data, got channels={C}, {what}={d}")
-        groups = torch.unflatten(rows, -2, (C, d // C))  # (*batch, C, d / C, k)
-        mixed = torch.einsum("...cdk,...ckl->...cdl", groups, xi).flatten(-3, -2)  # (*batch, d, k)
-        return mixed if self.kind == "attribute" else mixed.mT
+        dim, what = (-1, "columns") if self.kind == "attribute" else (-2, "rows")
+        if tensor.dim() < 2 or tensor.shape[dim] != self.running_size:
+            raise ValueError(
+                f"{name} must have {self.running_size} {what}, as many as running_size says, "
+                f"got shape {tuple(tensor.shape)}"
+            )
 
     @torch.no_grad()
     def _track(self, xi: Tensor) -> None:
@@ -190,10 +182,8 @@ class BilinearInterdependence(nn.Module):
         average.lerp_(xi.to(average.dtype).reshape(-1, *average.shape).mean(0), share)
         self._has_average = True
 
-    def _average(self, name: str, tensor: Tensor) -> Tensor:
-        """The running average, if it exists and fits ``tensor``."""
-        check_tensor(name, tensor, self.weight)
-        self._check_size(name, tensor)
+    def _average(self) -> Tensor:
+        """The running average ``(C, k, k)``, if there is one."""
         if not self._has_average:  # the buffer is read once: that waits for the device, and is not traceable
             self._has_average = self._counts_batches()
         if not self._has_average:
@@ -201,19 +191,10 @@ class BilinearInterdependence(nn.Module):
                 "running_xi must hold an average of at least one batch for eval mode, got none; "
                 "call the layer in training mode first, or load the state of one that was trained"
             )
-        return cast(Tensor, self.running_xi)  # (C, k, k)
+        return cast(Tensor, self.running_xi)
 
     def _counts_batches(self) -> bool:
         return self.num_batches_tracked.is_meta or bool(self.num_batches_tracked > 0)
-
-    def _check_size(self, name: str, tensor: Tensor) -> None:
-        """Raise ``ValueError`` unless ``tensor`` has as many columns (attribute) or rows as ``xi`` has."""
-        dim, what = (-1, "columns") if self.kind == "attribute" else (-2, "rows")
-        if tensor.dim() < 2 or tensor.shape[dim] != self.running_size:
-            raise ValueError(
-                f"{name} must have {self.running_size} {what}, as many as running_size says, "
-                f"got shape {tuple(tensor.shape)}"
-            )
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         super()._load_from_state_dict(*args, **kwargs)

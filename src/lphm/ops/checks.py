@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lphm.structures.base import Structure
+from lphm.structures.row_blocks import has_thin_pair
 
 Kind = Literal["attribute", "instance"]
 Normalize = Literal["scale", "softmax"] | Callable[[Tensor], Tensor] | None
@@ -27,6 +28,21 @@ def check_choices(kind: str, normalize: object, causal: bool = False, masked: bo
         raise ValueError(
             f"kind must be 'instance' for causal=True, because columns do not follow one another as rows do, "
             f"got {kind!r}; pass a mask of (*batch, m, m) to hide columns from columns"
+        )
+
+
+def check_split_rows(structure: Structure, kind: str, normalize: object) -> None:
+    """Raise ``TypeError`` or ``ValueError`` if one process must have all rows of ``X`` for this."""
+    if kind == "attribute" and not has_thin_pair(structure):
+        raise TypeError(
+            f"structure must reduce blocks of rows where no process has all of them, got {structure!r}; use "
+            "LPHM, DualLPHM, LowRank, RandomMatrixAdaptation, or a subclass that overrides row_factors and "
+            "combine"
+        )
+    if kind == "instance" and normalize not in (None, "scale"):
+        raise ValueError(
+            "normalize must be None or 'scale' for the instance kind where no process has all rows, got "
+            f"{normalize!r}, which needs all of xi, b x b; use lphm.interdependence_apply on all rows"
         )
 
 

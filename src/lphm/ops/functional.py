@@ -5,6 +5,8 @@ The core knows one orientation. ``x`` is ``(N, n, k)`` and ``xi = xᵀ W x`` is 
 with ``Xᵀ``: ``xiᵀ D = (Dᵀ xi)ᵀ``.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -84,6 +86,7 @@ def interdependence_apply(
     partial: bool = False,
     mask: Tensor | None = None,
     causal: bool = False,
+    grouped: bool = False,
 ) -> Tensor:
     r"""``xi(X | w)`` applied to ``D``: ``D @ xi`` (attribute) or ``xiᵀ @ D`` (instance).
 
@@ -95,7 +98,7 @@ def interdependence_apply(
     Shape:
         ``w`` ``(l,)`` or ``(channels, l)``; ``x`` ``(*batch, b, m)``; ``data`` ``(*batch, b', m)`` for
         the attribute kind, ``(*batch, b, m')`` for the instance kind; the result has the shape of
-        ``data``, with ``channels`` before its last two dimensions if ``w`` has them.
+        ``data``, with ``channels`` before its last two dimensions if ``w`` has them and is not ``grouped``.
 
     Args:
         structure: what ``W`` is.
@@ -108,11 +111,14 @@ def interdependence_apply(
         partial: as for ``interdependence_matrix``.
         mask: as for ``interdependence_matrix``. An output that may look at nothing is zero.
         causal: as for ``interdependence_matrix``. Like a mask of ``(*batch, k)``, it costs no ``k x k``.
+        grouped: treat channels as attention heads, as ``lphm.BilinearInterdependence`` does. ``data`` is
+            split into ``channels`` equal groups along the dimension that ``xi`` does not mix (rows for the
+            attribute kind, columns for the instance kind); ``xi_c``, computed from all of ``x``, mixes
+            group ``c``, and the groups are put together again.
 
     Raises:
-        ValueError: a shape does not fit, ``kind`` or ``normalize`` is unknown, or does not go with ``mask``
-            or ``causal``.
-        TypeError: a tensor is not floating point, they differ in type or device, or ``mask`` is not boolean.
+        ValueError: as ``interdependence_matrix``, or ``channels`` do not divide ``data`` into groups.
+        TypeError: as ``interdependence_matrix``.
 
     Example:
         >>> structure = LPHM(n=96, p=8, q=8, r=4)
@@ -122,51 +128,6 @@ def interdependence_apply(
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
-    return _apply(structure, w, x, data, kind, normalize, partial, mask, causal, grouped=False)
-
-
-def interdependence_grouped(
-    structure: Structure,
-    w: Tensor,
-    x: Tensor,
-    data: Tensor | None = None,
-    kind: Kind = "attribute",
-    normalize: Normalize = None,
-    *,
-    partial: bool = False,
-    mask: Tensor | None = None,
-    causal: bool = False,
-) -> Tensor:
-    """Channels as attention heads: group ``c`` of ``data`` is mixed by ``xi_c``, and all are put together.
-
-    ``data`` is split into ``channels`` equal groups along the dimension that ``xi`` does not mix: rows
-    for the attribute kind, columns for the instance kind. Each ``xi_c`` is computed from all of ``x``, and
-    ``mask`` and ``causal`` hold for every channel.
-
-    Shape:
-        ``w`` ``(channels, l)``; ``x`` and ``data`` as for ``interdependence_apply``; the result has the
-        shape of ``data``.
-
-    Raises:
-        ValueError: as ``interdependence_apply``, and if ``channels`` does not divide that dimension.
-        TypeError: as ``interdependence_apply``.
-    """
-    return _apply(structure, w, x, data, kind, normalize, partial, mask, causal, grouped=True)
-
-
-def _apply(
-    structure: Structure,
-    w: Tensor,
-    x: Tensor,
-    data: Tensor | None,
-    kind: Kind,
-    normalize: Normalize,
-    partial: bool,
-    mask: Tensor | None,
-    causal: bool,
-    grouped: bool,
-) -> Tensor:
-    """Both ways to apply ``xi``: every channel to all of ``data``, or (``grouped``) each to its own group."""
     if (data is None or data is x) and mask is None and not causal:
         out = try_fused_apply(structure, w, x, kind, normalize, grouped)
         if out is not None:
@@ -175,24 +136,39 @@ def _apply(
     check_arguments(structure, w, x, kind, normalize, data, partial, mask, causal)
     mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
     vectors, rows = w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))
-    target = _groups(data, kind, len(vectors) if grouped else 1)  # (N, C or 1, d, k)
+    target = _split(data, kind, len(vectors) if grouped else 1)  # (N, C or 1, d, k)
     out = _apply_core(structure, vectors, rows, target, normalize, mask, causal)  # (N, C, d, k)
-    if grouped and kind == "attribute":
-        out = out.flatten(1, 2)  # (N, C d, k)
-    elif kind == "instance":
-        out = out.permute(0, 3, 1, 2).flatten(2) if grouped else out.mT  # (N, k, C d) or (N, C, k, d)
-    shape = data.shape if grouped else (*x.shape[:-2], *w.shape[:-1], *data.shape[-2:])
-    return out.reshape(shape).contiguous()  # in memory as the output of nn.Linear
+    if grouped:
+        return _join(out, kind, data.shape)
+    shape = *x.shape[:-2], *w.shape[:-1], *data.shape[-2:]
+    return orient(out, kind).reshape(shape).contiguous()  # in memory as the output of nn.Linear
 
 
-def _groups(data: Tensor, kind: Kind, channels: int) -> Tensor:
-    """``data`` in the core's orientation, in as many groups of its rows as there are channels."""
-    rows = flatten_batch(orient(data, kind))  # (N, d, k)
+#: ``interdependence_apply`` with channels as attention heads.
+interdependence_grouped = functools.partial(interdependence_apply, grouped=True)
+
+
+def apply_grouped(xi: Tensor, data: Tensor, kind: Kind) -> Tensor:
+    """Group ``c`` of ``data`` mixed by ``xi_c``: ``xi`` ``(*batch, C, k, k)``, or ``(C, k, k)`` for all."""
+    groups = _split(data, kind, xi.shape[-3])  # (N, C, d, k)
+    xi = xi if xi.dim() == 3 else xi.reshape(-1, *xi.shape[-3:])  # (C, k, k) or (N, C, k, k)
+    return _join(torch.einsum("...cdk,...ckl->...cdl", groups, xi), kind, data.shape)
+
+
+def _split(data: Tensor, kind: Kind, channels: int) -> Tensor:
+    """``data`` in the core's orientation, ``(N, C, d, k)``: its rows in ``C`` groups."""
+    rows = flatten_batch(orient(data, kind))
     d = rows.shape[1]
     if d % channels:
         what = "rows" if kind == "attribute" else "columns"
         raise ValueError(f"channels must divide the {what} of data, got channels={channels}, {what}={d}")
     return torch.unflatten(rows, 1, (channels, d // channels))
+
+
+def _join(out: Tensor, kind: Kind, shape: torch.Size) -> Tensor:
+    """Groups ``(N, C, d, k)`` put together in the given shape of ``data``."""
+    rows = out.flatten(1, 2) if kind == "attribute" else out.permute(0, 3, 1, 2).flatten(2)
+    return rows.reshape(shape).contiguous()
 
 
 def _apply_core(

@@ -6,23 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
-from torch import Tensor, nn
+from torch import nn
 
 from lphm.learn.run import Run
-from lphm.report.charts import (
-    BINS,
-    curves,
-    quantile_chart,
-    reliability_chart,
-    residual_histogram,
-    scatter_chart,
-)
+from lphm.report.charts import BINS, curves, reliability_chart, residual_histogram, scatter_chart
 from lphm.report.heat_maps import factor_panels, interdependence_layers, xi_panels
 from lphm.report.sources import Sources
 from lphm.structures import from_config
 
 PARTS = ("train", "validation", "test")
-SCORE_LABELS = {"r2": "R²"}
 #: Largest number of classes in the confusion matrix, which shows the most frequent ones.
 MAX_CLASSES = 30
 
@@ -34,7 +26,7 @@ def content(sources: Sources) -> dict[str, Any]:
     return {
         "run": run,
         "target": sources.target,
-        "score_label": _score_label(sources),
+        "score_label": sources.score_label,
         "classes": sources.classes,
         "scores": scores(sources),
         "summary": sources.summary,
@@ -48,16 +40,11 @@ def content(sources: Sources) -> dict[str, Any]:
     }
 
 
-def _score_label(sources: Sources) -> str:
-    return SCORE_LABELS.get(sources.score, sources.score)
-
-
 def scores(sources: Sources) -> list[tuple[str, Any, Any, Any]]:
     """Name, number of samples, loss and score of each part of the data."""
-    metrics = sources.metrics or {}
-    rows = metrics.get("rows") or {}
-    parts = [(part, metrics[part]) for part in PARTS if metrics.get(part)]
-    return [(part, rows.get(part), values.get("loss"), values.get(sources.score)) for part, values in parts]
+    metrics = sources.metrics
+    rows, parts = metrics.get("rows") or {}, {part: metrics.get(part) for part in PARTS}
+    return [(part, rows.get(part), v.get("loss"), v.get(sources.score)) for part, v in parts.items() if v]
 
 
 def configuration(run: Run) -> dict[str, list[tuple[str, Any]]]:
@@ -65,12 +52,8 @@ def configuration(run: Run) -> dict[str, list[tuple[str, Any]]]:
     choices = run.config.model_dump(mode="json", exclude={"input", "target"})
     groups = {name: choices.pop(name) for name in ("network", "training")}
     target = run.config.target
-    facts = {
-        "source": run.config.source,
-        "target": target.name,
-        "task": target.task,
-        "layout": run.config.input.layout,
-    }
+    facts = {"source": run.config.source, "target": target.name, "task": target.task}
+    facts["layout"] = run.config.input.layout
     return {
         name: [
             (choice.replace("_", " "), str(from_config(value)) if isinstance(value, dict) else value)
@@ -82,19 +65,17 @@ def configuration(run: Run) -> dict[str, list[tuple[str, Any]]]:
 
 def training(sources: Sources) -> dict[str, Any] | None:
     """The learning curves, as charts and in words."""
-    metrics = sources.metrics or {}
-    history, best = metrics.get("history"), metrics.get("best_epoch")
+    history, best = sources.metrics.get("history"), sources.metrics.get("best_epoch")
     if not history:
         return None
     epochs = [int(line["epoch"]) for line in history]
     lines = pd.DataFrame(history).astype(float)
-    label = _score_label(sources)
-    plots = [
+    label = sources.score_label
+    charts: list[tuple[str, Markup, str]] = []
+    for title, axis, keys in (
         ("Loss of each epoch", "loss", {"training": "train_loss", "validation": "val_loss"}),
         (f"Validation {label} of each epoch", label, {"validation": "val_score"}),
-    ]
-    charts: list[tuple[str, Markup, str]] = []
-    for title, axis, keys in plots:
+    ):
         values = {name: lines[key].tolist() for name, key in keys.items() if key in lines}
         if values:
             words = ", ".join(f"{name} from {v[0]:.4g} to {v[-1]:.4g}" for name, v in values.items())
@@ -117,7 +98,7 @@ def quality(sources: Sources) -> dict[str, Any] | None:
         "confusion": confusion(frame, sources.classes),
         "calibration": bins,
         "calibration_error": calibration_error(bins),
-        "reliability": reliability_chart(bins),
+        "reliability": reliability_chart("reliability", bins),
     }
 
 
@@ -168,15 +149,17 @@ def calibration_error(bins: pd.DataFrame) -> float:
 def residuals(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
     """Root mean square, mean absolute and mean residual, and the charts of the residuals."""
     values = np.sort(truth - predicted)
+    against_truth = scatter_chart("scatter", truth, predicted, ("true value", "predicted value"))
+    normal = normal_quantiles(values)
     return {
         "rmse": float(np.sqrt((values**2).mean())),
         "mae": float(np.abs(values).mean()),
         "bias": float(values.mean()),
         "charts": [
-            ("Predicted against true values", scatter_chart(truth, predicted)),
-            ("Distribution of the residuals", residual_histogram(values)),
+            ("Predicted against true values", against_truth),
+            ("Distribution of the residuals", residual_histogram("residuals", values)),
         ],
-        "quantiles": quantile_chart(normal_quantiles(values), values),
+        "quantiles": scatter_chart("quantiles", normal, values, ("normal quantile", "residual")),
     }
 
 
@@ -190,16 +173,19 @@ def normal_quantiles(values: np.ndarray) -> np.ndarray:
 
 def parameters(network: nn.Module) -> dict[str, Any]:
     """Name, shape, size and role of every tensor, and the parameters that a full ``W`` would take."""
-    layers = interdependence_layers(network)
-    tensors: list[tuple[str, Tensor, str]] = [
-        (name, tensor, "interdependence" if name.removesuffix(".weight") in layers else "parameter")
-        for name, tensor in network.named_parameters()
-    ]
-    tensors += [(name, tensor, "buffer, not learned") for name, tensor in network.named_buffers()]
+    layers, learned = interdependence_layers(network), dict(network.named_parameters())
+    roles = {
+        name: "interdependence" if name.removesuffix(".weight") in layers else "parameter" for name in learned
+    }
     return {
         "tensors": [
-            (name, " × ".join(map(str, tensor.shape)) or "scalar", tensor.numel(), role)
-            for name, tensor, role in tensors
+            (
+                name,
+                " × ".join(map(str, t.shape)) or "scalar",
+                t.numel(),
+                roles.get(name, "buffer, not learned"),
+            )
+            for name, t in (learned | dict(network.named_buffers())).items()
         ],
         "total": sum(tensor.numel() for tensor in network.parameters()),
         "interdependence": sum(layer.weight.numel() for layer in layers.values()),

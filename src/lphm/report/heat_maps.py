@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -16,31 +16,20 @@ from lphm.report.sources import Sources
 MAX_XI_CELLS, MAX_FACTOR_CELLS, MAX_LAYERS = 64, 32, 24
 #: Side of a cell in pixels, by the largest number of cells along a side that it is used for.
 CELL_SIZES = {12: 26, 24: 18, 40: 13, MAX_XI_CELLS: 11}
-#: Largest number of characters of a name beside a heat map.
-LONGEST_NAME = 22
 
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:
-    """Several matrices of one shape, of which the page shows one at a time.
+    """Several matrices of one shape, of which the page shows one at a time."""
 
-    Args:
-        name: id of the heat map in the page.
-        title: what it shows.
-        matrices: ``(choices, rows, columns)``; the page opens with the first.
-        rows: names of the rows.
-        columns: names of the columns.
-        entry: names an entry by the names ``{row}`` and ``{column}``.
-        size: rows and columns before neighbours were averaged.
-    """
-
-    name: str
+    name: str  # the id in the page
     title: str
-    matrices: np.ndarray
+    matrices: np.ndarray  # (choices, rows, columns); the page opens with the first
     rows: Sequence[str]
     columns: Sequence[str]
-    entry: str
-    size: tuple[int, int]
+    entry: str  # names an entry by the names {row} and {column}
+    size: tuple[int, int]  # rows and columns before neighbours were averaged
+    longest_name: ClassVar[int] = 22  # characters of a name that stand beside the heat map
 
     @property
     def limits(self) -> list[float]:
@@ -61,8 +50,8 @@ class HeatMap:
     @property
     def cells(self) -> list[tuple[int, int, float, str]]:
         """Column, row, value and title of every entry of the first matrix."""
-        shape = self.matrices.shape[1:]
-        return [(j, i, rounded(self.matrices[0, i, j]), self._title(i, j)) for i, j in np.ndindex(*shape)]
+        first = self.matrices[0]
+        return [(j, i, rounded(value), self._title(i, j)) for (i, j), value in np.ndenumerate(first)]
 
     @property
     def cell_size(self) -> int:
@@ -73,22 +62,21 @@ class HeatMap:
     @property
     def margins(self) -> tuple[int, int]:
         """Pixels for the names of the rows, at the left, and of the columns, at the top."""
-        left, top = (max(len(shortened(n)) for n in names) for names in (self.rows, self.columns))
-        return round(left * 6.2) + 10, round(top * 6.2) + 10
+        longest = (max(map(len, names)) for names in (self.rows, self.columns))
+        left, top = (round(min(length, self.longest_name) * 6.2) + 10 for length in longest)
+        return left, top
 
     @property
     def description(self) -> str:
         """The heat map in words."""
-        first = self.matrices[0]
+        low, high = (rounded(end(self.matrices[0])) for end in (np.min, np.max))
         shape = f"{len(self.rows)} rows by {len(self.columns)} columns"
-        low, high = rounded(first.min()), rounded(first.max())
         return f"{self.title}: heat map of {shape}, entries from {low:g} to {high:g}"
 
     def largest(self, number: int = 5) -> list[str]:
         """The entries of the first matrix with the largest absolute values, in words."""
-        first = self.matrices[0]
-        order = np.argsort(-np.abs(first), axis=None, kind="stable")[:number]
-        return [self._title(*divmod(int(at), first.shape[1])) for at in order]
+        order = np.argsort(-np.abs(self.matrices[0]), axis=None, kind="stable")[:number]
+        return [self._title(*divmod(int(at), len(self.columns))) for at in order]
 
     def _title(self, i: int, j: int) -> str:
         entry = self.entry.format(row=self.rows[i], column=self.columns[j])
@@ -143,24 +131,18 @@ def interdependence_layers(network: nn.Module) -> dict[str, BilinearInterdepende
 
 def factor_panels(network: nn.Module) -> list[Panel]:
     """The factors of ``W`` of the first layers, for each channel."""
-    return [
-        _factor_panel(f"w{i}", name, layer)
-        for i, (name, layer) in enumerate(interdependence_layers(network).items())
-        if i < MAX_LAYERS
-    ]
+    layers = list(interdependence_layers(network).items())[:MAX_LAYERS]
+    return [_factor_panel(f"w{i}", name, layer) for i, (name, layer) in enumerate(layers)]
 
 
 def _factor_panel(prefix: str, name: str, layer: BilinearInterdependence) -> Panel:
     structure, channels = layer.structure, layer.channels
-    factors = structure.unpack(layer.weight.detach())
+    factors = zip(structure.factor_shapes, structure.unpack(layer.weight.detach()), strict=True)
     sizes = f"{channels} channel{'s' if channels > 1 else ''}, {layer.weight.numel():,} parameters"
     return Panel(
         f"{name}: {layer.kind} interdependence, {structure}, {sizes}",
         [f"channel {channel + 1}" for channel in range(channels)],
-        [
-            _factor_map(f"{prefix}-{letter}", letter, factor)
-            for letter, factor in zip(structure.factor_shapes, factors, strict=True)
-        ],
+        [_factor_map(f"{prefix}-{letter}", letter, factor) for letter, factor in factors],
     )
 
 
@@ -196,8 +178,3 @@ def pool(
 def rounded(value: float) -> float:
     """Round to four significant digits."""
     return float(f"{value:.4g}")
-
-
-def shortened(name: str) -> str:
-    """Cut a name that is too long to stand beside a heat map."""
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"

@@ -10,7 +10,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from lphm._io import write_atomically
 from lphm.errors import InputError
 from lphm.report.content import content
-from lphm.report.heat_maps import shortened
 from lphm.report.sources import read_sources
 
 
@@ -33,8 +32,16 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
     folder = Path(folder)
     destination = folder / "report.html" if destination is None else Path(destination)
     sources = read_sources(folder)
+    environment = Environment(
+        loader=PackageLoader("lphm.report"),
+        autoescape=True,  # names come from users' files
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(plain=plain, percent=_percent)
     try:
-        page = _environment().get_template("page.html").render(content(sources))
+        page = environment.get_template("page.html").render(content(sources))
     except (UndefinedError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"the JSON files in {folder} must be as training wrote them, "
@@ -43,18 +50,6 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
     with write_atomically(destination) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return destination
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("lphm.report"),
-        autoescape=True,  # names come from users' files
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(plain=plain, percent=_percent, short=shortened)
-    return environment
 
 
 def plain(value: Any) -> str:

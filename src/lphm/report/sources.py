@@ -13,10 +13,10 @@ from lphm.learn.run import Run, load_run
 
 @dataclass(frozen=True)
 class Sources:
-    """The run and the other files of its folder; None for a file that is missing."""
+    """The run and the other files of its folder; of a file that is missing, None or no metrics."""
 
     run: Run
-    metrics: dict[str, Any] | None
+    metrics: dict[str, Any]
     evaluation: Evaluation | None
     summary: dict[str, Any] | None
 
@@ -29,6 +29,11 @@ class Sources:
     def score(self) -> str:
         """Name of the score in ``metrics.json``: ``"accuracy"`` or ``"r2"``."""
         return self.run.config.target.score_name
+
+    @property
+    def score_label(self) -> str:
+        """The score as it is written: ``"accuracy"`` or ``"R²"``."""
+        return "R²" if self.score == "r2" else self.score
 
     @property
     def classes(self) -> list[str] | None:
@@ -46,28 +51,24 @@ def read_sources(folder: Path) -> Sources:
     run = load_run(folder)
     evaluated = all((folder / name).exists() for name in ("predictions.csv", "interdependence.npz"))
     metrics, summary = (
-        read_json(path) if path.exists() else None
-        for path in (folder / "metrics.json", folder / "summary.json")
+        read_json(folder / name) if (folder / name).exists() else None
+        for name in ("metrics.json", "summary.json")
     )
-    sources = Sources(run, metrics, Evaluation.load(folder) if evaluated else None, summary)
-    _check_predictions(sources, folder)
+    sources = Sources(run, metrics or {}, Evaluation.load(folder) if evaluated else None, summary)
+    problem = None if sources.evaluation is None else _mismatch(sources.evaluation, sources.classes or [])
+    if problem:
+        raise InputError(
+            f"{folder / 'predictions.csv'} must hold the classes of config.json, got {problem}; "
+            "evaluate the run again"
+        )
     return sources
 
 
-def _check_predictions(sources: Sources, folder: Path) -> None:
-    """Raise ``InputError`` unless the predictions are of the classes in the configuration."""
-    if sources.evaluation is None:
-        return
-    frame, classes = sources.evaluation.predictions, sources.classes or []
+def _mismatch(evaluation: Evaluation, classes: list[str]) -> str | None:
+    """What the predictions hold that does not belong to the classes of the configuration."""
+    frame = evaluation.predictions
     columns = list(frame.columns[3:])
-    unknown = {*frame.iloc[:, 1], *frame.iloc[:, 2]} - set(classes) if classes else set()
     if columns != [f"probability_{c}" for c in classes]:
-        problem = f"the columns {columns}"
-    elif unknown:
-        problem = f"the class {min(unknown)!r}"
-    else:
-        return
-    raise InputError(
-        f"{folder / 'predictions.csv'} must hold the classes of config.json, got {problem}; "
-        "evaluate the run again"
-    )
+        return f"the columns {columns}"
+    unknown = {*frame.iloc[:, 1], *frame.iloc[:, 2]} - set(classes) if classes else None
+    return f"the class {min(unknown)!r}" if unknown else None

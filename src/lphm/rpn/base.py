@@ -1,63 +1,54 @@
 """What every interdependence function of RPN has: a type, sizes, functions before and after, a name."""
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from lphm.errors import require_positive
 from lphm.ops.checks import Kind
-from lphm.rpn.functions import Functions, apply_functions, as_callables, find, names_of
+from lphm.rpn.functions import Functions, apply_functions, as_callables, import_callable, names_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: RPN's eight words for the two kinds.
 # NOTE[DIFF] tinyBIG documents 'row' and 'column' and rejects them.
+InstanceType = Literal["row", "left", "instance", "instance_interdependence"]
+AttributeType = Literal["column", "right", "attribute", "attribute_interdependence"]
+InterdependenceType = InstanceType | AttributeType
+#: The kind that each of RPN's eight words names.
 KINDS: dict[str, Kind] = {
-    "row": "instance",
-    "left": "instance",
-    "instance": "instance",
-    "instance_interdependence": "instance",
-    "column": "attribute",
-    "right": "attribute",
-    "attribute": "attribute",
-    "attribute_interdependence": "attribute",
+    **dict.fromkeys(get_args(InstanceType), "instance"),
+    **dict.fromkeys(get_args(AttributeType), "attribute"),
 }
 
 
 class interdependence(nn.Module):
-    """The part of an interdependence function that does not depend on how ``A`` is calculated.
-
-    Its arguments and attributes are documented on ``parameterized_bilinear_interdependence``.
-    """
+    """All but the calculation of ``A``; documented on ``parameterized_bilinear_interdependence``."""
 
     A: Tensor | None
-    sizes: ClassVar[tuple[str, ...]] = ()  # the constructor's arguments that a subclass adds
+    #: Arguments of a subclass's constructor that are not among those below; all are attributes too.
+    sizes: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
-        b: int | None,
-        m: int | None,
-        interdependence_type: str = "instance",
+        b: int | None = None,
+        m: int | None = None,
+        interdependence_type: InterdependenceType = "instance",
         name: str = "parameterized_bilinear_interdependence",
         require_data: bool = True,
         require_parameters: bool = True,
         preprocess_functions: Functions = None,
         postprocess_functions: Functions = None,
         device: torch.device | str = "cpu",
-        *args: object,
+        *,
         partial: bool = False,
-        **kwargs: object,
     ) -> None:
+        # NOTE[DIFF] tinyBIG has *args and **kwargs here and ignores them, misspelt arguments included.
         super().__init__()
-        if args or kwargs:
-            # NOTE[DIFF] tinyBIG drops what it does not know, a misspelt argument among it.
-            unknown = ", ".join([*map(repr, args), *kwargs])
-            raise TypeError(f"{type(self).__name__} got arguments it does not know: {unknown}")
         require_positive(**{key: size for key, size in (("b", b), ("m", m)) if size is not None})
-        as_callables(preprocess_functions)
-        as_callables(postprocess_functions)
+        for functions in (preprocess_functions, postprocess_functions):
+            as_callables(functions)  # which checks them
         self.b = b
         self.m = m
         self.interdependence_type = interdependence_type
@@ -71,16 +62,15 @@ class interdependence(nn.Module):
         self.register_buffer("A", None, persistent=False)
 
     @property
-    def interdependence_type(self) -> str:
+    def interdependence_type(self) -> InterdependenceType:
         """One of the eight words."""
         return self._interdependence_type
 
     @interdependence_type.setter
-    def interdependence_type(self, word: str) -> None:
+    def interdependence_type(self, word: InterdependenceType) -> None:
         if word not in list(KINDS):  # a list: what is assigned need not be hashable
-            raise ValueError(
-                f"interdependence_type must be one of {', '.join(map(repr, KINDS))}, got {word!r}"
-            )
+            words = ", ".join(map(repr, KINDS))
+            raise ValueError(f"interdependence_type must be one of {words}, got {word!r}")
         self._interdependence_type = word
 
     @property
@@ -89,32 +79,32 @@ class interdependence(nn.Module):
         return KINDS[self.interdependence_type]
 
     def calculate_b_prime(self, b: int | None = None) -> int | None:
-        """Rows of the result for ``b`` rows of data: as many."""
+        """Rows of the result for ``b`` rows of data: the same number."""
         return self.b if b is None else b
 
     def calculate_m_prime(self, m: int | None = None) -> int | None:
-        """Columns of the result for ``m`` columns of data: as many."""
+        """Columns of the result for ``m`` columns of data: the same number."""
         return self.m if m is None else m
 
     def pre_process(self, x: Tensor, device: object = None, *args: object, **kwargs: object) -> Tensor:
-        """``x`` through ``preprocess_functions``, in the orientation that ``calculate_A`` has it in."""
+        """Apply ``preprocess_functions`` to ``x``, which has the orientation that ``calculate_A`` takes."""
         return apply_functions(x, self.preprocess_functions)
 
     def post_process(self, x: Tensor, device: object = None, *args: object, **kwargs: object) -> Tensor:
-        """``x`` through ``postprocess_functions``."""
+        """Apply ``postprocess_functions`` to ``x``."""
         return apply_functions(x, self.postprocess_functions)
 
     def check_A_shape_validity(self, A: Tensor | None) -> None:
         """Raise ``ValueError`` unless ``A`` is ``(m, m)`` (attribute) or ``(b, b)`` (instance)."""
         letter, k = ("m", self.m) if self.kind == "attribute" else ("b", self.b)
         if A is None or k is None or A.shape != (k, k):
-            got = None if A is None else tuple(A.shape)
+            shape = None if A is None else tuple(A.shape)
             raise ValueError(
-                f"A must be ({letter}, {letter}) for the {self.kind} type, got shape {got}, {letter}={k}"
+                f"A must be ({letter}, {letter}) for the {self.kind} type, got shape {shape}, {letter}={k}"
             )
 
     def get_A(self) -> Tensor | None:
-        """The constant ``A``, or None while there is none."""
+        """The constant ``A``, or None as long as it has not been calculated."""
         return self.A
 
     def get_b(self) -> int | None:
@@ -130,55 +120,44 @@ class interdependence(nn.Module):
         return self.name
 
     def to_config(self) -> dict[str, Any]:
-        """What builds an equal function, as JSON-serialisable values, in the shape that tinyBIG gives it.
+        """The constructor's arguments as JSON-serialisable values, in the two keys that tinyBIG uses.
 
-        Two functions are equal if their configurations are; ``==`` stays identity, by which
-        ``nn.Module`` tells modules apart. ``A`` is no part of it.
-
-        NOTE[DIFF] tinyBIG writes every attribute, tensors and hooks among them, which is not JSON.
+        ``A`` is not among them. NOTE[DIFF] tinyBIG writes every attribute, also tensors, which is not JSON.
 
         Raises:
             ValueError: a function before or after that cannot be imported by its name.
         """
-        own = (*self.sizes, "b", "m", "interdependence_type", "name", "require_data", "require_parameters")
-        functions = {
-            "preprocess_functions": names_of(self.preprocess_functions),
-            "postprocess_functions": names_of(self.postprocess_functions),
-        }
-        parameters = {key: getattr(self, key) for key in own}
+        flags = "name", "require_data", "require_parameters", "partial"
+        keys = (*self.sizes, "b", "m", "interdependence_type", *flags)
         module = type(self).__module__
         module = "lphm.rpn" if module.startswith("lphm.rpn.") else module  # the public name
-        return {
-            "function_class": f"{module}.{type(self).__qualname__}",
-            "function_parameters": {
-                **parameters,
-                **functions,
-                "device": str(self.device),
-                "partial": self.partial,
-            },
+        parameters = {
+            **{key: getattr(self, key) for key in keys},
+            "preprocess_functions": names_of(self.preprocess_functions),
+            "postprocess_functions": names_of(self.postprocess_functions),
+            "device": str(self.device),
         }
+        return {"function_class": f"{module}.{type(self).__qualname__}", "function_parameters": parameters}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Self":
         """The function that ``to_config`` describes, of this class or of one derived from it.
 
-        The names in ``config`` are imported: read only what you would run.
+        The names in ``config`` are imported: read only configurations that you trust.
 
         Raises:
             ValueError: ``function_class`` is missing or names no such class; a value that is not allowed.
             TypeError: an argument is missing or unknown.
         """
-        found = find(str(config.get("function_class")))
-        if not (isinstance(found, type) and issubclass(found, cls)):
-            raise ValueError(
-                f"function_class must name {cls.__name__} or a class derived from it, "
-                f"got {config.get('function_class')!r}"
-            )
-        return found(**config.get("function_parameters", {}))
+        name = config.get("function_class")
+        named = import_callable(str(name))
+        if not (isinstance(named, type) and issubclass(named, cls)):
+            raise ValueError(f"function_class must name {cls.__name__} or a subclass of it, got {name!r}")
+        return named(**config.get("function_parameters", {}))
 
     def to(self, *args: Any, **kwargs: Any) -> "Self":
-        """As ``nn.Module.to``; ``device`` follows."""
-        # NOTE[DIFF] tinyBIG's `device` stays what it was, and its heads call `to` at every forward.
+        """As ``nn.Module.to``, and ``device`` follows."""
+        # NOTE[DIFF] tinyBIG's `device` keeps its first value, and its heads call `to` at every forward.
         target = kwargs.get("device", args[0] if args else None)
         if isinstance(target, Tensor):
             target = target.device
@@ -187,6 +166,6 @@ class interdependence(nn.Module):
         return super().to(*args, **kwargs)
 
     def extra_repr(self) -> str:
-        """What tells one function from another."""
+        """The sizes and the type."""
         keys = (*self.sizes, "b", "m", "interdependence_type")
         return ", ".join(f"{key}={getattr(self, key)!r}" for key in keys)

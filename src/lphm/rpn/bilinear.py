@@ -1,10 +1,11 @@
 """The parent of all parameterized bilinear interdependence functions: W is a parameter."""
 
-from typing import cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from lphm.errors import require_divisor, require_positive
 from lphm.ops.functional import interdependence_apply, interdependence_matrix
 from lphm.rpn.base import interdependence
 from lphm.rpn.checks import check_data, check_matrix, check_row, check_target
@@ -18,39 +19,41 @@ class parameterized_bilinear_interdependence(interdependence):
         attribute:  A = Xᵀ W X   (m x m),   W = reshape(w)  (b x b),   forward: D @ A
         instance:   A = X W Xᵀ   (b x b),   W = reshape(w)  (m x m),   forward: Aᵀ @ D
 
-    The parameters are the caller's: a head holds ``w`` and hands in one row of it. There is a class
-    for every structure of ``W``; this one has ``l = n²``, where ``n = b`` (attribute) or ``m`` (instance).
+    The caller holds the parameters: a head has ``w`` and passes one row of it. There is a class for every
+    structure of ``W``; this one has ``l = n²``, where ``n = b`` (attribute) or ``m`` (instance).
 
     Shape:
-        ``x`` ``(b, m)``, also where ``forward`` is of the instance type; ``w`` ``(1, l)``; ``kappa_x``
-        ``(b', m)`` for the attribute type, ``(b, m')`` for the instance type; ``forward`` returns the
-        shape of ``kappa_x`` (``x`` if not given), ``calculate_A`` returns ``(m, m)`` or ``(b, b)``.
+        ``forward`` takes ``x`` ``(b, m)`` for both types, ``w`` ``(1, l)``, and ``kappa_x`` ``(b', m)`` for
+        the attribute type, ``(b, m')`` for the instance type. It returns the shape of ``kappa_x``, or of
+        ``x`` if that is not given. ``calculate_A`` returns ``(m, m)`` or ``(b, b)``.
 
     Args:
-        b: rows of ``x``; may be None for the instance type, whose ``W`` does not depend on it.
-        m: columns of ``x``; may be None for the attribute type.
+        b: rows of ``x``; the instance type does not need it, because its ``W`` does not depend on it.
+        m: columns of ``x``; the attribute type does not need it.
         interdependence_type: ``'row'``, ``'left'``, ``'instance'`` or ``'instance_interdependence'``;
             ``'column'``, ``'right'``, ``'attribute'`` or ``'attribute_interdependence'``.
         name: what ``get_name`` returns.
-        require_data: False together with ``require_parameters=False`` means that ``A`` is a constant:
+        require_data: False together with ``require_parameters=False`` means that ``A`` is a constant: it is
             calculated once, kept in ``A`` without a gradient, and used from then on.
         require_parameters: whether a head makes a parameter for this function.
-        preprocess_functions: a callable or an importable name, or a list of them, applied to the data
-            in ``calculate_A``, in the orientation that it has there.
-        postprocess_functions: the like, applied to ``A``.
-        device: kept for the heads that read it; follows ``to``.
-        *args: none is taken.
-        partial: let ``x`` of the attribute type have fewer than ``b`` rows, as a last batch does; the missing
-            ones at its end count as zeros, so ``A`` uses the leading part of ``W``.
-        **kwargs: none is taken.
+        preprocess_functions: a callable or an importable name, or a list of them, applied to the data in
+            ``calculate_A``, which has them transposed for the instance type.
+        postprocess_functions: the same, applied to ``A``.
+        device: stored for heads that read it, and updated by ``to``.
+        partial: allow ``x`` of the attribute type to have fewer than ``b`` rows, as a last batch does. The
+            missing rows at its end count as zeros, so ``A`` uses the leading part of ``W``.
 
     Attributes:
         A: the constant interdependence matrix, or None.
         structure: the ``lphm.Structure`` of ``W``.
 
     Raises:
-        ValueError: an unknown ``interdependence_type``, also when it is assigned later; a size below 1.
-        TypeError: a size that is not an int; an unknown argument.
+        ValueError: an unknown ``interdependence_type``, also when it is assigned later; a size below 1; a
+            tensor whose shape does not fit.
+        DivisibilityError: ``p`` or ``q``, where there are such sizes, does not divide ``n``. It is an
+            ``AssertionError``, as specified, and a ``ValueError``.
+        TypeError: a size that is not an int; an unknown argument; a tensor that is not floating point, or
+            tensors that differ in type or device.
 
     Example:
         >>> import torch
@@ -60,27 +63,37 @@ class parameterized_bilinear_interdependence(interdependence):
         torch.Size([8, 5])
 
     Reference:
-        RPN 2 (Zhang, 2024, arXiv:2411.11162), parameterized bilinear interdependence.
+        RPN 2 (Zhang, 2024, arXiv:2411.11162), the parameterized bilinear interdependence functions.
     """
+
+    #: The structure of ``W``, which is built with ``n`` and ``sizes``.
+    structure_class: ClassVar[type[Structure]] = Full
 
     @property
     def structure(self) -> Structure:
-        """What ``W`` is, from the sizes as they are now."""
-        letter, n = ("b", self.b) if self.kind == "attribute" else ("m", self.m)
+        """The structure of ``W``, from the present sizes."""
+        letter, n = self._size_of_W
         if n is None:
             raise ValueError(
                 f"{letter} must be known for the {self.kind} type, whose W is {letter} x {letter}, "
                 f"got {letter}=None; pass {letter}= to the constructor"
             )
-        return self._structure(letter, n)
+        self._check_positive()
+        sizes = {key: getattr(self, key) for key in self.sizes}
+        require_divisor(letter, n, **{key: sizes[key] for key in ("p", "q") if key in sizes})
+        return self.structure_class(n=n, **sizes)
 
-    def _structure(self, letter: str, n: int) -> Structure:
-        """What a subclass says: the structure of a ``W`` of size ``n``, known to the caller as ``letter``."""
-        return Full(n=n)
+    @property
+    def _size_of_W(self) -> tuple[str, int | None]:
+        return ("b", self.b) if self.kind == "attribute" else ("m", self.m)
 
-    def _check_structure(self) -> None:
-        """For the end of a subclass's constructor; a size that is still to come is checked at first use."""
-        if (self.b if self.kind == "attribute" else self.m) is not None:
+    def _check_positive(self) -> None:
+        require_positive(**{key: getattr(self, key) for key in self.sizes if key != "seed"})
+
+    def _check_sizes(self) -> None:
+        """For the end of a subclass's constructor. What depends on an unknown ``n`` is checked later."""
+        self._check_positive()
+        if self._size_of_W[1] is not None:
             _ = self.structure
 
     def calculate_l(self) -> int:
@@ -95,30 +108,26 @@ class parameterized_bilinear_interdependence(interdependence):
         *args: object,
         **kwargs: object,
     ) -> Tensor:
-        """``A = xᵀ W x``, from data that has the ``n`` rows of ``W`` for either type.
+        """``A = xᵀ W x``, where ``x`` has the ``n`` rows of ``W`` for either type.
 
-        NOTE[DIFF] tinyBIG moves ``W`` to ``device``, ``'cpu'`` unless said otherwise. Here everything
-        is computed where ``w`` and ``x`` are, and ``device`` is taken only because heads pass it.
+        NOTE[DIFF] tinyBIG moves ``W`` to ``device``, which is ``'cpu'`` by default. Here everything is
+        computed where ``w`` and ``x`` are; ``device`` is accepted because heads pass it.
 
         Shape:
             ``x`` ``(b, m)`` for the attribute type and, **already transposed**, ``(m, b)`` for the
             instance type; ``w`` ``(1, l)``; ``A`` ``(m, m)`` or ``(b, b)``.
-
-        Raises:
-            ValueError: a shape that does not fit.
-            TypeError: a tensor that is not floating point, or types or devices that differ.
         """
-        if self._has_constant_A:
-            return cast(Tensor, self.A)
+        if self._constant_A is not None:
+            return self._constant_A
         structure = self.structure
-        x = check_data(x, structure.n, self.kind, turned=True, partial=self.partial)
-        rows, w = self.pre_process(x), check_row(w, structure)  # (n, k), (l,)
-        A = self.post_process(interdependence_matrix(structure, w, rows, partial=self.partial))  # (k, k)
-        if not self._is_constant:
-            return A
-        # NOTE[DIFF] tinyBIG keeps the graph, so that a second backward fails. A constant has none.
-        self.A = A.detach()
-        return self.A
+        x = check_data(x, structure.n, self.kind, transposed=True, partial=self.partial)
+        x = self.pre_process(x)  # (n, k)
+        w = check_row(w, structure)  # (l,)
+        A = self.post_process(interdependence_matrix(structure, w, x, partial=self.partial))  # (k, k)
+        if self._is_constant:
+            # NOTE[DIFF] tinyBIG keeps the graph, so that a second backward fails. A constant has none.
+            A = self.A = A.detach()
+        return A
 
     def forward(
         self,
@@ -129,39 +138,31 @@ class parameterized_bilinear_interdependence(interdependence):
         *args: object,
         **kwargs: object,
     ) -> Tensor:
-        """``D @ A`` (attribute) or ``Aᵀ @ D`` (instance), ``D = kappa_x`` if given, else ``x``.
+        """``D @ A`` (attribute) or ``Aᵀ @ D`` (instance), where ``D`` is ``kappa_x`` if given, else ``x``.
 
         ``A`` is formed only where that is cheapest, where it is a constant, or where
-        ``postprocess_functions`` ask to see it.
+        ``postprocess_functions`` need it.
 
-        NOTE[DIFF] The side of ``x`` that is not the ``n`` of ``W`` may differ from the constructor's,
-        as in tinyBIG: a last, smaller batch works for the instance type. For the attribute type it
-        is the size of ``W`` itself: an error that says so, or with ``partial`` the leading part of ``W``.
-
-        Shape:
-            ``x`` ``(b, m)``; ``w`` ``(1, l)``; ``kappa_x`` and the result ``(b', m)`` for the attribute
-            type, ``(b, m')`` for the instance type.
-
-        Raises:
-            ValueError: a shape that does not fit.
-            TypeError: a tensor that is not floating point, or types or devices that differ.
+        NOTE[DIFF] As in tinyBIG, the instance type takes any number of rows, such as a smaller last batch.
+        For the attribute type ``b`` is the size of ``W``: another number of rows is an error that says so
+        or, with ``partial``, uses the leading part of ``W``.
         """
         data = check_matrix("x", x) if kappa_x is None else check_matrix("kappa_x", kappa_x)
-        turn = self.kind == "instance"
-        if self._is_constant or as_callables(self.postprocess_functions):
-            A = self.calculate_A(None if self._has_constant_A else self._rows(x, self.structure), w)
+        instance, A = self.kind == "instance", self._constant_A
+        if A is None and (self._is_constant or as_callables(self.postprocess_functions)):
+            A = self.calculate_A(self._oriented(x), w)
+        if A is not None:
             check_target(data, A.shape[0], self.kind)
-            return A.mT @ data if turn else data @ A
-        structure = self.structure
-        rows = self.pre_process(self._rows(x, structure))
-        check_target(data, rows.shape[-1], self.kind)
-        seen = rows.mT if turn else rows  # (b, m)
-        w = check_row(w, structure)
-        return interdependence_apply(structure, w, seen, data, self.kind, partial=self.partial)
+            return A.mT @ data if instance else data @ A
+        x = self.pre_process(self._oriented(x))  # (n, k)
+        check_target(data, x.shape[-1], self.kind)
+        x = x.mT if instance else x  # (b, m)
+        w = check_row(w, self.structure)  # (l,)
+        return interdependence_apply(self.structure, w, x, data, self.kind, partial=self.partial)
 
-    def _rows(self, x: Tensor | None, structure: Structure) -> Tensor:
-        """``x`` ``(b, m)`` as ``calculate_A`` takes it, ``(n, k)``."""
-        x = check_data(x, structure.n, self.kind, turned=False, partial=self.partial)
+    def _oriented(self, x: Tensor | None) -> Tensor:
+        """``x`` ``(b, m)`` in the orientation that ``calculate_A`` takes, ``(n, k)``."""
+        x = check_data(x, self.structure.n, self.kind, transposed=False, partial=self.partial)
         return x.mT if self.kind == "instance" else x
 
     @property
@@ -169,5 +170,5 @@ class parameterized_bilinear_interdependence(interdependence):
         return not self.require_data and not self.require_parameters
 
     @property
-    def _has_constant_A(self) -> bool:
-        return self._is_constant and self.A is not None
+    def _constant_A(self) -> Tensor | None:
+        return self.A if self._is_constant else None

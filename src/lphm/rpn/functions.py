@@ -1,6 +1,6 @@
-"""Functions on a tensor, given as callables or by name, and the names of callables."""
+"""The functions that RPN applies to the data and to ``A``: as callables, and by their importable names."""
 
-import importlib
+import pkgutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,18 +12,17 @@ Function = Callable[[Tensor], Tensor]
 Functions = Function | str | Sequence[Function | str] | None
 
 
-def as_callables(functions: Functions) -> tuple[Function, ...]:
-    """The functions themselves, in order.
-
-    Raises:
-        ValueError: a name that leads to no function.
-        TypeError: neither a callable nor a name.
-    """
+def as_callables(functions: Functions) -> list[Function]:
+    """The functions themselves, in order."""
     if functions is None:
-        return ()
+        return []
     if isinstance(functions, str) or callable(functions):
         functions = [functions]
-    return tuple(_as_callable(function) for function in functions)
+    called = [import_callable(item) if isinstance(item, str) else item for item in functions]
+    for item in called:
+        if not callable(item):
+            raise TypeError(f"a function must be a callable or a name such as 'torch.tanh', got {item!r}")
+    return called
 
 
 def apply_functions(x: Tensor, functions: Functions) -> Tensor:
@@ -33,20 +32,8 @@ def apply_functions(x: Tensor, functions: Functions) -> Tensor:
     return x
 
 
-def _as_callable(function: Function | str) -> Function:
-    if isinstance(function, str):
-        return find(function)
-    if not callable(function):
-        raise TypeError(f"a function must be a callable or a name such as 'torch.tanh', got {function!r}")
-    return function
-
-
 def names_of(functions: Functions) -> str | list[str] | None:
-    """The same functions by their importable names: None, one name, or a list of them.
-
-    Raises:
-        ValueError: a function that cannot be imported by name, such as a lambda or a partial.
-    """
+    """The same functions by their importable names: None, one name, or a list of them."""
     if functions is None:
         return None
     names = [_name_of(function) for function in as_callables(functions)]
@@ -54,8 +41,10 @@ def names_of(functions: Functions) -> str | list[str] | None:
 
 
 def _name_of(function: Function) -> str:
-    own, name = getattr(function, "__module__", None), getattr(function, "__name__", "")
-    for module in ("torch", "torch.nn.functional", own):  # torch's own say where they are implemented
+    name = getattr(function, "__name__", "")
+    defined_in = getattr(function, "__module__", None)
+    # torch's public modules first: torch.tanh and gelu name the private module that implements them.
+    for module in ("torch", "torch.nn.functional", defined_in):
         if module and module != "__main__" and getattr(sys.modules.get(module), name, None) is function:
             return f"{module}.{name}"
     raise ValueError(
@@ -64,16 +53,15 @@ def _name_of(function: Function) -> str:
     )
 
 
-def find(name: str) -> Callable[..., Any]:
-    """``'torch.tanh'``, or ``'relu'`` for ``'torch.nn.functional.relu'``."""
-    module, _, attribute = name.rpartition(".")
+def import_callable(name: str) -> Callable[..., Any]:
+    """The callable of that name: ``'torch.tanh'``, or ``'relu'`` for ``'torch.nn.functional.relu'``."""
     try:
-        found = getattr(importlib.import_module(module or "torch.nn.functional"), attribute)
-    except (ImportError, AttributeError) as reason:
+        value = pkgutil.resolve_name(name if "." in name else f"torch.nn.functional.{name}")
+    except (ImportError, AttributeError, ValueError) as reason:
         raise ValueError(
             f"a name must be importable, got {name!r} ({reason}); "
             "write it as 'torch.tanh' or 'package.function'"
         ) from None
-    if not callable(found):
-        raise ValueError(f"a name must lead to a callable, got {name!r}, which is {found!r}")
-    return found  # type: ignore[no-any-return]
+    if not callable(value):
+        raise ValueError(f"a name must lead to a callable, got {name!r}, which is {value!r}")
+    return value  # type: ignore[no-any-return]

@@ -2,16 +2,10 @@
 
 Every rank has a loss of its own, and what is differentiated is the sum of these losses. So the gradient of a
 tensor that is equal on all ranks is summed over them, and the gradient of a rank's own tensor is its own.
-
-    forward                        backward
-    all_gather                     reduce-scatter (sum)
-    reduce-scatter                 all_gather
-    all_reduce (sum)               all_reduce (sum)
-    sum_gradient (identity)        all_reduce (sum)
-    average_gradient (identity)    divided by the number of ranks: for one loss that every rank computes
+``OPERATIONS`` lists what follows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,26 +39,22 @@ def require_group(group: dist.ProcessGroup | None) -> dist.ProcessGroup:
 
 def all_gather(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     """``x`` ``(*shape)`` of every rank, ``(ranks, *shape)``, on all of them."""
-    out: Tensor = _AllGather.apply(x, group)  # type: ignore[no-untyped-call]
-    return out
+    return _apply(x, group, "all_gather")
 
 
 def all_reduce(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     """The sum of ``x`` over the ranks, on all of them."""
-    out: Tensor = _AllReduce.apply(x, group)  # type: ignore[no-untyped-call]
-    return out
+    return _apply(x, group, "all_reduce")
 
 
 def sum_gradient(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     """``x``, which is equal on all ranks: its gradient is summed over them."""
-    out: Tensor = _SumGradient.apply(x, group)  # type: ignore[no-untyped-call]
-    return out
+    return _apply(x, group, "sum_gradient")
 
 
 def average_gradient(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     """``x``, which is equal on all ranks, as is the loss computed from it: the loss counts once."""
-    out: Tensor = _AverageGradient.apply(x, dist.get_world_size(group))  # type: ignore[no-untyped-call]
-    return out
+    return _apply(x, group, "average_gradient")
 
 
 def all_gather_numbers(values: list[int], device: torch.device, group: dist.ProcessGroup) -> list[list[int]]:
@@ -96,6 +86,7 @@ def _gathered(x: Tensor, group: dist.ProcessGroup) -> Tensor:
 
 def _scattered(x: Tensor, group: dist.ProcessGroup) -> Tensor:
     """``x[rank]``, summed over the ranks."""
+    x = x.contiguous()
     with _lost_ranks_reported("reduce-scatter"):
         if dist.get_backend(group) == "gloo":  # gloo's own sends twice as much: it sums everything, then cuts
             parts = torch.empty_like(x)
@@ -106,59 +97,44 @@ def _scattered(x: Tensor, group: dist.ProcessGroup) -> Tensor:
         return out
 
 
-class _AllGather(torch.autograd.Function):
+def _summed(x: Tensor, group: dist.ProcessGroup) -> Tensor:
+    out = x.clone(memory_format=torch.contiguous_format)
+    with _lost_ranks_reported("sum"):
+        dist.all_reduce(out, group=group)
+    return out
+
+
+def _unchanged(x: Tensor, group: dist.ProcessGroup) -> Tensor:  # noqa: ARG001
+    return x.view_as(x)
+
+
+def _averaged(x: Tensor, group: dist.ProcessGroup) -> Tensor:
+    return x / dist.get_world_size(group)
+
+
+#: By name, how an operation is computed, and the operation that takes its gradient back.
+OPERATIONS: dict[str, tuple[Callable[[Tensor, dist.ProcessGroup], Tensor], str]] = {
+    "all_gather": (_gathered, "reduce_scatter"),
+    "reduce_scatter": (_scattered, "all_gather"),
+    "all_reduce": (_summed, "all_reduce"),
+    "sum_gradient": (_unchanged, "all_reduce"),
+    "average_gradient": (_unchanged, "average"),  # for one loss that every rank computes
+    "average": (_averaged, "average"),
+}
+
+
+class _Operation(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
+    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup, name: str) -> Tensor:
+        compute, ctx.backward_name = OPERATIONS[name]
         ctx.group = group
-        return _gathered(x, group)
+        return compute(x, group)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return _ReduceScatter.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
+    def backward(ctx: Any, G: Tensor) -> tuple[Tensor, None, None]:
+        return _apply(G, ctx.group, ctx.backward_name), None, None
 
 
-class _ReduceScatter(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group
-        return _scattered(x.contiguous(), group)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return _AllGather.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
-
-
-class _AllReduce(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group
-        out = x.clone(memory_format=torch.contiguous_format)
-        with _lost_ranks_reported("sum"):
-            dist.all_reduce(out, group=group)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return _AllReduce.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
-
-
-class _SumGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, group: dist.ProcessGroup) -> Tensor:
-        ctx.group = group
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return _AllReduce.apply(grads[0], ctx.group), None  # type: ignore[no-untyped-call]
-
-
-class _AverageGradient(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, ranks: int) -> Tensor:
-        ctx.ranks = ranks
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Any) -> Any:
-        return grads[0] / ctx.ranks, None
+def _apply(x: Tensor, group: dist.ProcessGroup, name: str) -> Tensor:
+    out: Tensor = _Operation.apply(x, group, name)  # type: ignore[no-untyped-call]
+    return out

@@ -11,21 +11,21 @@ own rows of the output, and the gradients of its rows of ``X`` and of ``w`` are 
 """
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate, Shard
-from torch.nn import functional as F
 
 from lphm.ops.checks import Kind, Normalize
 from lphm.ops.cost import scale_of, skips_matrix
 from lphm.ops.functional import normalized_matrix
 from lphm.ops.reference import apply_pair, orient, product
 from lphm.sharded import collectives
-from lphm.sharded.rows import Rows, agree, dtensor_rows
+from lphm.sharded.rows import Call, Rows, agree, dtensor_rows
 from lphm.structures.base import Factors, Structure, flatten_batch
-from lphm.structures.row_blocks import RowBlocks, reduce_pair
+from lphm.structures.row_blocks import RowBlocks
 
 
 def interdependence_matrix(
@@ -72,13 +72,16 @@ def interdependence_matrix(
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
     if isinstance(x, DTensor):
-        cut, local, w = dtensor_rows(x), x.to_local(), _whole(w)
-        agree(structure, w, local, None, "attribute", normalize, partial, cut.group, cut.counts)
-        xi = _matrix(structure, w, local, normalize, cut, sum_gradient)
-        xi = collectives.average_gradient(xi, cut.group)
-        return DTensor.from_local(xi, x.device_mesh, [Replicate()], run_check=False)
-    where = agree(structure, w, x, None, "attribute", normalize, partial, group, rows)
-    return _matrix(structure, w, x, normalize, where, sum_gradient)
+        cut = dtensor_rows(x)
+        group, rows = cut.group, cut.counts
+    call = Call(structure, _whole(w), _local(x), None, "attribute", normalize)
+    where = agree(call, partial, group, rows)
+    xi = normalized_matrix(*_pair(call, where, sum_gradient), normalize)
+    xi = xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
+    if not isinstance(x, DTensor):
+        return xi
+    xi = collectives.average_gradient(xi, where.group)
+    return DTensor.from_local(xi, x.device_mesh, [Replicate()], run_check=False)
 
 
 def interdependence_apply(
@@ -124,21 +127,20 @@ def interdependence_apply(
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
+    target = x if data is None else data
     if isinstance(x, DTensor):
-        cut, local, w = dtensor_rows(x), x.to_local(), _whole(w)
-        target = x if data is None else data
-        dtensor_rows(target)
-        rest = local if data is None else target.to_local()  # type: ignore[attr-defined]
-        agree(structure, w, local, rest, kind, normalize, partial, cut.group, cut.counts)
-        out = _apply(structure, w, local, rest, kind, normalize, cut, sum_gradient)
-        shape = torch.Size((*target.shape[:-2], *w.shape[:-1], *target.shape[-2:]))
-        stride = torch.empty(shape, device="meta").stride()
-        placement = [Shard(len(shape) - 2)]
-        return DTensor.from_local(
-            out.contiguous(), x.device_mesh, placement, run_check=False, shape=shape, stride=stride
-        )
-    where = agree(structure, w, x, data, kind, normalize, partial, group, rows)
-    return _apply(structure, w, x, x if data is None else data, kind, normalize, where, sum_gradient)
+        cut, _ = dtensor_rows(x), dtensor_rows(target)
+        group, rows = cut.group, cut.counts
+    call = Call(structure, _whole(w), _local(x), None if data is None else _local(data), kind, normalize)
+    out = _apply(call, agree(call, partial, group, rows), sum_gradient)
+    if not isinstance(x, DTensor):
+        return out
+    shape = torch.Size((*target.shape[:-2], *w.shape[:-1], *target.shape[-2:]))
+    stride = torch.empty(shape, device="meta").stride()
+    placement = [Shard(len(shape) - 2)]
+    return DTensor.from_local(
+        out.contiguous(), x.device_mesh, placement, run_check=False, shape=shape, stride=stride
+    )
 
 
 def _whole(w: Tensor) -> Tensor:
@@ -146,77 +148,45 @@ def _whole(w: Tensor) -> Tensor:
     return w.to_local(grad_placements=[Replicate()]) if isinstance(w, DTensor) else w
 
 
-def _matrix(
-    structure: Structure, w: Tensor, x: Tensor, normalize: Normalize, rows: Rows, sum_gradient: bool
-) -> Tensor:
-    w = collectives.sum_gradient(w, rows.group) if sum_gradient else w
-    xi = normalized_matrix(*_pair(structure, w, x, normalize, rows), normalize)
-    return xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
+def _local(x: Tensor) -> Tensor:
+    return x.to_local() if isinstance(x, DTensor) else x
 
 
-def _apply(
-    structure: Structure,
-    w: Tensor,
-    x: Tensor,
-    data: Tensor,
-    kind: Kind,
-    normalize: Normalize,
-    rows: Rows,
-    sum_gradient: bool,
-) -> Tensor:
-    w = collectives.sum_gradient(w, rows.group) if sum_gradient else w
+def _factors(call: Call, rows: Rows, sum_gradient: bool) -> Factors:
+    w = collectives.sum_gradient(call.w, rows.group) if sum_gradient else call.w
+    return call.structure.unpack(w.reshape(-1, call.structure.num_parameters))
+
+
+def _apply(call: Call, rows: Rows, sum_gradient: bool) -> Tensor:
+    structure, w, x, data, kind, normalize = call
+    data = x if data is None else data
     target = flatten_batch(orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
     if kind == "instance":
-        factors = structure.unpack(w.reshape(-1, structure.num_parameters))
-        left, right = structure.pair(factors, flatten_batch(x.mT))  # (N, C or 1, K, k)
-        left = left * scale_of(structure, normalize)
+        left, right = structure.pair(_factors(call, rows, sum_gradient), flatten_batch(x.mT))
+        left = left * scale_of(structure, normalize)  # (N, C or 1, K, k)
         out = product(collectives.all_reduce(product(target, left.mT), rows.group), right)
     else:
-        left, right = _pair(structure, w, x, normalize, rows)
-        (d, k), K = target.shape[2:], left.shape[2]
+        left, right = _pair(call, rows, sum_gradient)
         if normalize in (None, "scale"):
+            (d, k), K = target.shape[2:], left.shape[2]
             out = apply_pair(left, right, target, target, skips_matrix(K, k, d))
         else:
             out = product(target, normalized_matrix(left, right, normalize))
     return orient(out, kind).reshape(*data.shape[:-2], *w.shape[:-1], *data.shape[-2:])
 
 
-def _pair(
-    structure: Structure, w: Tensor, x: Tensor, normalize: Normalize, rows: Rows
-) -> tuple[Tensor, Tensor]:
+def _pair(call: Call, rows: Rows, sum_gradient: bool) -> tuple[Tensor, Tensor]:
     """``left, right`` of all rows ``(N, C or 1, K, k)``, scaled, from the rows of this rank."""
-    assert isinstance(structure, RowBlocks)  # agree has looked
-    factors, x = structure.unpack(w.reshape(-1, structure.num_parameters)), flatten_batch(x)
-    if structure.reduces_rows:
-        left, right = _combined(structure, factors, x, rows)
-    else:  # a subclass that overrides the pair itself: it is linear in x, so the shares of the ranks add up
-        start = rows.starts[rows.rank]
-        padded = F.pad(x, (0, 0, start, rows.total - start - x.shape[1]))
-        sides = structure.pair(factors, padded)
-        left, right = (collectives.all_reduce(side, rows.group) for side in sides)
-    return left * scale_of(structure, normalize), right
-
-
-def _combined(structure: RowBlocks, factors: Factors, x: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:
-    reducing = structure.row_factors(factors)
-    if x.shape[1]:
-        parts = reduce_pair(*reducing, x, rows.starts[rows.rank])
-    else:
-        parts = _no_blocks(reducing[0], x), _no_blocks(reducing[1], x)
+    structure, factors = cast(RowBlocks, call.structure), _factors(call, rows, sum_gradient)
+    parts, sizes = structure.reduce_part(factors, flatten_batch(call.x), rows.starts[rows.rank])
     sides = [part.movedim(2, 0) for part in parts]  # (blocks here, N, C, r, k)
-    sizes = [S.shape[1] for S in reducing]
     whole = _gathered if all(rows.aligned(s) for s in sizes) else _summed
     U, V = whole(sides, sizes, rows)
-    return structure.combine(factors, U.movedim(0, 2), V.movedim(0, 2))
+    left, right = structure.pair_from_parts(factors, U.movedim(0, 2), V.movedim(0, 2))
+    return left * scale_of(structure, call.normalize), right
 
 
-def _no_blocks(S: Tensor, x: Tensor) -> Tensor:
-    """The share of a rank without rows, ``(N, C, 0, r, k)``; part of the graph, as on every other rank."""
-    C, _, r = S.shape
-    return x[:, None, :, None, :].expand(-1, C, -1, r, -1) * S.sum()
-
-
-def _gathered(sides: list[Tensor], sizes: list[int], rows: Rows) -> list[Tensor]:
+def _gathered(sides: list[Tensor], sizes: tuple[int, int], rows: Rows) -> list[Tensor]:
     """Every block is on one rank: both sides in one gather, padded to the rank with the most blocks."""
     counts = [[-(-count // s) for count in rows.counts] for s in sizes]
     padded = [_padded(side, 0, max(blocks)) for side, blocks in zip(sides, counts, strict=True)]
@@ -228,7 +198,7 @@ def _gathered(sides: list[Tensor], sizes: list[int], rows: Rows) -> list[Tensor]
     ]
 
 
-def _summed(sides: list[Tensor], sizes: list[int], rows: Rows) -> list[Tensor]:
+def _summed(sides: list[Tensor], sizes: tuple[int, int], rows: Rows) -> list[Tensor]:
     """A block may be on several ranks: both sides in one sum, zero where a rank has no rows."""
     start = rows.starts[rows.rank]
     padded = [_padded(side, start // s, -(-rows.total // s)) for side, s in zip(sides, sizes, strict=True)]

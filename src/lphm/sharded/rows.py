@@ -4,16 +4,16 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Shard
 
-from lphm.ops.checks import Kind, Normalize, check_arguments
+from lphm.ops.checks import Kind, Normalize, check_arguments, check_split_rows
 from lphm.sharded.collectives import all_gather_numbers, require_group
 from lphm.structures.base import Structure
-from lphm.structures.row_blocks import has_thin_pair
 
 
 @dataclass(frozen=True)
@@ -43,118 +43,92 @@ class Rows:
         return all(s % size == 0 for s, count in zip(self.starts, self.counts, strict=True) if count)
 
 
-def agree(
-    structure: Structure,
-    w: Tensor,
-    x: Tensor,
-    data: Tensor | None,
-    kind: Kind,
-    normalize: Normalize,
-    partial: bool,
-    group: dist.ProcessGroup | None,
-    counts: Sequence[int] | None,
-) -> Rows:
+class Call(NamedTuple):
+    """What a rank asks for; ``x`` and ``data`` are its own rows."""
+
+    structure: Structure
+    w: Tensor
+    x: Tensor
+    data: Tensor | None
+    kind: Kind
+    normalize: Normalize
+
+
+def agree(call: Call, partial: bool, group: dist.ProcessGroup | None, counts: Sequence[int] | None) -> Rows:
     """The rows of every rank. An error on one rank is an error on all, so that none waits for another.
 
     With ``counts`` given the other ranks are not asked.
     """
     group = require_group(group)
     if counts is None:
-        counts = _ask_all_ranks(structure, w, x, data, kind, normalize, group)
+        counts = _ask_all_ranks(call, group)
     else:
-        _check_this_rank(structure, w, x, data, kind, normalize)
+        _check_this_rank(call)
+    n, here, columns = call.structure.n, *call.x.shape[-2:]
     rows = Rows(tuple(counts), group)
-    if len(rows.counts) != dist.get_world_size(group) or rows.counts[rows.rank] != x.shape[-2]:
+    if len(rows.counts) != dist.get_world_size(group) or rows.counts[rows.rank] != here:
         raise ValueError(
             f"rows must hold the number of rows of each rank, got {list(counts)} on rank {rows.rank} "
-            f"of {dist.get_world_size(group)}, which has {x.shape[-2]}"
+            f"of {dist.get_world_size(group)}, which has {here}"
         )
-    n, what = structure.n, "rows" if kind == "attribute" else "columns"
-    size = rows.total if kind == "attribute" else x.shape[-1]
+    size, what = (rows.total, "rows") if call.kind == "attribute" else (columns, "columns")
     if size > n or size == 0 or (size < n and not partial):
         hint = f"; pass partial=True to treat the missing {what} as zeros" if 0 < size < n else ""
         raise ValueError(f"all ranks together must have {n} {what}, got {size}{hint}")
     return rows
 
 
-def _ask_all_ranks(
-    structure: Structure,
-    w: Tensor,
-    x: Tensor,
-    data: Tensor | None,
-    kind: Kind,
-    normalize: Normalize,
-    group: dist.ProcessGroup,
-) -> list[int]:
+def _ask_all_ranks(call: Call, group: dist.ProcessGroup) -> list[int]:
     """Rows of every rank, once all have passed their checks and were asked for the same."""
     problem: ValueError | TypeError | None = None
-    numbers = dict.fromkeys(COMPARED, 0)
+    numbers: dict[str, int] = {}
     try:
-        _check_this_rank(structure, w, x, data, kind, normalize)
-        numbers = _call_in_numbers(structure, w, x, data, kind, normalize)
+        _check_this_rank(call)
+        numbers = _in_numbers(call)
     except (ValueError, TypeError) as error:
         problem = error
-    device = w.device if isinstance(w, Tensor) else torch.device("cpu")
-    everyone = all_gather_numbers([int(problem is None), *numbers.values()], device, group)
+    device = call.w.device if isinstance(call.w, Tensor) else torch.device("cpu")
+    values = list(numbers.values()) or [0] * COMPARED
+    everyone = all_gather_numbers([int(problem is None), *values], device, group)
     if problem is not None:
         raise problem
-    refused = [str(rank) for rank, (passed, *_) in enumerate(everyone) if not passed]
+    passed, counts, *others = zip(*everyone, strict=True)
+    refused = [str(rank) for rank, valid in enumerate(passed) if not valid]
     if refused:
         raise ValueError(f"all ranks must pass valid arguments, got an error on rank {', '.join(refused)}")
-    for place, name in enumerate(COMPARED[1:], start=2):
-        values = [numbers_of_rank[place] for numbers_of_rank in everyone]
-        if len(set(values)) > 1:
-            shown = values if max(values) < 2**16 else "others"
+    for name, values_of_ranks in zip(list(numbers)[1:], others, strict=True):
+        if len(set(values_of_ranks)) > 1:
+            shown = list(values_of_ranks) if max(values_of_ranks) < 2**16 else "others"
             raise ValueError(f"all ranks must have the same {name}, got {shown}, in the order of ranks")
-    return [numbers_of_rank[1] for numbers_of_rank in everyone]
+    return list(counts)
 
 
-#: What the ranks tell one another: their number of rows, and what has to be equal on all of them.
-COMPARED = (
-    "rows",
-    "columns of x",
-    "samples",
-    "channels",
-    "columns of data",
-    "structure, kind and normalize",
-    "type",
-    "gradients to compute",
-)
+#: How many numbers ``_in_numbers`` gives.
+COMPARED = 8
 
 
-def _call_in_numbers(
-    structure: Structure, w: Tensor, x: Tensor, data: Tensor | None, kind: Kind, normalize: Normalize
-) -> dict[str, int]:
-    data_needs_gradient = data is not None and kind == "instance" and data.requires_grad
+def _in_numbers(call: Call) -> dict[str, int]:
+    """What the ranks tell one another: their number of rows, and what has to be equal on all of them."""
+    structure, w, x, data, kind, normalize = call
+    data = data if kind == "instance" else None  # for the attribute kind every rank may have another
+    data_needs_gradient = data is not None and data.requires_grad
     wanted = torch.is_grad_enabled() * (4 * data_needs_gradient + 2 * w.requires_grad + x.requires_grad)
-    values = (
-        x.shape[-2],
-        x.shape[-1],
-        x.shape[:-2].numel(),
-        w.shape[:-1].numel(),
-        0 if data is None or kind == "attribute" else data.shape[-1],
-        zlib.crc32(f"{structure} {kind} {normalize}".encode()),
-        zlib.crc32(f"{x.dtype}".encode()),
-        int(wanted),
-    )
-    return dict(zip(COMPARED, values, strict=True))
+    return {
+        "rows": x.shape[-2],
+        "columns of x": x.shape[-1],
+        "samples": x.shape[:-2].numel(),
+        "channels": w.shape[:-1].numel(),
+        "columns of data": 0 if data is None else data.shape[-1],
+        "structure, kind and normalize": zlib.crc32(f"{structure} {kind} {normalize}".encode()),
+        "type": zlib.crc32(f"{x.dtype}".encode()),
+        "gradients to compute": int(wanted),
+    }
 
 
-def _check_this_rank(
-    structure: Structure, w: Tensor, x: Tensor, data: Tensor | None, kind: Kind, normalize: Normalize
-) -> None:
+def _check_this_rank(call: Call) -> None:
     """Check what this rank can check by itself; it may have no rows."""
-    if kind == "attribute" and not has_thin_pair(structure):
-        raise TypeError(
-            f"structure must reduce blocks of rows for rows over ranks, got {structure!r}, which would send "
-            "the rows themselves; use LPHM, DualLPHM, LowRank or RandomMatrixAdaptation, or a subclass that "
-            "overrides row_factors and combine"
-        )
-    if kind == "instance" and normalize not in (None, "scale"):
-        raise ValueError(
-            f"normalize must be None or 'scale' for the instance kind over ranks, got {normalize!r}, which "
-            "needs all of xi, b x b; gather the rows and use lphm.interdependence_apply"
-        )
+    structure, w, x, data, kind, normalize = call
+    check_split_rows(structure, kind, normalize)
     if isinstance(x, Tensor) and x.dim() >= 2 and x.shape[-2] == 0:
         x = x.new_zeros(*x.shape[:-2], 1, x.shape[-1])
         data = None if kind == "instance" else data
@@ -162,11 +136,7 @@ def _check_this_rank(
 
 
 def dtensor_rows(x: Tensor) -> Rows:
-    """The rows of a ``DTensor``, as it cuts them.
-
-    Raises:
-        ValueError: it is none, or is not cut along its rows.
-    """
+    """The rows of a ``DTensor`` that is cut along its rows; anything else is a ``ValueError``."""
     if not isinstance(x, DTensor) or x.placements != (Shard(x.dim() - 2),):
         got = x.placements if isinstance(x, DTensor) else type(x).__name__
         raise ValueError(f"x and data must both be DTensors with (Shard({x.dim() - 2}),), got {got}")

@@ -1,10 +1,8 @@
 """Files of rows that are read block by block, and outputs that are put together from parts."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lphm._io import write_atomically
-from lphm.data.columns import require_named
+from lphm.data.columns import require_named, unusable_column
 from lphm.data.parquet import ParquetIndex
 from lphm.errors import InputError
 
@@ -21,41 +19,26 @@ from lphm.errors import InputError
 BLOCK_BYTES, GROUP_BYTES = 2**23, 2**24
 
 
-@dataclass(frozen=True)
-class Block:
-    """Consecutive rows.
+class Block(NamedTuple):
+    """Consecutive rows: the columns of numbers ``(rows, m)``, and those that are copied unchanged."""
 
-    Args:
-        first: the number of the first row, counted from 0.
-        rows: the columns of numbers, ``(rows, m)``.
-        kept: columns that are copied unchanged.
-    """
-
-    first: int
+    first: int  # rows before it
     rows: Tensor
     kept: pa.Table | None
 
 
-class RowFile(ABC):
-    """Rows on disk.
-
-    Attributes:
-        rows: their number.
-        columns: names of the columns of numbers.
-        names: names of all columns of the output, in the order of the file.
-        dtype: type of the output, ``float32`` if all columns are, or ``float64``.
-        identity: names, sizes and times of the files; it differs if the data have changed.
-    """
+class RowFile:
+    """Rows on disk."""
 
     rows: int
-    columns: list[str]
-    names: list[str]
-    dtype: np.dtype[Any]
-    identity: list[list[Any]]
+    columns: list[str]  # of numbers
+    names: list[str]  # of all columns of the output, in the order of the file
+    dtype: np.dtype[Any]  # of the output: float32 if all columns are, or float64
+    identity: list[list[Any]]  # names, sizes and times of the files; it differs if the data have changed
 
-    @abstractmethod
     def blocks(self, first: int = 0) -> Iterator[Block]:
         """The blocks from row ``first`` on, where a block begins; they are the same in every call."""
+        raise NotImplementedError
 
     @property
     def block_rows(self) -> int:
@@ -66,32 +49,20 @@ class RowFile(ABC):
         finite = np.isfinite(values)
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
-            name, value = self.columns[column], values[row, column]
-            raise InputError(
-                f"column {name!r} must hold finite numbers, got {value} in row {first + row + 1}; "
-                "fill it, or leave the column out",
-                option="drop",
-                value=name,
-            )
+            got = f"{values[row, column]} in row {first + row + 1}"
+            remedy = "fill it, or leave the column out"
+            raise unusable_column(self.columns[column], "finite numbers", got, remedy)
         return torch.from_numpy(values)
 
 
 def open_rows(path: Path, drop: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> RowFile:
     """A Parquet file, a directory of Parquet files, or a two-dimensional array in a ``.npy`` file.
 
-    Args:
-        path: the file or directory.
-        drop: columns to leave out.
-        keep: columns to copy unchanged.
-
-    Raises:
-        InputError: it is none of these, cannot be read, or a column is missing or does not hold numbers.
+    Columns in ``drop`` are left out, those in ``keep`` are copied unchanged; the others must hold numbers.
     """
     if path.suffix.lower() == ".npy" and path.is_file():
         if drop or keep:
-            raise InputError(
-                "drop and keep must name columns of a Parquet file, got a .npy file, which has no names"
-            )
+            raise InputError(f"drop and keep must name columns of a Parquet file, got the array {path}")
         return NumpyRows(path)
     if path.is_dir() or (path.suffix.lower() == ".parquet" and path.is_file()):
         return ParquetRows(path, drop, keep)
@@ -112,36 +83,27 @@ class ParquetRows(RowFile):
         types = [schema.field(name).type for name in self.columns]
         for name, kind in zip(self.columns, types, strict=True):
             if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
-                raise InputError(
-                    f"column {name!r} must hold numbers, got {kind}; leave it out, or keep it to copy it",
-                    option="drop",
-                    value=name,
-                )
+                raise unusable_column(name, "numbers", str(kind), "leave it out, or keep it to copy it")
         if not self.columns or not self.rows:
-            raise InputError(
-                f"{path} must hold rows of numbers, got {self.rows} rows, {len(self.columns)} columns"
-            )
+            sizes = f"{self.rows} rows, {len(self.columns)} columns"
+            raise InputError(f"{path} must hold rows of numbers, got {sizes}")
         self.dtype = np.dtype(np.float32 if all(map(pa.types.is_float32, types)) else np.float64)
 
     def blocks(self, first: int = 0) -> Iterator[Block]:
         """As ``RowFile.blocks``; a block lies in one row group."""
         for group in self.index.groups:
-            if group.first + group.rows <= first:
-                continue
             start = group.first
-            for batch in self.index.batches(group, [*self.columns, *self.keep], self.block_rows):
-                if start >= first:
-                    yield self._block(start, batch)
-                start += len(batch)
+            if start + group.rows > first:
+                for batch in self.index.batches(group, [*self.columns, *self.keep], self.block_rows):
+                    if start >= first:
+                        yield self._block(start, batch)
+                    start += len(batch)
 
     def _block(self, first: int, batch: pa.RecordBatch) -> Block:
-        values = np.empty((len(batch), len(self.columns)))
-        for i, name in enumerate(self.columns):
-            column = batch.column(name)
-            column = column.cast(pa.float64()) if not pa.types.is_float64(column.type) else column
-            values[:, i] = column.to_numpy(zero_copy_only=False)  # a missing value is nan
+        columns = (batch.column(name).cast(pa.float64()) for name in self.columns)
+        numbers = [column.to_numpy(zero_copy_only=False) for column in columns]  # a missing value is nan
         kept = pa.Table.from_batches([batch.select(self.keep)]) if self.keep else None
-        return Block(first, self._checked(first, values), kept)
+        return Block(first, self._checked(first, np.stack(numbers, axis=1)), kept)
 
 
 class NumpyRows(RowFile):
@@ -176,8 +138,7 @@ def write_part(path: Path, source: RowFile, out: Tensor, kept: pa.Table | None) 
     values = out.numpy().astype(source.dtype)
     with write_atomically(path) as temporary:
         if path.suffix == ".npy":
-            with temporary.open("wb") as file:
-                np.save(file, values)
+            np.save(temporary, values)
             return
         columns = dict(zip(source.columns, np.ascontiguousarray(values.T), strict=True))
         copied = {} if kept is None else dict(zip(kept.column_names, kept.columns, strict=True))
@@ -186,12 +147,8 @@ def write_part(path: Path, source: RowFile, out: Tensor, kept: pa.Table | None) 
 
 
 def join_parts(parts: list[Path], rows: int, output: Path) -> Iterator[int]:
-    """Write the parts to ``output``, whole or not at all; yields the number of rows after every write."""
-    with write_atomically(output) as temporary:
-        if output.suffix == ".npy":
-            yield from _join_arrays(parts, rows, temporary)
-        else:
-            yield from _join_tables(parts, temporary)
+    """Write the parts to one file; yields the number of rows after every write."""
+    return _join_arrays(parts, rows, output) if output.suffix == ".npy" else _join_tables(parts, output)
 
 
 def _join_arrays(parts: list[Path], rows: int, output: Path) -> Iterator[int]:

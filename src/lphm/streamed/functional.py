@@ -8,19 +8,38 @@ Everything is computed in the type of ``w``.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import cast
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from lphm.ops.checks import Kind, Normalize, check_choices
+from lphm.ops.checks import Kind, Normalize, check_choices, check_split_rows
 from lphm.ops.cost import scale_of, skips_matrix
 from lphm.ops.functional import normalized_matrix
 from lphm.structures.base import Structure
-from lphm.structures.row_blocks import RowBlocks, has_thin_pair, reduce_rows_from
+from lphm.structures.row_blocks import RowBlocks
 
 Blocks = Callable[[], Iterable[Tensor]]
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """The second pass: ``xi`` applied to rows.
+
+    Attributes:
+        xi: ``(m, m)``; None for the instance kind.
+        apply: rows of ``X`` ``(rows, m)``, of the type of ``w``, to their output.
+        w: parameters.
+    """
+
+    xi: Tensor | None
+    apply: Callable[[Tensor], Tensor]
+    w: Tensor
+
+    def __call__(self, block: Tensor) -> Tensor:
+        """The output for rows of ``X``, ``(rows, m)``."""
+        return self.apply(block.to(self.w))
 
 
 class Reduction:
@@ -35,7 +54,7 @@ class Reduction:
 
     Attributes:
         rows: rows that were added so far.
-        sums: what they add up to: all that has to be kept to go on another time.
+        sums: what they add up to, ``(blocks, r, m)`` each: all that has to be kept to go on another time.
 
     Raises:
         ValueError: ``w`` does not fit; for the instance kind, ``W`` is not ``m x m`` or ``normalize`` needs
@@ -55,34 +74,14 @@ class Reduction:
         if w.dim() != 1:
             raise ValueError(f"w must be (l,) for rows that come in blocks, got shape {tuple(w.shape)}")
         check_choices(kind, normalize)
-        if kind == "instance" and normalize not in (None, "scale"):
-            raise ValueError(
-                f"normalize must be None or 'scale' for the instance kind in blocks, got {normalize!r}, "
-                "which needs all of xi, b x b"
-            )
+        check_split_rows(structure, kind, normalize)
+        if kind == "instance" and structure.n != columns:
+            raise ValueError(f"structure must have n={columns}, the columns of X, got {structure}")
         self.structure, self.w, self.columns, self.rows = structure, w, columns, 0
         self.kind, self.normalize = kind, normalize
         self.factors = structure.unpack(w.unsqueeze(0))
-        if kind == "instance":
-            if structure.n != columns:
-                raise ValueError(f"structure must have n={columns}, the columns of X, got {structure}")
-            left, _ = self.pair_of_columns(w.new_zeros(1, 1, columns))
-            self.sums = [w.new_zeros(len(left), columns)]  # (K, m)
-            return
-        if not has_thin_pair(structure):
-            raise TypeError(
-                f"structure must reduce blocks of rows for rows in blocks, got {structure!r}, which keeps "
-                "all of them; use LPHM, DualLPHM, LowRank or RandomMatrixAdaptation, or a subclass that "
-                "overrides row_factors and combine"
-            )
-        self.row_factors: tuple[Tensor, ...] = ()
-        if structure.reduces_rows:
-            self.row_factors = cast(RowBlocks, structure).row_factors(self.factors)
-            self.sums = [
-                w.new_zeros(structure.n // S.shape[1], S.shape[2], columns) for S in self.row_factors
-            ]
-        else:  # a subclass that overrides the pair itself: it is linear in x, so padded blocks add up
-            self.sums = [w.new_zeros(structure.middle, columns) for _ in ("left", "right")]
+        parts = self._reduced(w.new_zeros(1, columns))
+        self.sums = [w.new_zeros(blocks, *part.shape[1:]) for part, _, blocks in parts]
 
     def add(self, block: Tensor) -> None:
         """Take the next rows, ``(rows, m)``.
@@ -90,47 +89,31 @@ class Reduction:
         Raises:
             ValueError: they have other columns, or there are more than ``n`` of them by now.
         """
-        self._check(block)
-        if not len(block):
-            return
-        x = block.to(self.w).unsqueeze(0)
-        if self.kind == "instance":
-            left, _ = self.pair_of_columns(x)
-            self.sums[0] += left @ x[0]
-        elif self.row_factors:
-            for S, whole in zip(self.row_factors, self.sums, strict=True):
-                part = reduce_rows_from(S, x, self.rows)[0, 0]  # (blocks, r, m)
-                first = self.rows // S.shape[1]
-                whole[first : first + len(part)] += part
-        else:
-            padded = F.pad(x, (0, 0, self.rows, self.structure.n - self.rows - len(block)))
-            pair = self.structure.pair(self.factors, padded)
-            self.sums = [whole + side[0, 0] for whole, side in zip(self.sums, pair, strict=True)]
-        self.rows += len(block)
-
-    def pair(self) -> tuple[Tensor, Tensor]:
-        """``left, right`` ``(1, 1, K, m)`` of the attribute kind, from the sums; ``left`` is scaled."""
-        left, right = (side[None, None] for side in self.sums)
-        if self.row_factors:
-            blocks = [-(-self.rows // S.shape[1]) for S in self.row_factors]
-            sides = [whole[:count][None, None] for whole, count in zip(self.sums, blocks, strict=True)]
-            left, right = cast(RowBlocks, self.structure).combine(self.factors, sides[0], sides[1])
-        return left * scale_of(self.structure, self.normalize), right
-
-    def _check(self, block: Tensor) -> None:
         if block.dim() != 2 or block.shape[1] != self.columns:
             raise ValueError(f"a block must be (rows, {self.columns}), got shape {tuple(block.shape)}")
-        if self.kind == "attribute" and self.rows + len(block) > self.structure.n:
-            raise ValueError(
-                f"there must be no more than n={self.structure.n} rows, got {self.rows + len(block)} and more"
-            )
+        rows, n = self.rows + len(block), self.structure.n
+        if self.kind == "attribute" and rows > n:
+            raise ValueError(f"there must be no more than n={n} rows, got {rows} and more")
+        if not len(block):
+            return
+        for total, (part, first, _) in zip(self.sums, self._reduced(block.to(self.w)), strict=True):
+            total[first : first + len(part)] += part
+        self.rows = rows
 
-    def pair_of_columns(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``left, right`` ``(K, rows)`` of the instance kind for rows ``(1, rows, m)``, scaled."""
-        left, right = self.structure.pair(self.factors, x.mT)
+    def _reduced(self, x: Tensor) -> list[tuple[Tensor, int, int]]:
+        """What the next rows ``(rows, m)`` add to each of ``sums``, from which block on, of how many."""
+        if self.kind == "instance":
+            return [((self._pair_of(x)[0] @ x).unsqueeze(0), 0, 1)]
+        structure, n = cast(RowBlocks, self.structure), self.structure.n
+        parts, sizes = structure.reduce_part(self.factors, x.unsqueeze(0), self.rows)
+        return [(part[0, 0], self.rows // s, n // s) for part, s in zip(parts, sizes, strict=True)]
+
+    def _pair_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``left, right`` ``(K, rows)`` of the instance kind for rows ``(rows, m)``, scaled."""
+        left, right = self.structure.pair(self.factors, x.mT.unsqueeze(0))
         return left[0, 0] * scale_of(self.structure, self.normalize), right[0, 0]
 
-    def finish(self, *, partial: bool = False) -> "Mixing":
+    def finish(self, *, partial: bool = False) -> Mixing:
         """What the second pass needs.
 
         Args:
@@ -139,46 +122,21 @@ class Reduction:
         Raises:
             ValueError: rows are missing.
         """
-        n = self.structure.n
-        if self.kind == "attribute" and (self.rows == 0 or (self.rows < n and not partial)):
+        structure, n, w, normalize = self.structure, self.structure.n, self.w, self.normalize
+        if self.kind == "instance":
+            Z = self.sums[0][0]  # (K, m)
+            return Mixing(None, lambda x: self._pair_of(x)[1].mT @ Z, w)
+        if self.rows == 0 or (self.rows < n and not partial):
             raise ValueError(
                 f"there must be n={n} rows, got {self.rows}; pass partial=True to treat missing ones as zeros"
             )
-        return Mixing(self)
-
-
-class Mixing:
-    """The second pass: ``xi``, applied to rows.
-
-    Attributes:
-        xi: ``(m, m)``; None for the instance kind.
-    """
-
-    xi: Tensor | None
-
-    def __init__(self, reduction: Reduction) -> None:
-        self._reduction = reduction
-        self._pair: tuple[Tensor, Tensor] | None = None
-        self.xi = None
-        if reduction.kind == "instance":
-            return
-        left, right = reduction.pair()
-        self.xi = normalized_matrix(left, right, reduction.normalize)[0, 0]
-        linear = reduction.normalize in (None, "scale")
-        if linear and skips_matrix(left.shape[2], reduction.columns, reduction.rows):
-            self._pair = left[0, 0], right[0, 0]
-
-    def __call__(self, block: Tensor) -> Tensor:
-        """The output for rows of ``X``, ``(rows, m)``."""
-        reduction = self._reduction
-        x = block.to(reduction.w)
-        if self.xi is None:
-            _, right = reduction.pair_of_columns(x.unsqueeze(0))
-            return right.mT @ reduction.sums[0]
-        if self._pair is not None:
-            left, right = self._pair
-            return (x @ left.mT) @ right
-        return x @ self.xi
+        U, V = (total[: -(-self.rows * len(total) // n)][None, None] for total in self.sums)
+        left, right = cast(RowBlocks, structure).pair_from_parts(self.factors, U, V)  # (1, 1, K, m)
+        left = left * scale_of(structure, normalize)
+        xi = normalized_matrix(left, right, normalize)[0, 0]
+        if normalize in (None, "scale") and skips_matrix(left.shape[2], self.columns, self.rows):
+            return Mixing(xi, lambda x: (x @ left[0, 0].mT) @ right[0, 0], w)
+        return Mixing(xi, lambda x: x @ xi, w)
 
 
 def _mixing(

@@ -46,11 +46,7 @@ class Applied:
 
 
 def read_weights(file: Path | None, structure: Structure, seed: int) -> Tensor:
-    """``w`` ``(l,)`` in float64: the only tensor of a file; drawn without a file.
-
-    Raises:
-        InputError: the file cannot be read, or does not hold ``w``.
-    """
+    """``w`` ``(l,)`` in float64: the only tensor of a file; drawn without a file."""
     size = structure.num_parameters
     if file is None:
         w = torch.empty(size, dtype=torch.float64)
@@ -58,16 +54,12 @@ def read_weights(file: Path | None, structure: Structure, seed: int) -> Tensor:
     try:
         tensors = [torch.from_numpy(np.load(file))] if file.suffix == ".npy" else [*load_file(file).values()]
     except (OSError, ValueError, EOFError, TypeError, SafetensorError) as error:
-        raise InputError(
-            f"weights must be a readable .npy or .safetensors file, got {file}: {error}", option="weights"
-        ) from error
+        message = f"weights must be a readable .npy or .safetensors file, got {file}: {error}"
+        raise InputError(message, option="weights") from error
     if len(tensors) != 1 or tensors[0].numel() != size or not bool(tensors[0].isfinite().all()):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or "none"
-        raise InputError(
-            f"weights must hold one tensor of l={size} finite numbers for {structure}, got {shapes} "
-            f"in {file}",
-            option="weights",
-        )
+        wanted = f"one tensor of l={size} finite numbers for {structure}"
+        raise InputError(f"weights must hold {wanted}, got {shapes} in {file}", option="weights")
     return tensors[0].reshape(-1).double()
 
 
@@ -83,21 +75,11 @@ def apply_file(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Applied:
-    """Write ``X @ xi`` (attribute) or ``xiᵀ @ X`` (instance) of the rows of a file.
+    """Write ``X @ xi`` (attribute) or ``xiᵀ @ X`` (instance) of the rows of a file, whole or not at all.
 
-    Args:
-        source: the rows; if they are fewer than ``n``, zero rows follow.
-        output: ``.parquet`` or ``.npy``; written whole or not at all.
-        structure: what ``W`` is.
-        w: parameters, ``(l,)``.
-        kind: ``"attribute"`` or ``"instance"``.
-        normalize: ``None``, ``"scale"`` or ``"softmax"``.
-        matrix: a ``.csv`` file for ``xi`` of the attribute kind.
-        resume: continue an interrupted job.
-        progress: called with the rows of each pass that are done.
-
-    Raises:
-        InputError: the data or the files cannot be used, or the interrupted job is another one or damaged.
+    If the rows are fewer than ``n``, zero rows follow. ``w`` is ``(l,)``. ``output`` is a ``.parquet`` or
+    ``.npy`` file, ``matrix`` a ``.csv`` file for ``xi`` of the attribute kind. ``resume`` continues an
+    interrupted job. Every pass reports the rows that are done.
     """
     try:
         reduction = Reduction(structure, w, len(source.columns), kind, normalize)
@@ -184,20 +166,14 @@ class _Passes:
         rows, written = self.source.rows, time.monotonic()
         with self._timed("reducing"):
             self.progress("reducing", reduction.rows, rows)
-            if reduction.rows == rows:
-                return
             for block in self.source.blocks(reduction.rows):
                 reduction.add(block.rows)
                 self.progress("reducing", reduction.rows, rows)
-                if time.monotonic() - written > SAVED_EVERY:
-                    self._save_sums(reduction)
+                if reduction.rows == rows or time.monotonic() - written > SAVED_EVERY:
+                    with write_atomically(self.sums) as temporary:
+                        sums = {str(i): total.contiguous() for i, total in enumerate(reduction.sums)}
+                        save_file(sums, temporary, {"rows": str(reduction.rows)})
                     written = time.monotonic()
-            self._save_sums(reduction)
-
-    def _save_sums(self, reduction: Reduction) -> None:
-        with write_atomically(self.sums) as temporary:
-            tensors = {str(i): tensor.contiguous() for i, tensor in enumerate(reduction.sums)}
-            save_file(tensors, temporary, {"rows": str(reduction.rows)})
 
     def mix(self, mixing: Mixing) -> list[Path]:
         """The second pass; it begins with the last block that has a part, whose rows were not counted."""

@@ -1,15 +1,11 @@
-"""What every structure of W shares: a validated value, and the way from a vector to its factors.
-
-A structure holds no tensors. It knows the size ``n`` of ``W`` and the shapes of the factors that lie one
-after another in the parameter vector ``w``, and it states its algebra: the dense ``W``, or the pair
-``left, right`` with ``Xᵀ W X = leftᵀ right``, or both.
-"""
+"""What every structure of W shares: a validated value, and the way from a vector to its factors."""
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
-from typing import Any, ClassVar
+from functools import lru_cache, wraps
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,10 +13,25 @@ from torch import Tensor
 from lphm.errors import require_positive
 
 Factors = tuple[Tensor, ...]
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 #: The hooks by which a class states the dense ``W``, and those by which it states the pair.
 DENSE_HOOKS = frozenset({"dense_from_factors", "kronecker_factors"})
 PAIR_HOOKS = frozenset({"pair_from_factors", "row_factors", "combine"})
+
+
+def cached_constant(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Keep the results of ``function``; torch.compile takes them as constants and does not trace it."""
+    cached = lru_cache(maxsize=128)(function)
+
+    @wraps(cached)
+    def constant(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        return cached(*args, **kwargs)  # type: ignore[arg-type]
+
+    # What torch.compiler.assume_constant_result does, which would load the compiler (2 s) for everyone.
+    constant._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return constant
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +46,10 @@ class Structure(ABC):
     Args:
         n: rows and columns of ``W``; the rows ``b`` of ``X`` for the attribute kind, its columns
             ``m`` for the instance kind.
+
+    Raises:
+        ValueError: a size is below 1.
+        TypeError: a size is not an int.
     """
 
     n: int
@@ -99,11 +114,6 @@ class Structure(ABC):
         return self.pair_from_factors(factors, x)
 
     @property
-    def reduces_rows(self) -> bool:
-        """Whether the pair is a sum over blocks of rows, by ``row_factors`` and ``combine``."""
-        return False
-
-    @property
     def num_parameters(self) -> int:
         """``l``, the length of the parameter vector."""
         return sum(math.prod(shape) for shape in self.factor_shapes.values())
@@ -135,16 +145,14 @@ class Structure(ABC):
             each factor ``(*, *shape)`` with the same ``*``; the result ``(*, l)``.
         """
         shapes = self.factor_shapes
-        got = [tuple(factor.shape) for factor in factors]
-        fits = len(got) == len(shapes) and all(
-            shape == have[len(have) - len(shape) :] for have, shape in zip(got, shapes.values(), strict=True)
-        )
-        if not fits:
-            must = ", ".join(f"{name} (*, {', '.join(map(str, shape))})" for name, shape in shapes.items())
-            raise ValueError(f"factors must be {must}, got shapes {', '.join(map(str, got)) or 'none'}")
-        return torch.cat(
-            [f.flatten(-len(shape)) for f, shape in zip(factors, shapes.values(), strict=True)], dim=-1
-        )
+        given = [tuple(factor.shape) for factor in factors]
+        ends = [shape[-len(end) :] for shape, end in zip(given, shapes.values(), strict=False)]
+        if len(given) != len(shapes) or ends != list(shapes.values()):
+            expected = ", ".join(
+                f"{name} (*, {', '.join(map(str, shape))})" for name, shape in shapes.items()
+            )
+            raise ValueError(f"factors must be {expected}, got shapes {', '.join(map(str, given)) or 'none'}")
+        return torch.cat([f.flatten(-len(end)) for f, end in zip(factors, ends, strict=True)], dim=-1)
 
     def to_dense(self, w: Tensor) -> Tensor:
         """``W`` itself, for small ``n``, for tests and for pictures.
@@ -183,35 +191,18 @@ class Structure(ABC):
             )
 
 
-def hook_depth(cls: type[Structure], hooks: frozenset[str]) -> int:
-    """Place, in the method resolution order, of the first class that defines one of the hooks."""
-    for depth, base in enumerate(cls.__mro__):
-        if base is Structure:
-            return depth
-        if hooks & vars(base).keys():
-            return depth
-    raise TypeError(f"{cls} must be a subclass of Structure")
-
-
+@cached_constant
 def stated_last(cls: type[Structure]) -> str:
     """Which form of ``W`` the most derived class states: ``"dense"``, ``"pair"`` or ``"both"``.
 
     Raises:
         TypeError: the class states neither.
     """
-    return _stated_last(cls)
-
-
-# What torch.compiler.assume_constant_result does, which would load the compiler (2 s) for everyone.
-stated_last._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-@cache
-def _stated_last(cls: type[Structure]) -> str:
-    dense, pair = hook_depth(cls, DENSE_HOOKS), hook_depth(cls, PAIR_HOOKS)
-    if dense == pair and cls.__mro__[dense] is Structure:
-        raise TypeError(f"{cls.__name__} must define dense_from_factors or pair_from_factors, got neither")
-    return "both" if dense == pair else "dense" if dense < pair else "pair"
+    for base in cls.__mro__[: cls.__mro__.index(Structure)]:
+        dense, pair = (not hooks.isdisjoint(vars(base)) for hooks in (DENSE_HOOKS, PAIR_HOOKS))
+        if dense or pair:
+            return "both" if dense and pair else "dense" if dense else "pair"
+    raise TypeError(f"{cls.__name__} must define dense_from_factors or pair_from_factors, got neither")
 
 
 def flatten_batch(x: Tensor) -> Tensor:

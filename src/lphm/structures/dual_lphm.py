@@ -28,9 +28,7 @@ class DualLPHM(RowBlocks, Kronecker):
         r: rank of both factors.
 
     Raises:
-        DivisibilityError: ``p`` or ``q`` does not divide ``n``.
-        ValueError: a size is below 1.
-        TypeError: a size is not an int.
+        DivisibilityError: ``p`` or ``q`` does not divide ``n``; others as ``Structure``.
 
     Example:
         >>> DualLPHM(n=96, p=8, q=8, r=4).num_parameters     # 4 (8 + 8 + 12 + 12); dense: 9216
@@ -79,11 +77,6 @@ class DualLPHM(RowBlocks, Kronecker):
         """``P Qᵀ`` and ``S Tᵀ``."""
         P, Q, S, T = factors
         return P @ Q.mT, S @ T.mT  # (C, p, q), (C, n/p, n/q)
-
-    def row_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
-        """``S`` and ``T``."""
-        _, _, S, T = factors
-        return S, T
 
     def combine(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
         """``Pᵀ`` and ``Qᵀ`` across the blocks."""

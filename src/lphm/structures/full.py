@@ -26,16 +26,12 @@ class Full(Structure):
     """
 
     name: ClassVar[str] = "full"
+    terms = 1  # an entry of W is one parameter
 
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
         """``W`` alone."""
         return {"W": (self.n, self.n)}
-
-    @property
-    def terms(self) -> int:
-        """An entry of ``W`` is one parameter."""
-        return 1
 
     def dense_from_factors(self, factors: Factors) -> Tensor:
         """``W`` itself."""

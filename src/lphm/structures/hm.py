@@ -27,9 +27,7 @@ class HM(Kronecker):
         q: column blocks of ``W``; divides ``n``; ``p`` if not given.
 
     Raises:
-        DivisibilityError: ``p`` or ``q`` does not divide ``n``.
-        ValueError: a size is below 1.
-        TypeError: a size is not an int.
+        DivisibilityError: ``p`` or ``q`` does not divide ``n``; others as ``Structure``.
 
     Example:
         >>> HM(n=96, p=8, q=8).num_parameters     # 64 + 144; dense: 9216
@@ -41,16 +39,12 @@ class HM(Kronecker):
     """
 
     name: ClassVar[str] = "hm"
+    terms = 1  # an entry of W is one product
 
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
         """``A`` ``(p, q)``, ``B`` ``(n/p, n/q)``."""
         return {"A": (self.p, self.q), "B": (self.n // self.p, self.n // self.q)}
-
-    @property
-    def terms(self) -> int:
-        """An entry of ``W`` is one product."""
-        return 1
 
     def projection_flops(self, k: int) -> int:
         """``B`` on blocks of rows, then ``A`` on what is left of them."""

@@ -1,19 +1,14 @@
 """W = A ⊗ B, cut into p x q blocks: what the hierarchical mappings share."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 from torch import Tensor
 
-from lphm.errors import divisors, require_divisor
+from lphm.errors import require_divisor
 from lphm.structures.base import Factors
 from lphm.structures.sizing import Sized
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +53,6 @@ class Kronecker(Sized):
         p, q, s, t = self.p, self.q, self.n // self.p, self.n // self.q
         a, b = self.kronecker_ranks
         return a * (p + q - a) + b * (s + t - b) - 1
-
-    @classmethod
-    def smallest(cls, n: int) -> "Iterator[Self]":
-        """One for every ``p`` and ``q`` that divide ``n``."""
-        rank: dict[str, Any] = {"r": 1} if "r" in cls.__dataclass_fields__ else {}
-        for p, q in product(divisors(n), repeat=2):
-            yield cls(n=n, p=p, q=q, **rank)
 
     def dense_from_factors(self, factors: Factors) -> Tensor:
         """Block ``(i, j)`` is ``A[i, j] · B``."""

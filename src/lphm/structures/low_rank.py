@@ -1,8 +1,7 @@
 """Low rank: W = P Qᵀ."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -10,18 +9,10 @@ from lphm.structures.base import Factors
 from lphm.structures.row_blocks import RowBlocks
 from lphm.structures.sizing import Sized
 
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
 
 @dataclass(frozen=True, kw_only=True)
 class OneBlock(RowBlocks, Sized):
-    """``W = P Qᵀ`` with ``r`` columns: all rows of ``X`` are one block, reduced by ``P`` and by ``Q``.
-
-    Args:
-        n: rows and columns of ``W``.
-        r: rank of ``W``.
-    """
+    """``W = P Qᵀ`` of rank ``r``: all rows of ``X`` are one block, reduced by ``P`` and by ``Q``."""
 
     r: int
 
@@ -43,15 +34,15 @@ class OneBlock(RowBlocks, Sized):
         """``r``, or the number of rows where that is smaller."""
         return min(self.r, self.n if rows is None else rows)
 
-    @classmethod
-    def smallest(cls, n: int) -> "Iterator[Self]":
-        """There is one choice of ``r = 1``."""
-        yield cls(n=n, r=1)
-
     @property
     def largest_useful_r(self) -> int:
         """``n``: a larger ``r`` gives no new ``W``."""
         return self.n
+
+    def dense_from_factors(self, factors: Factors) -> Tensor:
+        """``P Qᵀ``."""
+        P, Q = self.row_factors(factors)
+        return P @ Q.mT  # (C, n, n)
 
     def combine(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """The two reductions are the pair."""
@@ -70,8 +61,7 @@ class LowRank(OneBlock):
         r: rank of ``W``.
 
     Raises:
-        ValueError: a size is below 1.
-        TypeError: a size is not an int.
+        ValueError, TypeError: as ``Structure``.
 
     Example:
         >>> LowRank(n=96, r=4).num_parameters     # 2 · 96 · 4; dense: 9216
@@ -94,13 +84,3 @@ class LowRank(OneBlock):
         """``r (2 n - r)``, what the matrices of rank ``r`` have."""
         r = self.largest_rank()
         return r * (2 * self.n - r)
-
-    def dense_from_factors(self, factors: Factors) -> Tensor:
-        """``P Qᵀ``."""
-        P, Q = factors
-        return P @ Q.mT  # (C, n, n)
-
-    def row_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
-        """``P`` and ``Q``, on all rows of ``x`` as one block."""
-        P, Q = factors
-        return P, Q

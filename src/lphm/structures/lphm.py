@@ -32,9 +32,7 @@ class LPHM(RowBlocks, Kronecker):
         r: rank of a block.
 
     Raises:
-        DivisibilityError: ``p`` or ``q`` does not divide ``n``.
-        ValueError: a size is below 1.
-        TypeError: a size is not an int.
+        DivisibilityError: ``p`` or ``q`` does not divide ``n``; others as ``Structure``.
 
     Example:
         >>> LPHM(n=96, p=8, q=8, r=4).num_parameters     # 64 + 4 (12 + 12); dense: 9216
@@ -80,11 +78,6 @@ class LPHM(RowBlocks, Kronecker):
         """``A`` and ``S Tᵀ``."""
         A, S, T = factors
         return A, S @ T.mT  # (C, p, q), (C, n/p, n/q)
-
-    def row_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
-        """``S`` and ``T``."""
-        _, S, T = factors
-        return S, T
 
     def combine(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
         """``U, A V`` or ``Aᵀ U, V``, whichever has fewer rows."""

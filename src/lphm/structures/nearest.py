@@ -138,10 +138,6 @@ def _nearest_dual_lphm(structure: DualLPHM, W: Tensor) -> Factors:
     return *_low_rank(A, r), *_low_rank(B, r)
 
 
-def _nearest_random_matrix(structure: RandomMatrixAdaptation, W: Tensor) -> Factors:
-    return _adapted(W, *fixed_matrices(structure.n, structure.r, structure.seed, W.dtype, W.device))
-
-
 def _rearranged(W: Tensor, p: int, q: int) -> Tensor:
     """``R(W)`` ``(p q, s t)``: block ``(i, j)`` of ``W`` as a row."""
     s, t = len(W) // p, len(W) // q
@@ -173,13 +169,14 @@ def _kronecker(W: Tensor, p: int, q: int, rank_A: int, rank_B: int) -> Pair:
     return _best([(zero, _truncated(v.view(shape), rank_B)) for v in starts], improved, distance)
 
 
-def _adapted(W: Tensor, A: Tensor, B: Tensor) -> Pair:
+def _nearest_random_matrix(structure: RandomMatrixAdaptation, W: Tensor) -> Pair:
     """``λ₁`` ``(n,)`` and ``λ₂`` ``(r,)`` with ``diag(λ₁) A diag(λ₂) Bᵀ`` near to ``W``.
 
     Given ``λ₁ = d``, ``λ₂`` solves ``((Aᵀ diag(d²) A) ∘ (Bᵀ B)) λ₂ = diag(Aᵀ diag(d) W B)``; given ``λ₂``,
     each row of ``W`` is a multiple of that row of ``A diag(λ₂) Bᵀ``. Two starts come from
     ``(λ₁ λ₂ᵀ) ∘ A ≈ W B (Bᵀ B)⁻¹``, one is ``λ₁ = 1``.
     """
+    A, B = fixed_matrices(structure.n, structure.r, structure.seed, W.dtype, W.device)  # (n, r) each
     gram = B.mT @ B  # (r, r)
 
     def improved(pair: Pair) -> Pair:

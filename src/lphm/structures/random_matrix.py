@@ -2,14 +2,13 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from lphm.errors import require_at_least, require_positive
-from lphm.structures.base import Factors
+from lphm.structures.base import Factors, cached_constant
 from lphm.structures.low_rank import OneBlock
 
 
@@ -30,8 +29,7 @@ class RandomMatrixAdaptation(OneBlock):
         seed: of ``A`` and ``B``; the same matrices on every device and, up to rounding, in every type.
 
     Raises:
-        ValueError: a size is below 1, or ``seed`` below 0.
-        TypeError: a size or ``seed`` is not an int.
+        ValueError, TypeError: as ``Structure``; ``seed`` is an int, at least 0.
 
     Example:
         >>> RandomMatrixAdaptation(n=96, r=4).num_parameters     # 96 + 4; dense: 9216
@@ -65,31 +63,17 @@ class RandomMatrixAdaptation(OneBlock):
         A, B = fixed_matrices(self.n, self.r, self.seed, first.dtype, first.device)
         return first.unsqueeze(2) * A * second.unsqueeze(1), B.unsqueeze(0)
 
-    def dense_from_factors(self, factors: Factors) -> Tensor:
-        """``diag(λ₁) A diag(λ₂) Bᵀ``."""
-        P, B = self.row_factors(factors)
-        return P @ B.mT  # (C, n, n)
+    dense_from_factors = OneBlock.dense_from_factors  # stated again: it follows from these row factors
 
 
+@cached_constant
 def fixed_matrices(
     n: int, r: int, seed: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """``A`` and ``B`` of a seed, ``(n, r)`` each with columns of length ``√n``."""
-    return drawn_matrices(n, r, seed, dtype, device)
+    """``A`` and ``B`` of a seed, ``(n, r)`` each with columns of length ``√n``.
 
-
-# What torch.compiler.assume_constant_result does, which would load the compiler (2 s) for everyone.
-fixed_matrices._dynamo_marked_constant = True  # type: ignore[attr-defined]
-
-
-@lru_cache(maxsize=128)
-def drawn_matrices(
-    n: int, r: int, seed: int, dtype: torch.dtype, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """``fixed_matrices``, drawn once, on a thread of its own, where the modes of the caller are not in force.
-
-    A tensor that is made under ``inference_mode``, ``vmap`` or a tracer belongs to that mode, and what is
-    kept here has to serve every later call.
+    They are kept for every later call, so a thread of its own draws them: a tensor that is made under
+    ``inference_mode``, ``vmap`` or a tracer belongs to that mode, and modes end at the thread.
     """
 
     def draw() -> tuple[Tensor, Tensor]:

@@ -1,8 +1,8 @@
 """Structures whose pair is a sum over blocks of rows, and the small products that reduce these blocks.
 
-A row takes part in one block of either side. So whoever has part of the rows can reduce that part, and the
-parts add up: over the ranks of a process group, or over the parts of a file that are read one after another.
-What travels or is kept is the reduced blocks, never the rows.
+Every row is in one block of either side, so whoever has some of the rows can reduce these, and the results
+add up: over the ranks of a process group, or over the parts of a file that are read one after another. Only
+reduced blocks are sent or kept, never the rows.
 """
 
 from abc import abstractmethod
@@ -10,62 +10,92 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lphm.structures.base import Factors, Structure, stated_last
+
+Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowBlocks(Structure):
-    """A structure that first reduces blocks of rows, ``Sᵀ X_p`` and ``Tᵀ X_q``, and then combines them.
+    """A structure that first reduces blocks of rows, ``U = Sᵀ X_p`` and ``V = Tᵀ X_q``, then combines them.
 
-    It gives ``row_factors`` and ``combine`` in place of ``pair_from_factors``.
-
-    Args:
-        n: rows and columns of ``W``.
+    It defines ``row_factors`` and ``combine`` instead of ``pair_from_factors``.
     """
 
-    @abstractmethod
-    def row_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
-        """``S`` ``(C, n/p, r)`` and ``T`` ``(C, n/q, r)``, which reduce blocks of ``n/p`` and ``n/q`` rows.
+    def row_factors(self, factors: Factors) -> Pair:
+        """``S`` ``(C, n/p, r)`` and ``T`` ``(C, n/q, r)``; by default the last two factors.
 
         A factor that all channels share has ``C = 1``.
         """
+        return factors[-2], factors[-1]
 
     @abstractmethod
-    def combine(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+    def combine(self, factors: Factors, U: Tensor, V: Tensor) -> Pair:
         """``U`` ``(N, C, p, r, k)`` and ``V`` ``(N, C, q, r, k)`` to ``left, right`` ``(N, C, K, k)``.
 
         For a partial ``x`` there are fewer blocks than ``p`` and ``q``.
         """
 
-    def pair_from_factors(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
+    def pair_from_factors(self, factors: Factors, x: Tensor) -> Pair:
         """``left, right`` from all rows at once."""
-        S, T = self.row_factors(factors)
-        return self.combine(factors, *reduce_pair(S, T, x))
+        return self.combine(factors, *reduce_pair(*self.row_factors(factors), x))
+
+    def reduce_part(self, factors: Factors, x: Tensor, start: int) -> tuple[Pair, tuple[int, int]]:
+        """What the rows of ``x``, those from ``start`` on of a longer one, add to ``U`` and ``V``.
+
+        Returns the blocks ``start // size`` and following of both sides, and both sizes of a block. Where a
+        subclass overrides the pair itself, its ``left, right`` are the only block: they are linear in ``x``.
+        """
+        if self._combines:
+            S, T = self.row_factors(factors)
+            return reduce_pair(S, T, x, start), (S.shape[1], T.shape[1])
+        padded = F.pad(x, (0, 0, start, self.n - start - x.shape[1]))
+        left, right = self.pair(factors, padded)
+        return (left.unsqueeze(2), right.unsqueeze(2)), (self.n, self.n)
+
+    def pair_from_parts(self, factors: Factors, U: Tensor, V: Tensor) -> Pair:
+        """``left, right`` from the sums of what ``reduce_part`` returns for all rows."""
+        return self.combine(factors, U, V) if self._combines else (U.squeeze(2), V.squeeze(2))
 
     @property
-    def reduces_rows(self) -> bool:
-        """False for a subclass that overrides the pair or the dense form instead of the two hooks."""
-        cls = type(self)
-        return stated_last(cls) != "dense" and cls.pair_from_factors is RowBlocks.pair_from_factors
+    def _combines(self) -> bool:
+        return type(self).pair_from_factors is RowBlocks.pair_from_factors
 
 
 def has_thin_pair(structure: Structure) -> bool:
-    """Whether the pair of ``structure`` has the ``middle`` rows that it states, not ``n``."""
+    """Whether the pair of ``structure`` has ``structure.middle`` rows, not ``n``."""
     return isinstance(structure, RowBlocks) and stated_last(type(structure)) != "dense"
 
 
-def reduce_blocks(S: Tensor, x: Tensor) -> Tensor:
+def reduce_blocks(S: Tensor, x: Tensor, start: int = 0) -> Tensor:
     """``Sᵀ`` on every block of rows: ``S`` ``(C, s, r)``, ``x`` ``(N, p s, k)`` to ``(N, C, p, r, k)``.
 
-    ``bmm`` on views, never ``matmul`` or ``einsum``: those fold the product through a transposed
-    copy of ``x`` as soon as ``S`` requires a gradient. All channels go in one product.
+    ``x`` may also be the rows from ``start`` on of a longer one, or end within a block: an incomplete block
+    is multiplied by those rows of ``S`` that belong to its rows. Then nothing of ``x`` is copied: the whole
+    blocks of one sample are a view and go together, and those of several samples go one by one.
+    """
+    (N, rows, _), s = x.shape, S.shape[1]
+    begun = start % s
+    head = min(s - begun, rows) if begun else 0
+    tail = (rows - head) % s
+    if not head and not tail:
+        return _reduce_whole_blocks(S, x)
+    together = N == 1 and not is_transpose(x)
+    parts = torch.split(x, [head, rows - head - tail, tail], dim=1)
+    whole = [parts[1]] if together else torch.split(parts[1], s, dim=1)
+    pieces = [(S[:, begun : begun + head], parts[0]), *((S, part) for part in whole), (S[:, :tail], parts[2])]
+    return torch.cat([_reduce_whole_blocks(*piece) for piece in pieces if piece[1].shape[1]], dim=2)
+
+
+def _reduce_whole_blocks(S: Tensor, x: Tensor) -> Tensor:
+    """Views and ``bmm``, never ``matmul`` or ``einsum``, and all channels in one product.
+
+    Those fold the product through a transposed copy of ``x`` as soon as ``S`` requires a gradient.
     """
     (N, n, k), (C, s, r) = x.shape, S.shape
-    p, rest = divmod(n, s)
-    if rest:
-        return _reduce_with_partial_block(S, x, rest) if p else reduce_blocks(S[:, :rest], x)
-    flat = S.transpose(0, 1).reshape(s, C * r)  # (s, C r)
+    p, flat = n // s, S.transpose(0, 1).reshape(s, C * r)  # (s, C r)
     if is_transpose(x):  # keep to its own layout
         out = x.mT.reshape(N * k * p, s) @ flat  # (N k p, C r)
         return out.view(N, k, p, C, r).permute(0, 3, 2, 4, 1)
@@ -73,46 +103,16 @@ def reduce_blocks(S: Tensor, x: Tensor) -> Tensor:
     return out.view(N, p, C, r, k).transpose(1, 2)
 
 
-def _reduce_with_partial_block(S: Tensor, x: Tensor, rest: int) -> Tensor:
-    """The same where the last block of ``x`` has only ``rest`` rows: it meets the first rows of ``S``.
-
-    Nothing of ``x`` is copied. The whole blocks of one sample are a view and go together; those of
-    several samples are not, and go one by one.
-    """
-    whole, broken = torch.split(x, [x.shape[1] - rest, rest], dim=1)
-    together = x.shape[0] == 1 and not is_transpose(x)
-    parts = torch.split(whole, whole.shape[1] if together else S.shape[1], dim=1)
-    sides = [reduce_blocks(S, part) for part in parts] + [reduce_blocks(S[:, :rest], broken)]
-    return torch.cat(sides, dim=2)
-
-
-def reduce_rows_from(S: Tensor, x: Tensor, start: int) -> Tensor:
-    """``Sᵀ`` on blocks ``start // s`` and following of a longer ``x``, whose rows from ``start`` on are here.
-
-    Blocks at either end may be broken: their sums are over the rows that are here.
-    """
-    s, rows = S.shape[1], x.shape[1]
-    begun = start % s
-    head = min(s - begun, rows) if begun else 0
-    if not head:
-        return reduce_blocks(S, x)
-    first = reduce_blocks(S[:, begun : begun + head], x[:, :head])
-    return first if head == rows else torch.cat([first, reduce_blocks(S, x[:, head:])], dim=2)
-
-
 def is_transpose(x: Tensor) -> bool:
     """Whether the columns of ``x`` are contiguous and its rows are not."""
     return x.stride(-2) == 1 and x.stride(-1) != 1
 
 
-def reduce_pair(S: Tensor, T: Tensor, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor]:
-    """``Sᵀ`` and ``Tᵀ`` on their blocks of ``x``; one pass over ``x`` where both blocks have one size.
-
-    With ``start`` as ``reduce_rows_from``.
-    """
+def reduce_pair(S: Tensor, T: Tensor, x: Tensor, start: int = 0) -> Pair:
+    """``reduce_blocks`` for both sides; one pass over ``x`` where both blocks have one size."""
     if S.shape != T.shape:
-        return reduce_rows_from(S, x, start), reduce_rows_from(T, x, start)
-    U, V = reduce_rows_from(torch.cat([S, T]), x, start).chunk(2, dim=1)
+        return reduce_blocks(S, x, start), reduce_blocks(T, x, start)
+    U, V = reduce_blocks(torch.cat([S, T]), x, start).chunk(2, dim=1)
     return U, V
 
 

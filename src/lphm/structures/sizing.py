@@ -3,10 +3,11 @@
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from lphm.errors import require_positive
+from lphm.errors import divisors, require_positive
 from lphm.structures.base import Structure
 
 if TYPE_CHECKING:
@@ -15,11 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Sized(Structure):
-    """A structure whose sizes are a choice, which ``suggest`` makes and ``explain`` accounts for.
-
-    Args:
-        n: rows and columns of ``W``.
-    """
+    """A structure whose sizes ``p``, ``q`` and ``r``, those that it has, ``suggest`` chooses for a budget."""
 
     @abstractmethod
     def largest_rank(self, rows: int | None = None) -> int:
@@ -32,11 +29,6 @@ class Sized(Structure):
     @abstractmethod
     def degrees_of_freedom(self) -> int:
         """Dimension of the set of all ``W``: ``l`` less what the factors can trade without changing ``W``."""
-
-    @classmethod
-    @abstractmethod
-    def smallest(cls, n: int) -> "Iterator[Self]":
-        """For every choice of the other sizes, the structure with ``r = 1``."""
 
     @property
     def largest_useful_r(self) -> int:
@@ -77,36 +69,39 @@ class Sized(Structure):
         """
         require_positive(n=n)
         limit = _limit(n, budget)
-        smallest = list(cls._for_at_least(n, partial))
+        smallest = list(cls._smallest(n, partial))
         fitting = [structure._grown(limit) for structure in smallest if structure.num_parameters <= limit]
         if fitting:
             return max(fitting, key=lambda structure: structure._merit(n))
-        least, padded = (
-            min(choices, key=lambda structure: structure.num_parameters)
-            for choices in (smallest, cls._for_at_least(n, partial=True))
-        )
-        got = f"{budget} of {n**2}, that is {limit}" if isinstance(budget, float) else f"{budget}"
+        least = min(smallest, key=lambda structure: structure.num_parameters)
+        padded = min(cls._smallest(n, partial=True), key=lambda structure: structure.num_parameters)
+        given = f"{budget} of {n**2}, that is {limit}" if isinstance(budget, float) else f"{budget}"
         fewer = padded.num_parameters < least.num_parameters
-        todo = f"; partial=True takes {padded.num_parameters}, {padded}" if fewer else ""
+        hint = f"; partial=True takes {padded.num_parameters}, {padded}" if fewer else ""
         raise ValueError(
-            f"budget must be at least {least.num_parameters} parameters, those of {least}, got {got}{todo}"
+            f"budget must be at least {least.num_parameters} parameters, those of {least}, got {given}{hint}"
         )
 
     @classmethod
-    def _for_at_least(cls, n: int, partial: bool) -> "Iterator[Self]":
+    def _smallest(cls, n: int, partial: bool) -> "Iterator[Self]":
+        """Every ``p`` and ``q`` with ``r = 1``, for ``n`` and with ``partial`` for up to ``√n`` rows more."""
         for size in range(n, n + (math.isqrt(n) if partial else 0) + 1):
-            yield from cls.smallest(size)
+            choices = {"p": divisors(size), "q": divisors(size), "r": [1]}
+            names = [field.name for field in fields(cls) if field.name in choices]
+            for sizes in product(*(choices[name] for name in names)):
+                yield cls(n=size, **dict(zip(names, sizes, strict=True)))
 
     def _grown(self, limit: int) -> "Self":
         """With the largest useful ``r`` that ``limit`` parameters allow; ``l`` is linear in ``r``."""
         if self.largest_useful_r <= 1:
             return self
-        more: dict[str, Any] = {"r": 2}
-        step = replace(self, **more).num_parameters - self.num_parameters
-        more["r"] = min(self.largest_useful_r, 1 + (limit - self.num_parameters) // step)
-        return replace(self, **more)
+        larger: dict[str, Any] = {"r": 2}
+        step = replace(self, **larger).num_parameters - self.num_parameters
+        larger["r"] = min(self.largest_useful_r, 1 + (limit - self.num_parameters) // step)
+        return replace(self, **larger)
 
     def _merit(self, rows: int) -> tuple[int, ...]:
+        """What ``suggest`` compares, in its order."""
         return self.largest_rank(rows), -self.n, self.degrees_of_freedom, -self.num_parameters
 
     def explain(self, rows: int | None = None) -> str:
@@ -132,17 +127,15 @@ class Sized(Structure):
         l, name = self.num_parameters, type(self).__name__
         best = type(self).suggest(used, l, partial=used < self.n)
         rank, better = self.largest_rank(used), best.largest_rank(used)
-        return "\n".join(
-            [
-                f"{self}" + (f" for {used} rows, with partial=True" if used < self.n else ""),
-                f"{l} parameters, {l / used**2:.2%} of the {used**2} of Full",
-                f"W of rank up to {rank} of {used}, through left and right of K = {self.middle} rows",
-                f"{self.projection_flops(1)} flops for a column of X, where Full takes {2 * used**2}; "
-                f"then {2 * self.middle} for an entry of xi",
-                f"no {name} of n={used} with as few parameters reaches a higher rank"
-                if better <= rank
-                else f"{best} reaches rank {better} with {best.num_parameters}",
-            ]
+        others = f"no {name} of n={used} with as few parameters reaches a higher rank"
+        if better > rank:
+            others = f"{best} reaches rank {better} with {best.num_parameters}"
+        return (
+            f"{self}{f' for {used} rows, with partial=True' if used < self.n else ''}\n"
+            f"{l} parameters, {l / used**2:.2%} of the {used**2} of Full\n"
+            f"W of rank up to {rank} of {used}, through left and right of K = {self.middle} rows\n"
+            f"{self.projection_flops(1)} flops for a column of X, where Full takes {2 * used**2}; "
+            f"then {2 * self.middle} for an entry of xi\n{others}"
         )
 
 
@@ -152,9 +145,9 @@ def _limit(n: int, budget: float) -> int:
         raise TypeError(f"budget must be an int or a float, got {budget!r} of type {type(budget).__name__}")
     if isinstance(budget, int):
         return budget
-    if not 0 < budget <= 1:
-        raise ValueError(
-            f"budget must be an int, a number of parameters, or a float above 0 and up to 1, "
-            f"a share of n², got {budget}"
-        )
-    return math.floor(budget * n**2)
+    if 0 < budget <= 1:
+        return math.floor(budget * n**2)
+    raise ValueError(
+        "budget must be an int, a number of parameters, or a float above 0 and up to 1, a share of n², "
+        f"got {budget}"
+    )

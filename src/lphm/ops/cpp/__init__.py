@@ -1,13 +1,8 @@
-"""The gradient by hand of ``LPHM`` as one compiled operator, which is optional and built once.
+"""What ``fused.py`` computes for ``LPHM``, as one compiled operator, which is optional and built once.
 
-    python -m lphm.ops.cpp
-
-compiles ``apply.cpp`` against the installed torch (about 20 s; it needs a C++ compiler and ninja) and puts
-the library where every later process looks for it: ``$LPHM_CACHE``, or ``lphm`` in the user's cache folder.
-It is built again for another version of torch. ``LPHM_NATIVE=0`` in the environment switches it off.
-
-It computes what ``fused.py`` computes, with the same operators and without the Python between them.
-``docs/performance.md`` says what that is worth, and why it is not part of the installation.
+``python -m lphm.ops.cpp`` compiles it against the installed torch (about 20 s; it needs a C++ compiler and
+ninja) and puts it where every later process looks for it: ``$LPHM_CACHE``, or ``lphm`` in the user's cache
+folder. ``LPHM_NATIVE=0`` in the environment switches it off. ``docs/performance.md`` says what it is worth.
 """
 
 import hashlib

@@ -59,22 +59,10 @@ Tensor by_sample(const Tensor& Q, int64_t N) {
   return Q.view({C, N, n / C, n}).transpose(0, 1).reshape({N, n, n});
 }
 
-struct Factors {
-  Tensor A, S, T;
-  Factors(const Lphm& W, const Tensor& w) {
-    const int64_t C = W.channels(w), start = w.storage_offset() + W.p * W.q;
-    A = W.mixing(w);
-    S = w.as_strided({C, W.s, W.r}, {W.l, W.r, 1}, start);
-    T = w.as_strided({C, W.t, W.r}, {W.l, W.r, 1}, start + W.s * W.r);
-  }
-};
-
 Tensors forward_dense(const Lphm& L, const Tensor& w, const Tensor& x) {
-  const Factors f(L, w);
   const int64_t C = L.channels(w);
-  const Tensor B = bmm(f.S, f.T.mT());
-  const Tensor W =
-      (f.A.unsqueeze(2).unsqueeze(4) * B.view({C, 1, L.s, 1, L.t})).view({C, L.n, L.n});
+  const Tensor A = L.mixing(w).unsqueeze(2).unsqueeze(4), B = bmm(L.S(w), L.T(w).mT());
+  const Tensor W = (A * B.view({C, 1, L.s, 1, L.t})).view({C, L.n, L.n});
   const Tensor Z = by_channel(sum_over_rows(x.mT(), x.mT()), C), Q = by_sample(bmm(Z, W), x.size(0));
   return {matmul_in_layout_of(x, Q, x), W, Z, Q, B};
 }
@@ -82,20 +70,19 @@ Tensors forward_dense(const Lphm& L, const Tensor& w, const Tensor& x) {
 Tensors backward_dense(const Lphm& L, const Tensor& w, const Tensor& x, const Tensor& G, bool needs_dx,
                        const Tensors& kept) {
   const Tensor &W = kept[0], &Z = kept[1], &Q = kept[2], &B = kept[3];
-  const Factors f(L, w);
   const int64_t C = L.channels(w), p = L.p, q = L.q, s = L.s, t = L.t;
   const Tensor dQ = by_channel(sum_over_rows(G.mT(), x.mT()), C), dW = bmm(Z.mT(), dQ);
   const Tensor blocks = dW.view({C, p, s, q, t}).transpose(2, 3).reshape({C, p * q, s * t});
   const Tensor dA = bmm(blocks, B.view({C, s * t, 1}));
-  const Tensor dB = bmm(f.A.reshape({C, 1, p * q}), blocks).view({C, s, t});
-  const Tensor dS = bmm(dB, f.T), dT = bmm(dB.mT(), f.S);
+  const Tensor dB = bmm(L.mixing(w).reshape({C, 1, p * q}), blocks).view({C, s, t});
+  const Tensor dS = bmm(dB, L.T(w)), dT = bmm(dB.mT(), L.S(w));
   const Tensor dw = at::cat({dA.view({C, -1}), dS.view({C, -1}), dT.view({C, -1})}, 1).view(w.sizes());
   if (!needs_dx) return {dw, Tensor()};
   const Tensor dZ = by_sample(bmm(dQ, W.mT()), x.size(0));
   return {dw, accumulate(matmul_in_layout_of(x, Q.mT(), G), dZ + dZ.mT(), x)};
 }
 
-// Forth and back, from what the user gave to what the user gets.
+// From the user's arguments to the user's results.
 
 struct Choice {
   Lphm W;
@@ -103,7 +90,7 @@ struct Choice {
   bool instance;
 };
 
-// The result, and what the backward wants to have kept. Differentiable as it stands.
+// The result, and what the backward needs. It is differentiable as it stands.
 Tensors forward(const Choice& c, const Tensor& w, const Tensor& x) {
   const Tensor rows = rows_of(x, c.instance);
   Tensors result = c.order == DENSE_FACTORED ? forward_dense(c.W, w, rows)
@@ -121,11 +108,6 @@ Tensors backward(const Choice& c, const Tensor& w, const Tensor& x, const Tensor
                       : backward_thin(c.W, c.order == FACTORED, w, rows, Grows, needs_dx, kept);
   if (needs_dx) grads[1] = orient(grads[1], c.instance).view(x.sizes());
   return grads;
-}
-
-// Whether a gradient is computed for a batch of G at once (is_grads_batched, vmap).
-bool is_batched(const Tensor& G) {
-  return G.key_set().has(c10::DispatchKey::Batched) || G.key_set().has(c10::DispatchKey::FuncTorchBatched);
 }
 
 class ApplyToItself : public torch::autograd::Function<ApplyToItself> {
@@ -148,8 +130,10 @@ class ApplyToItself : public torch::autograd::Function<ApplyToItself> {
     kept.pop_back(), kept.erase(kept.begin());
     const auto a = ctx->saved_data["choice"].toIntVector();
     const Choice c{{a[0], a[1], a[2], a[3]}, a[4], a[5] != 0};
+    const auto keys = G.key_set();  // for a batch of G at once: is_grads_batched, vmap
+    const bool batched = keys.has(c10::DispatchKey::Batched) || keys.has(c10::DispatchKey::FuncTorchBatched);
     Tensors grads;
-    if (at::GradMode::is_enabled() || is_batched(G)) {
+    if (at::GradMode::is_enabled() || batched) {
       grads = differentiable(c, w, x, G);
     } else {
       at::AutoDispatchBelowADInplaceOrView guard;

@@ -43,6 +43,14 @@ struct Lphm {
     return N == 1 ? A : A.expand({N, A.size(0), p, q}).reshape({-1, p, q});
   }
 
+  // S (C, s, r) and T (C, t, r), views.
+  Tensor S(const Tensor& w) const {
+    return w.as_strided({channels(w), s, r}, {l, r, 1}, w.storage_offset() + p * q);
+  }
+  Tensor T(const Tensor& w) const {
+    return w.as_strided({channels(w), t, r}, {l, r, 1}, w.storage_offset() + p * q + s * r);
+  }
+
   // Sᵀ and Tᵀ, views (C, 1, r, s) and (C, 1, r, t), or where s = t both as one (C, 2, r, s).
   Tensors thin(const Tensor& w) const {
     const int64_t C = channels(w), start = w.storage_offset() + p * q;

@@ -18,7 +18,9 @@ from support.rpn_oracle import (
     RandomMatrix,
     build,
     classes,
+    classes_and_sizes,
     close,
+    derivatives,
     kinds,
     lphm_W,
     make_W,
@@ -26,7 +28,6 @@ from support.rpn_oracle import (
     oracle_forward,
     oracle_gradients,
     oracle_matrix,
-    sizes,
     table,
     tensors,
 )
@@ -34,10 +35,9 @@ from support.rpn_oracle import (
 # Values and gradients.
 
 
-@classes
+@classes_and_sizes
 @kinds
-@sizes
-def test_calculate_A_equals_kron(cls, kind, size):
+def test_calculate_A_equals_kron(cls, size, kind):
     f = build(cls, size, kind)
     w, x, _ = tensors(f)
     W = make_W(f, size)(numpy(w)[0])
@@ -45,24 +45,25 @@ def test_calculate_A_equals_kron(cls, kind, size):
     close(A, oracle_matrix(kind, W, numpy(x)))
 
 
-@classes
+@classes_and_sizes
 @kinds
-@sizes
-@pytest.mark.parametrize("columns", [None, 4])
-def test_forward_and_gradients_equal_kron(cls, kind, size, columns):
+def test_forward_and_gradients_equal_kron(cls, size, kind):
     f = build(cls, size, kind)
-    w, x, kappa = tensors(f, columns=columns)
-    out = f(x=x, w=w, kappa_x=kappa, device="cpu")
-    D = numpy(x if kappa is None else kappa)
+    w, x, kappa = tensors(f, columns=4)
     make = make_W(f, size)
-    close(out, oracle_forward(kind, make(numpy(w)[0]), numpy(x), D))
-    G = torch.randn_like(out)
-    out.backward(G)
-    g_w, g_X, g_D = oracle_gradients(kind, make, numpy(w)[0], numpy(x), D, numpy(G))
-    close(w.grad[0], g_w)
-    close(x.grad, g_X + g_D if kappa is None else g_X)
-    if kappa is not None:
-        close(kappa.grad, g_D)
+    W, dW = make(numpy(w)[0]), derivatives(make, numpy(w)[0])
+    for data in (None, kappa):
+        w.grad = x.grad = None
+        out = f(x=x, w=w, kappa_x=data, device="cpu")
+        D = numpy(x if data is None else data)
+        close(out, oracle_forward(kind, W, numpy(x), D))
+        G = torch.randn_like(out)
+        out.backward(G)
+        g_w, g_X, g_D = oracle_gradients(kind, W, dW, numpy(x), D, numpy(G))
+        close(w.grad[0], g_w)
+        close(x.grad, g_X + g_D if data is None else g_X)
+        if data is not None:
+            close(kappa.grad, g_D)
 
 
 @classes
@@ -89,8 +90,7 @@ def test_one_row_of_data(cls, kind):
     close(f(x, w), oracle_forward(kind, make_W(f, size)(numpy(w)[0]), numpy(x), numpy(x)))
 
 
-@classes
-@sizes
+@classes_and_sizes
 @pytest.mark.parametrize("functions", [None, torch.tanh])
 def test_a_shorter_last_batch_meets_the_leading_part_of_W(cls, size, functions):
     f = build(cls, size, "attribute", partial=True, postprocess_functions=functions)

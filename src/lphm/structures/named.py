@@ -1,0 +1,50 @@
+"""Structures by their names in options and on the command line, with sizes that may be left open."""
+
+import math
+from typing import Any
+
+from lphm.errors import divisors
+from lphm.structures import STRUCTURES, Structure
+from lphm.structures.sizing import Sized
+
+#: "lphm", "full", "low-rank", "hm", "dual-lphm", ...
+NAMED = {name.replace("_", "-"): cls for name, cls in STRUCTURES.items()}
+
+
+def structure_for(
+    name: str,
+    n: int,
+    p: int | None = None,
+    q: int | None = None,
+    r: int | None = None,
+    budget: float | None = None,
+    larger: bool = False,
+) -> Structure:
+    """The ``n x n`` structure of that name; sizes as ``lphm.learn.options.StructureOptions`` describes them.
+
+    With ``larger``, ``n`` is the least size of at least so many rows that ``p`` and ``q`` divide. Then sizes
+    that are left open are those with the fewest parameters: ``p³ = r n`` for LPHM, ``p² = n`` for DualLPHM.
+
+    Raises:
+        ValueError: the name is unknown, a size does not divide ``n``, the structure has no such size, or the
+            budget is too small.
+    """
+    if name not in NAMED:
+        raise ValueError(f"structure must be one of {', '.join(NAMED)}, got {name!r}")
+    cls = NAMED[name]
+    given = {size: value for size, value in (("p", p), ("q", q), ("r", r)) if value is not None}
+    if budget is not None:
+        if given or not issubclass(cls, Sized):
+            other = f"{', '.join(given)} as well" if given else f"structure {name!r}, which has none"
+            raise ValueError(f"budget chooses the sizes of a structure, got {other}; leave one of them out")
+        return cls.suggest(n, int(budget) if budget > 1 else float(budget), partial=larger)
+    takes = cls.__dataclass_fields__
+    if unknown := [size for size in given if size not in takes]:
+        raise ValueError(f"structure {name!r} must be given sizes that it has, got {', '.join(unknown)}")
+    sizes: dict[str, Any] = {"p": min(divisors(n), key=lambda d: abs(d - math.sqrt(n))), "r": 2} | given
+    if larger and name in ("lphm", "dual-lphm"):
+        best = (sizes["r"] * n) ** (1 / 3) if name == "lphm" else n**0.5
+        sizes["p"] = p or max(1, min(n, round(best)))
+        step = math.lcm(sizes["p"], q or sizes["p"])
+        n = math.ceil(n / step) * step
+    return cls(n=n, **{size: value for size, value in sizes.items() if size in takes})

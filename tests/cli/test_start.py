@@ -1,0 +1,112 @@
+"""The command line starts in no time: what a command does not need is not imported."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lphm.learn.run import save_run
+from support.runs import FRAME, make_run
+from support.sources import SOURCES
+
+#: Packages that take long to import.
+HEAVY = {"torch", "lightning", "numpy", "pandas", "pyarrow", "sklearn", "pydantic", "matplotlib"}
+#: Run commands, each a line of arguments, in one process; print what was imported and how each one ended.
+SCRIPT = """
+import sys
+from lphm.__main__ import main
+for line in sys.argv[1].splitlines():
+    sys.argv = ["lphm", *line.split()]
+    try:
+        main()
+    except SystemExit as error:
+        assert error.code in (None, 0, 2), error
+print("IMPORTED", *{name.split(".")[0] for name in sys.modules})
+"""
+
+
+def imported(*commands: str, cwd: Path) -> set[str]:
+    """The packages that a process has imported after it has run these commands."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, "\n".join(commands)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.rsplit("IMPORTED", 1)[1].split())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "--help",
+        "--version",
+        "train --help",
+        "apply --help",
+        "bench --help",
+        "tran",
+        "train --speed 3",
+        "train --kind neither",
+        "train --epochs 0",
+        "train absent.csv --target y",
+        "predict run absent.csv -o out.csv",
+        "info run",
+        "apply absent.npy -o out.npy",
+    ],
+)
+def test_help_and_errors_import_nothing_heavy_and_take_little_time(tmp_path: Path, command: str) -> None:
+    assert not imported(command, cwd=tmp_path) & HEAVY
+    alone = cpu_seconds([sys.executable, "-c", "pass"], tmp_path)
+    for _attempt in range(5):  # the machine may be busy with other things
+        taken = cpu_seconds([sys.executable, "-m", "lphm", *command.split()], tmp_path) - alone
+        if taken <= 0.5:
+            return
+    pytest.fail(f"lphm {command} took {taken:.2f} s of CPU")
+
+
+def cpu_seconds(command: list[str], cwd: Path) -> float:
+    """CPU time of a process, of its own and of the system for it."""
+    before = os.times()
+    subprocess.run(command, cwd=cwd, capture_output=True, check=False)
+    after = os.times()
+    return sum(after[2:4]) - sum(before[2:4])
+
+
+def test_version(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "lphm", "--version"], check=True)
+    assert capfd.readouterr().out == "0.1.0\n"
+
+
+def test_commands_for_a_run_do_not_import_lightning(tmp_path: Path) -> None:
+    save_run(make_run(), tmp_path / "run", {})
+    FRAME.assign(y=["no", "yes"] * 6).to_csv(tmp_path / "t.csv", index=False)
+    commands = ("predict run t.csv -o out.csv", "evaluate run t.csv", "info run", "report run")
+    packages = imported(*commands, cwd=tmp_path)
+    assert {"torch", "jinja2"} <= packages
+    assert (tmp_path / "out.csv").exists()
+    assert (tmp_path / "run" / "report.html").exists()
+    assert not {name for name in packages if "lightning" in name}
+
+
+def test_rich_and_flags_are_of_the_command_line_alone() -> None:
+    """The library reports progress and errors in words of its own."""
+    for name, path in SOURCES.items():
+        if not name.startswith("lphm.cli") and name != "lphm.__main__":
+            text = path.read_text()
+            assert "import rich" not in text, name
+            assert "from rich" not in text, name
+            assert "cyclopts" not in text, name
+            for flag in (
+                "--drop",
+                "--target",
+                "--resume",
+                "--output",
+                "--weights",
+                "--learning-rate",
+                "--task",
+            ):
+                assert flag not in text or name == "lphm.errors", name

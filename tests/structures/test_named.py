@@ -1,0 +1,78 @@
+"""Structures by name: sizes that are left open, and what is refused."""
+
+from functools import partial
+from typing import get_args
+
+import pytest
+
+from lphm import LPHM, DualLPHM, Full
+from lphm.learn.options import StructureName
+from lphm.structures.named import structure_for
+
+structure_for_rows = partial(structure_for, larger=True)
+
+
+@pytest.mark.parametrize(("n", "p"), [(8, 2), (64, 8), (65, 5), (97, 1), (16, 4)])
+def test_p_is_the_divisor_nearest_the_root(n: int, p: int) -> None:
+    assert structure_for("lphm", n) == LPHM(n=n, p=p, q=p, r=2)
+    assert structure_for("full", n) == Full(n=n)
+    assert structure_for("dual-lphm", n, p=n, q=1, r=3) == DualLPHM(n=n, p=n, q=1, r=3)
+
+
+@pytest.mark.parametrize("name", get_args(StructureName))
+def test_every_name_of_the_options_is_a_structure(name: str) -> None:
+    assert structure_for(name, 12).n == 12
+    assert structure_for_rows(name, 13).n >= 13
+
+
+def test_a_budget_chooses_the_sizes() -> None:
+    assert structure_for("lphm", 96, budget=160) == LPHM.suggest(96, 160)
+    assert structure_for("lphm", 96, budget=160.0) == LPHM.suggest(96, 160)
+    assert structure_for("lphm", 96, budget=0.05) == LPHM.suggest(96, 0.05)
+    assert structure_for_rows("lphm", 97, budget=200) == LPHM.suggest(97, 200, partial=True)
+    assert structure_for_rows("lphm", 97, budget=0.05) == LPHM.suggest(97, 0.05, partial=True)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 1000, 1009, 123_457])
+@pytest.mark.parametrize("name", ["lphm", "dual-lphm", "low-rank"])
+def test_sizes_left_open_are_those_with_the_fewest_parameters(rows: int, name: str) -> None:
+    chosen = structure_for_rows(name, rows, r=3)
+    assert rows <= chosen.n < rows + 600
+    if name == "lphm":
+        for p in {max(1, chosen.p // 2), min(rows, 2 * chosen.p)}:
+            assert chosen.num_parameters <= structure_for_rows(name, rows, p=p, r=3).num_parameters
+
+
+@pytest.mark.parametrize("rows", [1, 17, 1000])
+def test_n_is_the_least_multiple_of_the_sizes_that_holds_the_rows(rows: int) -> None:
+    assert structure_for_rows("lphm", rows, p=4, q=6, r=3) == LPHM(n=rows + -rows % 12, p=4, q=6, r=3)
+
+
+@pytest.mark.parametrize("function", [structure_for, structure_for_rows])
+@pytest.mark.parametrize(
+    ("name", "sizes", "message"),
+    [
+        ("dense", {}, "structure must be one of full, low-rank, hm, lphm, dual-lphm, .*got 'dense'"),
+        ("full", {"p": 4}, "structure 'full' must be given sizes that it has, got p"),
+        ("low-rank", {"q": 4, "r": 1}, "structure 'low-rank' must be given sizes that it has, got q"),
+        (
+            "lphm",
+            {"p": 4, "budget": 90},
+            "got p as well; leave one of them out",
+        ),
+        (
+            "full",
+            {"budget": 90},
+            "got structure 'full', which has none",
+        ),
+        ("lphm", {"budget": 3}, "budget must be at least .* parameters"),
+    ],
+)
+def test_what_is_refused(function, name: str, sizes: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        function(name, 36, **sizes)
+
+
+def test_a_size_that_does_not_divide_is_refused() -> None:
+    with pytest.raises(ValueError, match="p must divide n, got p=5, n=12"):
+        structure_for("lphm", 12, p=5)
