@@ -56,10 +56,12 @@ def test_loss_and_score_of_classes_against_scikit_learn() -> None:
     _, outputs, y = CASES["classes"]
     combined = CLASSES.combine(outputs)
     for weight in (None, WEIGHT):
+        weights = None if weight is None else weight.numpy()
         probabilities = combined.softmax(-1).double().numpy()
-        loss = log_loss(y, probabilities / probabilities.sum(1, keepdims=True), sample_weight=weight)
+        probabilities = probabilities / probabilities.sum(1, keepdims=True)
+        loss = log_loss(y.numpy(), probabilities, sample_weight=weights)
         assert CLASSES.loss(combined, y, weight).item() == pytest.approx(loss, rel=1e-5)
-        score = accuracy_score(y, combined.argmax(-1), sample_weight=weight)
+        score = accuracy_score(y.numpy(), combined.argmax(-1).numpy(), sample_weight=weights)
         assert CLASSES.score(combined, y, weight).item() == pytest.approx(score)
     assert CLASSES.score_name == "accuracy"
 
@@ -68,9 +70,10 @@ def test_loss_and_score_of_numbers_against_scikit_learn() -> None:
     _, outputs, y = CASES["number"]
     combined = NUMBER.combine(outputs)
     for weight in (None, WEIGHT):
-        error = np.average((combined[:, 0] - y).square(), weights=weight)
+        weights = None if weight is None else weight.numpy()
+        error = np.average((combined[:, 0] - y).square().numpy(), weights=weights)
         assert NUMBER.loss(combined, y, weight).item() == pytest.approx(error, rel=1e-5)
-        score = r2_score(y, combined, sample_weight=weight)
+        score = r2_score(y.numpy(), combined.numpy(), sample_weight=weights)
         assert NUMBER.score(combined, y, weight).item() == pytest.approx(score, rel=1e-5)
     assert NUMBER.score_name == "r2"
 

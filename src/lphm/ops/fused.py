@@ -54,15 +54,15 @@ class ThinCall:
 
     def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         """The result, and what the backward needs."""
-        out, rows = torch.empty_like(x), orient(flatten_batch(x), self.kind)
+        rows = orient(flatten_batch(x), self.kind)
         left, right, *kept = self.kernel.project(self.structure, w, rows)  # (B, K, k)
         D = _grouped(rows, len(left))  # (B, d, k)
         if self.order is Order.FACTORED:
             middle = D.bmm(left.mT)  # Z (B, d, K)
-            _write_product(middle, right, out, self.kind)
+            out = _product_like(x, middle, right, self.kind)
         else:
             middle = left.mT.bmm(right)  # xi (B, k, k)
-            _write_product(D, middle, out, self.kind)
+            out = _product_like(x, D, middle, self.kind)
         return out, rows, D, middle, left, right, *kept
 
     def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
@@ -105,11 +105,11 @@ class DenseCall:
 
     def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         """The result, and what the backward needs."""
-        out, rows = torch.empty_like(x), orient(flatten_batch(x), self.kind)
+        rows = orient(flatten_batch(x), self.kind)
         W, *kept = (w,) if self.kernel is None else self.kernel.dense(self.structure, w)  # (C, n, n)
         Z = _by_channel(_sum_over_rows(rows.mT, rows.mT), len(W))  # (C, N d, n)
         Q = _by_sample(Z.bmm(W), len(rows))  # (N, n, n)
-        _write_product(Q, rows, out, self.kind)
+        out = _product_like(x, Q, rows, self.kind)
         return out, rows, W, Z, Q, *kept
 
     def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
@@ -184,8 +184,9 @@ def _grouped(rows: Tensor, B: int) -> Tensor:
     return rows if len(rows) == B else rows.reshape(B, -1, rows.shape[2])
 
 
-def _write_product(a: Tensor, b: Tensor, out: Tensor, kind: Kind) -> None:
-    """Write ``a @ b`` ``(B, d, k)`` into ``out`` ``(*batch, b, m)``."""
+def _product_like(x: Tensor, a: Tensor, b: Tensor, kind: Kind) -> Tensor:
+    """``a @ b`` ``(B, d, k)`` in the shape and layout of ``x`` ``(*batch, b, m)``."""
+    out = torch.empty_like(x)
     flat = flatten_batch(out)
     if kind == "attribute":
         torch.bmm(a, b, out=flat if len(a) == len(flat) else flat.view(len(a), -1, flat.shape[2]))
@@ -193,6 +194,7 @@ def _write_product(a: Tensor, b: Tensor, out: Tensor, kind: Kind) -> None:
         torch.bmm(b.mT, a.mT, out=flat)
     else:  # the columns of each group lie apart
         flat.copy_(a.bmm(b).view(flat.mT.shape).mT)
+    return out
 
 
 def _by_channel(Z: Tensor, C: int) -> Tensor:
