@@ -17,8 +17,8 @@ from lphm.errors import InputError, RankLostError
 
 T = TypeVar("T")
 _state = {"active": False}
-#: Words in the errors of gloo and nccl that mean a failed communication.
-COMMUNICATION_WORDS = ("gloo", "NCCL", "peer")
+#: Words in the errors of gloo and nccl that mean a failed communication; not every error names gloo.
+COMMUNICATION_WORDS = ("gloo", "NCCL", "peer", "pair closure")
 
 
 class LaunchInfo(NamedTuple):
@@ -68,13 +68,14 @@ def process_group(seconds: float) -> Iterator[None]:
         _state["active"] = True
         yield
     except RuntimeError as error:
-        text = " ".join(str(error).split())[:200]
+        text = " ".join(str(error).split())
         if not isinstance(error, dist.DistError) and not any(word in text for word in COMMUNICATION_WORDS):
             raise
+        size = launch_info().world_size
         raise RankLostError(
-            f"all {launch_info().world_size} processes must answer until the training ends, got: {text}; the "
-            "errors of the other processes say more; the last checkpoint is complete, so the training can be "
-            "resumed with any number of processes"
+            f"all {size} processes must answer until the training ends, got: {text[:200]}; the errors of the "
+            "other processes say more; the last checkpoint is complete, so the training can be resumed with "
+            "any number of processes"
         ) from error
     finally:
         _state["active"] = False

@@ -22,7 +22,7 @@ from lphm.data.batches import MemoryBatches
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
-from lphm.errors import InputError
+from lphm.errors import InputError, RankLostError
 from lphm.learn.lightning import CHECKPOINT
 from support.children import exit_after_two_epochs, train_in_float64
 from support.forked import Ended, lphm, start, start_ranks
@@ -143,7 +143,7 @@ def test_processes_share_a_file_in_memory_too(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "timeout", "within"), [(signal.SIGKILL, 300, 15), (signal.SIGSTOP, 3, 25)]
+    ("number", "timeout", "within"), [(signal.SIGKILL, 300, 15), (signal.SIGSTOP, 5, 30)]
 )
 def test_a_lost_process_ends_the_others_and_leaves_the_checkpoint_whole(
     folder: Path, number: signal.Signals, timeout: int, within: float
@@ -205,6 +205,28 @@ def test_an_error_in_one_process_is_one_in_all(tmp_path: Path) -> None:
             assert ended.returncode == 2
             assert message in ended.stderr
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[/third_party/gloo/gloo/transport/tcp/unbound_buffer.cc:78] Timed out waiting 3000ms",
+        "Application timeout caused pair closure",
+        "Connection reset by peer",
+        f"{300 * 'x'} NCCL communicator was aborted",
+        "mat1 and mat2 shapes cannot be multiplied",
+    ],
+)
+def test_errors_of_the_communication_mean_a_lost_process(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise RuntimeError(text)
+
+    monkeypatch.setattr(distributed, "launch_info", lambda: distributed.LaunchInfo(0, 2, 2))
+    monkeypatch.setattr(distributed.dist, "init_process_group", fail)
+    kind = RuntimeError if "shapes" in text else RankLostError
+    with pytest.raises(RuntimeError) as caught, distributed.process_group(1.0):
+        pass
+    assert type(caught.value) is kind
 
 
 # One process that pretends to be several.
