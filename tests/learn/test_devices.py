@@ -83,17 +83,18 @@ def test_float64_is_computed_on_the_cpu_where_mps_has_none(monkeypatch: pytest.M
 # Precision.
 
 
-def data(name: str) -> Dataset:
+def data(name: str, rows: int) -> Dataset:
     load = {"iris": load_iris, "digits": load_digits}[name]
     loaded = load(as_frame=True)
-    return Dataset(name, loaded.data, pd.Series(loaded.target.to_numpy(), name="target"))
+    every = Dataset(name, loaded.data, pd.Series(loaded.target.to_numpy(), name="target"))
+    return every.take(np.random.default_rng(0).permutation(len(every))[:rows])
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "epochs"), [("iris", 25), ("digits", 12)])
-def test_bfloat16_learns_as_float32_does(name: str, epochs: int) -> None:
-    rest, test = split_rows(data(name), "classification", 0)
-    network = NetworkOptions(members=2, width=16)
+@pytest.mark.parametrize(("name", "rows", "epochs"), [("iris", 150, 25), ("digits", 500, 12)])
+def test_bfloat16_learns_as_float32_does(name: str, rows: int, epochs: int) -> None:
+    rest, test = split_rows(data(name, rows), "classification", 0)
+    network = NetworkOptions(members=1, width=16)
     scores, losses = {}, {}
     for precision in ("32-true", "bf16-mixed"):
         options = TrainingOptions(epochs=epochs, learning_rate=0.01, precision=precision)
@@ -103,13 +104,15 @@ def test_bfloat16_learns_as_float32_does(name: str, epochs: int) -> None:
         assert {tensor.dtype for tensor in trained.run.network.state_dict().values()} == {torch.float32}
     assert np.isfinite(losses["bf16-mixed"]).all()
     assert not np.array_equal(*losses.values())
-    np.testing.assert_allclose(*losses.values(), rtol=0.1)
+    first, last = (np.array([each[i] for each in losses.values()]) for i in (0, -1))
+    assert first[1] == pytest.approx(first[0], rel=2e-3)
+    assert last[1] == pytest.approx(last[0], rel=0.2)
     assert scores["32-true"] > 0.9
     assert scores["bf16-mixed"] == pytest.approx(scores["32-true"], abs=0.04)
 
 
 def test_a_validation_part_is_predicted_in_float32() -> None:
-    iris = data("iris")
+    iris = data("iris", 150)
     small = NetworkOptions(members=1, width=8, channels=2)
     trained = learn(iris, small, TrainingOptions(epochs=2, precision="bf16-mixed", early_stopping=True))
     _, held_out = split_validation(iris, "classification", 0, 0.15)

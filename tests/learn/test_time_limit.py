@@ -151,6 +151,15 @@ def test_a_resumed_training_has_the_time_that_was_left(
     assert trained.history.out_of_time
 
 
+def test_a_training_whose_last_epoch_was_cut_goes_on_with_the_next_if_it_gets_more_time(
+    ticks: None, tmp_path: Path
+) -> None:
+    for limit in (13, 100):
+        trained = learn(DATA, SMALL, options(time_limit=limit), folder=tmp_path, resume=True)
+    shares = [line.get("share_of_epoch") for line in trained.history.lines]
+    assert shares == [None, 3 / STEPS, None, None]
+
+
 def test_the_clock_counts_seconds_and_those_before(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("lphm.learn.clock.time.perf_counter", lambda: now)

@@ -225,10 +225,10 @@ class _Recorder(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
         self.learner.clock.update()
         epoch = trainer.current_epoch + 1
+        batches, done = self.learner.steps // self.learner.config.training.epochs, len(self.learner.losses)
         line = {"epoch": epoch, "train_loss": self.learner.epoch_loss(), **self.learner.validation}
-        batches = self.learner.steps // self.learner.config.training.epochs
-        if trainer.global_step < epoch * batches:
-            line["share_of_epoch"] = trainer.global_step / batches - (epoch - 1)
+        if done < batches:
+            line["share_of_epoch"] = done / batches
         self.lines.append(line)
         if line.get("val_loss", math.inf) < self.best_loss:
             self.best_loss, self.best_epoch = line["val_loss"], epoch
