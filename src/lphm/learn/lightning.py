@@ -139,8 +139,7 @@ class _Learner(L.LightningModule):
 
     def training_step(self, batch: Batch, _batch_index: int) -> Tensor:
         x, y, weight = batch
-        outputs = self.network(x).to(weight.dtype)  # bfloat16 becomes float32
-        loss, total = self.config.target.training_loss(outputs, y, weight), weight.sum()
+        loss, total = self.config.target.training_loss(self.network(x), y, weight), weight.sum()
         self.losses.append((loss.detach() * total, total))
         if world_size() > 1:
             share = float(total)

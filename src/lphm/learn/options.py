@@ -109,9 +109,9 @@ class Optimizer:
     weight_decay: Annotated[float, Bounds(at_least=0)] = 0.1
     """Weight decay of AdamW."""
     precision: PrecisionName = "32-true"
-    """Arithmetic of the training: float32, or bfloat16 in matrix products. Predictions are not affected."""
+    """Arithmetic of the training: float32, or bfloat16 in matrix products. Predictions never use bfloat16."""
     time_limit: Positive | None = None
-    """Seconds after which the training ends. The result then depends on the speed of the machine."""
+    """Seconds that a training may take. The result then depends on the speed of the machine."""
 
 
 @dataclass(kw_only=True)
