@@ -38,7 +38,7 @@ from lphm.learn.clock import Clock
 from lphm.learn.devices import available_device
 from lphm.learn.options import DeviceName
 from lphm.learn.run import RunConfig, TrainingConfig
-from lphm.nn.network import Ensemble
+from lphm.nn.network import InterdependenceNetwork
 
 CHECKPOINT = "checkpoint.ckpt"
 
@@ -68,7 +68,7 @@ class Execution:
 
 
 def fit(
-    network: Ensemble,
+    network: InterdependenceNetwork,
     config: RunConfig,
     train: Batches,
     validation: Batches | None = None,
@@ -85,7 +85,7 @@ def fit(
     held_out = None if validation is None else _Epochs(validation, learner)
     recorder = _Recorder(learner, execution, math.inf if validation is None else config.training.patience)
     with _quiet_lightning(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        trainer = _trainer(execution.device, config.training, recorder, len(network.members))
+        trainer = _trainer(execution.device, config.training, recorder, network.members)
         trainer.fit(learner, _Epochs(train, learner), held_out, ckpt_path=checkpoint)
     if not math.isfinite(recorder.lines[-1]["train_loss"] if validation is None else recorder.best_loss):
         raise InputError(
@@ -129,7 +129,7 @@ class _Epochs:
 class _Learner(L.LightningModule):
     """The network, its losses and the optimizer, in the form that Lightning asks for."""
 
-    def __init__(self, network: Ensemble, config: RunConfig, steps: int) -> None:
+    def __init__(self, network: InterdependenceNetwork, config: RunConfig, steps: int) -> None:
         super().__init__()
         self.network, self.config, self.steps = network, config, steps
         self.clock = Clock(config.training.time_limit)
@@ -151,7 +151,7 @@ class _Learner(L.LightningModule):
         sums = (float(torch.stack(part).sum()) for part in zip(*self.losses, strict=True))
         loss, total = all_reduce_sum(*sums)
         self.losses.clear()
-        return loss / total / len(self.network.members)
+        return loss / total / self.network.members
 
     def validation_step(self, batch: Batch, _batch_index: int) -> None:
         x, y, weight = batch

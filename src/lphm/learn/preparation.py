@@ -201,7 +201,7 @@ def configure(
         InputError: there is no ``W`` of the sizes that were asked for.
     """
     with torch.device("meta"):
-        embedded_rows = build_embedding(schema, network.width).rows
+        embedded_rows = build_embedding(schema, network).rows
     sizes = NetworkConfig(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
         dropout=network.dropout if network.dropout is not None else (0.4 if rows < SMALL else 0.2),

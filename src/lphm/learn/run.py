@@ -6,6 +6,7 @@ metrics.json            scores and the history of the training
 """
 
 import copy
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +29,7 @@ from lphm.errors import InputError
 from lphm.learn.devices import available_device
 from lphm.learn.options import Checked, Count, DeviceName, Optimizer, Seed, Share, Sizes
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
-from lphm.nn.network import Ensemble, InterdependenceNetwork
+from lphm.nn.network import InterdependenceNetwork
 from lphm.structures import from_config
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
@@ -57,7 +58,7 @@ class TrainingConfig(Optimizer, Checked):
 class RunConfig(Strict):
     """Everything but the weights."""
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     source: str
     input: InputSchema
     target: TargetSchema
@@ -65,35 +66,34 @@ class RunConfig(Strict):
     training: TrainingConfig
 
 
-def build_embedding(schema: InputSchema, width: int) -> FeatureEmbedding | RowEmbedding:
-    """The embedding of rows that the schema encodes."""
+def build_embedding(schema: InputSchema, sizes: Sizes) -> FeatureEmbedding | RowEmbedding:
+    """The embedding of rows that the schema encodes; its rows are filled up so that channels divide them."""
+    shape = (sizes.width, sizes.members, math.lcm(4, sizes.channels))
     if isinstance(schema, FeatureSchema):
-        return FeatureEmbedding(len(schema.numeric), len(schema.categorical), schema.vocabulary, width)
-    return RowEmbedding(len(schema.labels), len(schema.column_labels), width)
+        return FeatureEmbedding(len(schema.numeric), len(schema.categorical), schema.vocabulary, *shape)
+    return RowEmbedding(len(schema.labels), len(schema.column_labels), *shape)
 
 
-def build_network(config: RunConfig) -> Ensemble:
+def build_network(config: RunConfig) -> InterdependenceNetwork:
     """The network that the configuration describes, with fresh weights.
 
     Raises:
         InputError: sizes in it do not fit each other.
     """
+    sizes = config.network
     try:
-        return Ensemble([_member(config) for _ in range(config.network.members)])
+        embedding = build_embedding(config.input, sizes)
+        attribute = None if sizes.attribute is None else from_config(sizes.attribute)
+        instance = None if sizes.instance is None else from_config(sizes.instance)
+        for name, n, structure in (("rows", embedding.rows, attribute), ("width", sizes.width, instance)):
+            if structure is not None and structure.n != n:
+                raise ValueError(f"n of the structure must be the network's {name}, got {structure} and {n}")
+        shape = (embedding, sizes.width, config.target.outputs)
+        return InterdependenceNetwork(
+            *shape, attribute, instance, sizes.blocks, sizes.channels, sizes.dropout
+        )
     except (ValueError, TypeError) as error:
         raise InputError(f"the network cannot be built: {error}") from error
-
-
-def _member(config: RunConfig) -> InterdependenceNetwork:
-    sizes = config.network
-    embedding = build_embedding(config.input, sizes.width)
-    attribute = None if sizes.attribute is None else from_config(sizes.attribute)
-    instance = None if sizes.instance is None else from_config(sizes.instance)
-    for name, n, structure in (("rows", embedding.rows, attribute), ("width", sizes.width, instance)):
-        if structure is not None and structure.n != n:
-            raise ValueError(f"n of the structure must be the network's {name}, got {structure} and {n}")
-    shape = (embedding, sizes.width, config.target.outputs)
-    return InterdependenceNetwork(*shape, attribute, instance, sizes.blocks, sizes.channels, sizes.dropout)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Run:
     """A trained network, the configuration that made it, and where it predicts."""
 
     config: RunConfig
-    network: Ensemble  # stays on the CPU; predictions elsewhere use a copy
+    network: InterdependenceNetwork  # stays on the CPU; predictions elsewhere use a copy
     device: DeviceName = "auto"
 
     @torch.inference_mode()

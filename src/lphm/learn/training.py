@@ -19,8 +19,7 @@ from lphm.learn.lightning import Execution, History, fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
 from lphm.learn.run import Run, build_network
-from lphm.nn.layer import BilinearInterdependence
-from lphm.nn.network import interdependence_parameters
+from lphm.nn.network import interdependence_layers
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def train(
     trained = _fit(prepared, Execution(prepared.options.device, folder, resume, progress))
     tested, evaluation = prepared.test(trained.run, progress)
     network = trained.run.network
-    layers = [layer for layer in network.modules() if isinstance(layer, BilinearInterdependence)]
+    layers = interdependence_layers(network)
     metrics = {
         "task": trained.run.config.target.task,
         **tested,
@@ -101,7 +100,7 @@ def train(
         "out_of_time": trained.history.out_of_time,
         "seconds": round(trained.seconds, 2),
         "parameters": sum(p.numel() for p in network.parameters()),
-        "interdependence_parameters": interdependence_parameters(network),
+        "interdependence_parameters": sum(layer.weight.numel() for layer in layers),
         "interdependence_parameters_full": sum(layer.channels * layer.structure.n**2 for layer in layers),
         "history": trained.history.lines,
     }

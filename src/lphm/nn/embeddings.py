@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lphm.nn.members import MemberLinear
+
 
 def filled(rows: int, multiple: int) -> int:
     """``rows`` filled up to a multiple, so that the structure over them has blocks."""
@@ -18,12 +20,13 @@ class RowEmbedding(nn.Module):
     Learned rows fill up to ``multiple``.
 
     Shape:
-        ``(N, steps, columns)`` to ``(N, rows, width)``.
+        ``(N, steps, columns)`` to ``(members, N, rows, width)``.
 
     Args:
         steps: rows of the input.
         columns: columns of the input.
         width: columns of the output.
+        members: embeddings side by side.
         multiple: the rows are filled up to a multiple of this.
 
     Attributes:
@@ -32,25 +35,29 @@ class RowEmbedding(nn.Module):
         linear_inputs: numbers that the linear part takes.
     """
 
-    def __init__(self, steps: int, columns: int, width: int, multiple: int = 8) -> None:
+    def __init__(self, steps: int, columns: int, width: int, members: int = 1, multiple: int = 4) -> None:
         super().__init__()
-        self.rows = filled(steps, multiple)
+        self.rows, self.members = filled(steps, multiple), members
         self.columns = columns
         self.linear_inputs = steps * columns
-        self.linear = nn.Linear(columns, width)
-        self.position = nn.Parameter(torch.randn(self.rows, width) / math.sqrt(width))
+        self.linear = MemberLinear(members, columns, width)
+        self.position = nn.Parameter(torch.randn(members, 1, self.rows, width) / math.sqrt(width))
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
-        """What the readout pools: the data's own columns, ``(N, rows, columns)``; zero rows fill up."""
-        return F.pad(x, (0, 0, 0, self.rows - x.shape[-2]))
+        """What the readout pools: the data's own columns, ``(members, N, rows, columns)``.
+
+        Zero rows fill up.
+        """
+        return F.pad(x, (0, 0, 0, self.rows - x.shape[-2])).expand(self.members, -1, -1, -1)
 
     def flat(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
-        """What the linear part takes, ``(N, linear_inputs)``: the input itself."""
-        return x.flatten(-2)
+        """What the linear part takes, ``(members, N, linear_inputs)``: the input itself."""
+        return x.flatten(-2).expand(self.members, -1, -1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed ``x``."""
-        embedded: Tensor = F.pad(self.linear(x), (0, 0, 0, self.rows - x.shape[-2])) + self.position
+        linear = self.linear(x.expand(self.members, -1, -1, -1))
+        embedded: Tensor = F.pad(linear, (0, 0, 0, self.rows - x.shape[-2])) + self.position
         return embedded
 
 
@@ -65,51 +72,63 @@ class FeatureEmbedding(nn.Module):
 
     Shape:
         ``(N, features)``, the numbers first, ``nan`` where missing, then one category code for each
-        of the other features; to ``(N, rows, width)``.
+        of the other features; to ``(members, N, rows, width)``.
 
     Args:
         numeric: number of numeric features.
         categorical: number of categorical features.
         vocabulary: number of category codes of all features together.
         width: columns of the output.
+        members: embeddings side by side.
         multiple: the rows are filled up to a multiple of this.
 
     Attributes:
+        numbers: ``(members, numeric, 3, width)``: ``weight``, what a missing number adds, and ``bias``.
         rows: rows of the output.
         columns: columns of what the readout pools.
         linear_inputs: numbers that the linear part takes.
     """
 
     def __init__(
-        self, numeric: int, categorical: int, vocabulary: int, width: int, multiple: int = 8
+        self,
+        numeric: int,
+        categorical: int,
+        vocabulary: int,
+        width: int,
+        members: int = 1,
+        multiple: int = 4,
     ) -> None:
         super().__init__()
-        self.numeric = numeric
+        self.numeric, self.members = numeric, members
         self.rows = filled(numeric + categorical, multiple)
         self.columns = width
         self.linear_inputs = self.rows * width
         scale = 1 / math.sqrt(width)
-        self.weight = nn.Parameter(torch.randn(numeric, width) * scale)
-        self.bias = nn.Parameter(torch.randn(numeric, width) * scale)
-        self.missing = nn.Parameter(torch.zeros(numeric, width))
-        self.category = nn.Parameter(torch.randn(vocabulary, width) * scale)
-        self.filler = nn.Parameter(torch.randn(self.rows - numeric - categorical, width) * scale)
+        self.numbers = nn.Parameter(torch.randn(members, numeric, 3, width) * scale)
+        nn.init.zeros_(self.numbers[:, :, 1])
+        self.category = nn.Parameter(torch.randn(vocabulary, members, width) * scale)
+        fillers = self.rows - numeric - categorical
+        self.filler = nn.Parameter(torch.randn(members, 1, fillers, width) * scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed ``x``."""
-        numbers, codes = x[:, : self.numeric], x[:, self.numeric :]
-        absent = numbers.isnan().unsqueeze(-1)  # (N, numeric, 1)
+        numbers, codes = x[:, : self.numeric].t(), x[:, self.numeric :]
+        absent = numbers.isnan()
         known = numbers.nan_to_num(nan=0.0)
         clipped = known * torch.rsqrt(1 + (known / 3).square())
-        values = clipped.unsqueeze(-1) * self.weight + self.bias
-        numeric = values + absent * self.missing  # (N, numeric, width)
-        category = F.embedding(codes.long(), self.category)
-        return torch.cat([numeric, category, self.filler.expand(x.shape[0], -1, -1)], dim=1)
+        # One product for each feature writes all its rows; so does its backward.
+        terms = torch.stack([clipped, absent.to(x.dtype), torch.ones_like(clipped)], dim=-1)  # (., N, 3)
+        terms = terms.expand(self.members, -1, -1, -1)
+        numeric = terms.flatten(0, 1).bmm(self.numbers.flatten(0, 1))  # (members numeric, N, width)
+        numeric = numeric.unflatten(0, (self.members, self.numeric)).transpose(1, 2)
+        category = F.embedding(codes.long(), self.category.flatten(1)).unflatten(-1, (self.members, -1))
+        filler = self.filler.expand(-1, len(x), -1, -1)
+        return torch.cat([numeric, category.permute(2, 0, 1, 3), filler], dim=2)
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
-        """What the readout pools: the features as they are embedded, ``(N, rows, width)``."""
+        """What the readout pools: the features as they are embedded, ``(members, N, rows, width)``."""
         return embedded
 
     def flat(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
-        """What the linear part takes, ``(N, linear_inputs)``."""
+        """What the linear part takes, ``(members, N, linear_inputs)``."""
         return embedded.flatten(-2)

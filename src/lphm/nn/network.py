@@ -11,50 +11,75 @@ interdependence, rows mixed by an instance interdependence, and a feed-forward n
 head an attribute interdependence itself, entry by entry, as second-order pooling does with a covariance
 (Carreira et al., 2012, ECCV): what tells samples apart may be how columns go together, where their means say
 nothing.
-"""
 
-from collections.abc import Iterable
-from typing import cast
+Several networks of one shape, the members, are trained side by side on the same batches. They differ in their
+first weights and in what dropout takes from them, each is trained by its own loss, and their answers are
+averaged: on a small table a single network's answer depends on its seed as much as on the data (deep
+ensembles: Lakshminarayanan et al., 2017, arXiv:1612.01474). The same operators compute all of them.
+"""
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lphm.errors import require_divisor, require_positive
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.layer import BilinearInterdependence
+from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm
 from lphm.ops.checks import Kind
 from lphm.structures import Structure
 
 
-class LayerScale(nn.Module):
-    """One learned factor per column, small at the start (Touvron et al., 2021, arXiv:2103.17239).
+class MixingBranch(nn.Module):
+    """Mixes the normalised input, and scales every column of the result.
 
-    An attribute interdependence multiplies its input three times over. A network that starts close to
-    its feed-forward part, and takes from the mixing what pays, generalises better than one in which
-    both start at equal size.
+    An attribute interdependence multiplies its input three times over. A network that starts close to its
+    feed-forward part, and takes from the mixing what pays, generalises better than one in which both start
+    at equal size: the scales are 0.1 at the start (LayerScale: Touvron et al., 2021, arXiv:2103.17239).
 
     Shape:
-        ``(*, width)`` to the same.
+        ``(members, N, rows, width)`` to the same.
 
     Args:
         width: columns of the input.
-        initial: first value of every factor.
+        mix: the interdependence of each member.
     """
 
-    def __init__(self, width: int, initial: float = 0.1) -> None:
+    def __init__(self, width: int, mix: MemberInterdependence) -> None:
         super().__init__()
-        self.scale = nn.Parameter(torch.full((width,), initial))
+        members = len(mix.layers)
+        self.norm, self.mix = MemberNorm(members, width), mix
+        self.scale = nn.Parameter(torch.full((members, 1, 1, width), 0.1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scale every column of ``x``."""
-        return x * self.scale
+        """The mixed and scaled input."""
+        out: Tensor = self.mix(self.norm(x)) * self.scale
+        return out
+
+
+class FeedForward(nn.Module):
+    """A network with one hidden layer on each row of the normalised input.
+
+    Shape:
+        ``(members, N, rows, width)`` to the same.
+    """
+
+    def __init__(self, members: int, width: int) -> None:
+        super().__init__()
+        self.norm = MemberNorm(members, width)
+        self.up, self.down = MemberLinear(members, width, 2 * width), MemberLinear(members, 2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The output of the hidden layer."""
+        out: Tensor = self.down(F.gelu(self.up(self.norm(x))))
+        return out
 
 
 class InterdependenceBlock(nn.Module):
     """Columns mixed, rows mixed, then a feed-forward network; each a residual on the normalised input.
 
     Shape:
-        ``(N, rows, width)`` to the same.
+        ``(members, N, rows, width)`` to the same.
 
     Args:
         width: columns of the input.
@@ -62,6 +87,7 @@ class InterdependenceBlock(nn.Module):
         instance: structure of the instance interdependence, ``n = width``; none if not given.
         channels: parameter vectors of each interdependence; divides ``rows`` and ``width``.
         dropout: share of the branches' outputs that is dropped in training.
+        members: networks side by side.
     """
 
     def __init__(
@@ -71,27 +97,32 @@ class InterdependenceBlock(nn.Module):
         instance: Structure | None = None,
         channels: int = 1,
         dropout: float = 0.0,
+        members: int = 1,
     ) -> None:
         super().__init__()
         branches: list[nn.Module] = []
         if attribute is not None:
             require_divisor("rows", attribute.n, channels=channels)
-            mix = BilinearInterdependence(attribute, "attribute", channels)
+            layers = [BilinearInterdependence(attribute, "attribute", channels) for _ in range(members)]
             with torch.no_grad():  # entries of xi of variance 1 / width: D @ xi, a sum over width columns,
-                attribute.unpack(mix.weight)[0].mul_(width**-0.5)  # has entries of the size of D's
-            branches.append(nn.Sequential(nn.LayerNorm(width), mix, LayerScale(width), nn.Dropout(dropout)))
+                for layer in layers:  # has entries of the size of D's
+                    attribute.unpack(layer.weight)[0].mul_(width**-0.5)
+            branches.append(MixingBranch(width, MemberInterdependence(layers)))
         if instance is not None:
             require_divisor("width", width, channels=channels)
-            mix = BilinearInterdependence(instance, "instance", channels, normalize="softmax")
-            branches.append(nn.Sequential(nn.LayerNorm(width), mix, LayerScale(width), nn.Dropout(dropout)))
-        feed_forward = [nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)]
-        branches.append(nn.Sequential(nn.LayerNorm(width), *feed_forward, nn.Dropout(dropout)))
+            rows_mixed = MemberInterdependence(
+                BilinearInterdependence(instance, "instance", channels, normalize="softmax")
+                for _ in range(members)
+            )
+            branches.append(MixingBranch(width, rows_mixed))
+        branches.append(FeedForward(members, width))
         self.branches = nn.ModuleList(branches)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Add every branch to ``x``."""
         for branch in self.branches:
-            x = x + branch(x)
+            x = self.dropout(x, branch(x))
         return x
 
 
@@ -103,31 +134,32 @@ class InterdependenceReadout(nn.Module):
     ``P`` takes at most ``most`` columns from those of ``X``; where these are no more, there is no ``P``.
 
     Shape:
-        ``(N, rows, columns)`` to ``(N, outputs)``.
+        ``(members, N, rows, columns)`` to ``(members, N, outputs)``.
 
     Args:
         structure: what ``W`` is, ``n = rows``.
         columns: columns of the input.
         outputs: columns of the output.
         channels: number of interdependences.
+        members: networks side by side.
         most: columns that are pooled.
     """
 
     def __init__(
-        self, structure: Structure, columns: int, outputs: int, channels: int, most: int = 8
+        self, structure: Structure, columns: int, outputs: int, channels: int, members: int = 1, most: int = 8
     ) -> None:
         super().__init__()
         d = min(columns, most)
-        self.project = nn.Linear(columns, d, bias=False) if d < columns else nn.Identity()
-        self.pool = BilinearInterdependence(structure, "attribute", channels)
-        self.norm = nn.LayerNorm(channels * d * d)
-        self.head = nn.Linear(channels * d * d, outputs)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.project = MemberLinear(members, columns, d, bias=False) if d < columns else nn.Identity()
+        self.pool = MemberInterdependence(
+            BilinearInterdependence(structure, "attribute", channels) for _ in range(members)
+        )
+        self.norm = MemberNorm(members, channels * d * d)
+        self.head = MemberLinear(members, channels * d * d, outputs, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Read ``xi`` of ``x`` out."""
-        xi = self.pool.matrix(self.project(x))  # (N, channels, d, d)
+        xi = self.pool.matrix(self.project(x))  # (members, N, channels, d, d)
         out: Tensor = self.head(self.norm(xi.flatten(-3)))
         return out
 
@@ -136,10 +168,10 @@ class InterdependenceNetwork(nn.Module):
     """Embedding, blocks, mean over the rows, head; beside them a linear part and a readout of ``xi``.
 
     Shape:
-        the input of ``embedding`` to ``(N, outputs)``.
+        the input of ``embedding`` to ``(N, members, outputs)``.
 
     Args:
-        embedding: gives ``(N, rows, width)``.
+        embedding: gives ``(members, N, rows, width)``.
         width: columns inside the network.
         outputs: classes, or 1 for regression.
         attribute: structure of the attribute interdependences, ``n = rows``; none if not given.
@@ -162,88 +194,55 @@ class InterdependenceNetwork(nn.Module):
     ) -> None:
         super().__init__()
         require_positive(width=width, outputs=outputs, blocks=blocks, channels=channels)
-        self.embedding = embedding
+        self.embedding, self.members = embedding, embedding.members
         self.blocks = nn.ModuleList(
-            InterdependenceBlock(width, attribute, instance, channels, dropout) for _ in range(blocks)
+            InterdependenceBlock(width, attribute, instance, channels, dropout, self.members)
+            for _ in range(blocks)
         )
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, outputs)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
-        self.linear = nn.Linear(embedding.linear_inputs, outputs, bias=False)
-        nn.init.zeros_(self.linear.weight)
+        self.norm = MemberNorm(self.members, width)
+        self.head = MemberLinear(self.members, width, outputs, zero=True)
+        self.linear = MemberLinear(self.members, embedding.linear_inputs, outputs, bias=False, zero=True)
         self.readout = (
             None
             if attribute is None
-            else InterdependenceReadout(attribute, embedding.columns, outputs, channels)
+            else InterdependenceReadout(attribute, embedding.columns, outputs, channels, self.members)
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits, or the standardised target."""
+        """Logits of each member, or what it says about the standardised target."""
         embedded = self.embedding(x)
         mixed = embedded
         for block in self.blocks:
             mixed = block(mixed)
         out: Tensor = self.head(self.norm(mixed.mean(dim=-2))) + self.linear(self.embedding.flat(x, embedded))
-        return out if self.readout is None else out + self.readout(self.embedding.pooled(x, embedded))
+        if self.readout is not None:
+            out = out + self.readout(self.embedding.pooled(x, embedded))
+        return out.transpose(0, 1)
 
     @torch.no_grad()
     def interdependence(self, x: Tensor, kind: Kind) -> Tensor:
-        """``xi`` of that kind, ``(N, channels, k, k)``.
+        """``xi`` of that kind in the first member, ``(N, channels, k, k)``.
 
         attribute: by the readout's ``W``, of all the columns that it pools: those of the input where its rows
         are embedded, those of the network where features are. instance: of the last block, between rows.
         """
         embedded = self.embedding(x)
         if kind == "attribute" and self.readout is not None:
-            return self.readout.pool.matrix(self.embedding.pooled(x, embedded))
+            return self.readout.pool.matrix(self.embedding.pooled(x, embedded))[0]
         found: list[Tensor] = []
-        hooks = [
-            layer.register_forward_pre_hook(lambda module, args: found.append(module.matrix(args[0])))
-            for layer in self.blocks.modules()
-            if isinstance(layer, BilinearInterdependence) and layer.kind == kind
+        of_kind = [
+            mix
+            for mix in self.blocks.modules()
+            if isinstance(mix, MemberInterdependence) and mix.kind == kind
         ]
+        hook = of_kind[-1].register_forward_pre_hook(lambda mix, args: found.append(mix.matrix(args[0])[0]))
         try:
             self(x)
         finally:
-            for hook in hooks:
-                hook.remove()
-        return found[-1]
+            hook.remove()
+        return found[0]
 
 
-class Ensemble(nn.Module):
-    """Networks of one shape that differ in their first weights and in what dropout takes from them.
-
-    They are trained side by side on the same batches, each by its own loss, and their answers averaged: on a
-    small table a single network's answer depends on its seed as much as on the data (deep ensembles:
-    Lakshminarayanan et al., 2017, arXiv:1612.01474).
-
-    Shape:
-        the input of a member to ``(N, members, outputs)``.
-
-    Args:
-        members: the networks.
-    """
-
-    def __init__(self, members: Iterable[InterdependenceNetwork]) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
-
-    @property
-    def rows(self) -> int:
-        """Rows of the embedded input."""
-        return cast(InterdependenceNetwork, self.members[0]).embedding.rows
-
-    def forward(self, x: Tensor) -> Tensor:
-        """What each member says."""
-        return torch.stack([member(x) for member in self.members], dim=1)
-
-    def interdependence(self, x: Tensor, kind: Kind) -> Tensor:
-        """``xi`` of the first member, ``(N, channels, k, k)``."""
-        return cast(InterdependenceNetwork, self.members[0]).interdependence(x, kind)
-
-
-def interdependence_parameters(network: nn.Module) -> int:
-    """Number of parameters that make the matrices ``W`` of a network."""
-    layers = (m for m in network.modules() if isinstance(m, BilinearInterdependence))
-    return sum(layer.weight.numel() for layer in layers)
+def interdependence_layers(network: nn.Module) -> list[BilinearInterdependence]:
+    """The layers of a network that have a ``W``."""
+    return [module for module in network.modules() if isinstance(module, BilinearInterdependence)]

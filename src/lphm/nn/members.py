@@ -1,0 +1,126 @@
+"""Members of an ensemble side by side: one operator computes what all of them do.
+
+Every parameter has a leading dimension of members, and so has the data, ``(members, N, ...)``. Small networks
+one after another would spend much of their time between operators.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lphm.nn.layer import BilinearInterdependence
+
+
+class MemberLinear(nn.Module):
+    """A linear map for each member, drawn as ``torch.nn.Linear`` draws it.
+
+    Shape:
+        ``(members, *, inputs)`` to ``(members, *, outputs)``.
+
+    Args:
+        members: linear maps.
+        inputs: columns of the input.
+        outputs: columns of the output.
+        bias: whether there is a bias.
+        zero: start at zero.
+    """
+
+    def __init__(
+        self, members: int, inputs: int, outputs: int, *, bias: bool = True, zero: bool = False
+    ) -> None:
+        super().__init__()
+        bound = 0.0 if zero else 1 / math.sqrt(inputs)
+        self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(members, 1, outputs).uniform_(-bound, bound)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map the last dimension of ``x``."""
+        rows = x.flatten(1, -2)
+        out = rows.bmm(self.weight) if self.bias is None else torch.baddbmm(self.bias, rows, self.weight)
+        return out.view(*x.shape[:-1], -1)
+
+
+class MemberNorm(nn.Module):
+    """Layer normalisation with a scale and a shift of its own for each member.
+
+    Shape:
+        ``(members, *, width)`` to the same.
+    """
+
+    def __init__(self, members: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(members, width))
+        self.bias = nn.Parameter(torch.zeros(members, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension of ``x``."""
+        shape = (len(x), *(1,) * (x.dim() - 2), -1)
+        normalised = F.layer_norm(x, x.shape[-1:])
+        return torch.addcmul(self.bias.view(shape), normalised, self.weight.view(shape))
+
+
+class MemberInterdependence(nn.Module):
+    """A ``BilinearInterdependence`` for each member.
+
+    Shape:
+        ``(members, N, b, m)`` to the same.
+
+    Args:
+        layers: one layer for each member.
+    """
+
+    def __init__(self, layers: Iterable[BilinearInterdependence]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+        self.kind = cast(BilinearInterdependence, self.layers[0]).kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mix what each member has."""
+        return torch.stack([layer(own) for layer, own in zip(self.layers, x.unbind(0), strict=True)])
+
+    def matrix(self, x: Tensor) -> Tensor:
+        """``xi`` of each member, ``(members, N, channels, k, k)``."""
+        pairs = zip(self.layers, x.unbind(0), strict=True)
+        return torch.stack([layer.matrix(own) for layer, own in pairs])  # type: ignore[operator]
+
+
+class Dropout(nn.Module):
+    """Adds a branch to its input and drops a share of the branch's entries in training.
+
+        out = x + branch ∘ kept / (1 - share)
+
+    On a CPU one random byte decides about each entry, which takes a twentieth of the time of
+    ``torch.nn.Dropout``. So the share is rounded to a multiple of 1/256.
+
+    Args:
+        share: of the entries that are dropped.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        """Both of the same shape."""
+        if not self.training or self.share == 0:
+            return x + branch
+        if x.device.type != "cpu":
+            return x + F.dropout(branch, self.share)
+        dropped = round(self.share * 256)
+        return torch.addcmul(
+            x, branch, _random_bytes(x.shape).ge(dropped).to(branch.dtype), value=256 / (256 - dropped)
+        )
+
+    def extra_repr(self) -> str:
+        """The share."""
+        return f"share={self.share}"
+
+
+def _random_bytes(shape: torch.Size) -> Tensor:
+    """Numbers from 0 to 255, drawn eight at a time."""
+    words = torch.empty(-(-shape.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    return words.view(torch.uint8)[: shape.numel()].view(shape)
