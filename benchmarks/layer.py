@@ -1,6 +1,7 @@
 """Time of the layer on batches of small matrices, compared with W formed, nn.Linear and attention.
 
-python -m benchmarks.layer [--kind KIND] [--normalize none|softmax] [--case N,b,m] [--channels C] [--output DIR]
+python -m benchmarks.layer                              the whole table
+python -m benchmarks.layer --case 64,24,32 --channels 4 --normalize softmax
 
 The contenders of a size take turns in one process, and are checked against a float64 oracle before they are
 timed. The figures are ratios of medians to nn.Linear(m, m) on (N, b, m).
@@ -8,7 +9,6 @@ timed. The figures are ratios of medians to nn.Linear(m, m) on (N, b, m).
 
 import argparse
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Batches of small matrices: their sizes, the tensors that every contender gets, and the oracle in float64."""
+"""Batches of small matrices: sizes, the tensors that every contender gets, and the oracle in float64."""
 
 import math
 from collections.abc import Callable, Iterator

@@ -10,6 +10,8 @@ from lphm.structures.base import Structure
 
 #: Largest ``W`` that may be formed for ``n > k``: below it the number of operators is what costs.
 TINY = 64
+#: Largest ``n`` for which the maps of the pair are formed, and applied as one product for all channels.
+TALL = 128
 #: Cost of one flop in the thin blocks of a projection, in flops of a wide product.
 THIN_FLOP = 8
 #: Fixed overhead of the thin path over the dense one, in flops of a wide product.
@@ -57,6 +59,11 @@ def forms_dense_pair(structure: Structure, samples: int, k: int) -> bool:
     thin = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
     dense = structure.dense_flops + samples * 2 * k * n * (n + k)
     return dense < thin and n <= max(k, TINY)
+
+
+def forms_small_xi(structure: Structure, k: int) -> bool:
+    """Whether the softmax of ``xi`` is applied with ``xi`` formed, by ``ops/fused_softmax.py``."""
+    return k <= TINY and structure.middle < structure.n <= TALL
 
 
 def skips_matrix(K: int, k: int, d: int) -> bool:

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from lphm.ops.checks import Kind, Normalize
-from lphm.ops.cost import Order, choose_order, scale_of
+from lphm.ops.cost import Order, choose_order, forms_small_xi, scale_of
 from lphm.ops.cpp import ORDERS, operator
 from lphm.ops.fused import DenseCall, ThinCall, apply_fused
+from lphm.ops.fused_softmax import SoftmaxCall
 from lphm.ops.kernels import KERNELS
 from lphm.structures.base import Structure
 from lphm.structures.lphm import LPHM
@@ -46,10 +47,10 @@ def try_fused_apply(
         and not torch._C._is_any_autocast_enabled()
         and torch.autograd.forward_ad._current_level < 0
     )
-    scaled = normalize == "scale" and type(structure) in KERNELS
-    if not plain or kind not in KINDS or not (normalize is None or scaled):
+    scaled, softmax = normalize == "scale" and type(structure) in KERNELS, normalize == "softmax"
+    if not plain or kind not in KINDS or not (normalize is None or scaled or softmax):
         return None
-    apply = plan(structure, kind, w.shape, x.shape, grouped)
+    apply = plan(structure, kind, w.shape, x.shape, grouped, softmax)
     if apply is None:
         return None
     return apply(_scaled(structure, w, scale_of(structure, normalize)) if scaled else w, x)
@@ -63,7 +64,7 @@ def _scaled(structure: Structure, w: Tensor, scale: float) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def plan(  # noqa: PLR0911 - each way out is one reason
-    structure: Structure, kind: Kind, w_shape: torch.Size, x_shape: torch.Size, grouped: bool
+    structure: Structure, kind: Kind, w_shape: torch.Size, x_shape: torch.Size, grouped: bool, softmax: bool
 ) -> Apply | None:
     """``(w, x)`` to ``x`` mixed, for these shapes; None where the reference path is taken."""
     if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 2:
@@ -73,6 +74,8 @@ def plan(  # noqa: PLR0911 - each way out is one reason
         return None
     if n % channels or (channels > 1 and not grouped):
         return None
+    if softmax:
+        return _plan_softmax(structure, kind, k)
     order = choose_order(structure, x_shape[:-2].numel(), k, n // channels)
     small = len(w_shape) == 1 and len(x_shape) == 2 and n * k < FEWEST_NUMBERS
     compiled, kernel = operator(), KERNELS.get(type(structure))
@@ -87,6 +90,18 @@ def plan(  # noqa: PLR0911 - each way out is one reason
     if order is not Order.DENSE_MATRIX and kernel:
         return partial(apply_fused, ThinCall(structure, kernel, order, kind))
     return None
+
+
+def _plan_softmax(structure: Structure, kind: Kind, k: int) -> Apply | None:
+    if not forms_small_xi(structure, k):
+        return None
+    kernel = KERNELS.get(type(structure))
+    call = SoftmaxCall(structure, kernel if hasattr(kernel, "maps") else None, kind)
+    return partial(apply_fused if call.kernel else _apply_maps, call)
+
+
+def _apply_maps(call: SoftmaxCall, w: Tensor, x: Tensor) -> Tensor:
+    return apply_fused(call, call.structure.maps(w.view(-1, w.shape[-1])), x)
 
 
 def _apply_dense(call: DenseCall, w: Tensor, x: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ can be viewed and changed in place.
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -132,7 +132,24 @@ class DenseCall:
         return orient(out.flatten(1, 2), self.kind).reshape(x.shape)
 
 
-def apply_fused(call: ThinCall | DenseCall, w: Tensor, x: Tensor) -> Tensor:
+class Call(Protocol):
+    """A computation with a gradient by hand, for ``apply_fused``."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind, which gives the core's orientation."""
+
+    def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        """The result, and what the backward needs."""
+
+    def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
+        """The gradients of ``w`` and, in the core's orientation, of ``x``, from ``G`` ``(N, n, k)``."""
+
+    def plain(self, w: Tensor, x: Tensor) -> Tensor:
+        """The same in plain operators."""
+
+
+def apply_fused(call: Call, w: Tensor, x: Tensor) -> Tensor:
     """The result of ``call``, with its gradient by hand."""
     if torch.is_grad_enabled() and (w.requires_grad or x.requires_grad):
         out: Tensor = _Fused.apply(call, w, x)  # type: ignore[no-untyped-call]
@@ -142,7 +159,7 @@ def apply_fused(call: ThinCall | DenseCall, w: Tensor, x: Tensor) -> Tensor:
 
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, call: ThinCall | DenseCall, w: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, call: Call, w: Tensor, x: Tensor) -> Tensor:
         ctx.call = call
         out, *kept = call.forward(w.contiguous(), x.contiguous())
         ctx.save_for_backward(w, x, *kept)

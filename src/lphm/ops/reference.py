@@ -3,6 +3,7 @@
 All that is faster has to give the same; ``docs/performance.md`` says when it is used.
 """
 
+import torch
 from torch import Tensor
 
 from lphm.ops.checks import Kind
@@ -51,6 +52,12 @@ def compose_dense(W: Tensor, x: Tensor, data: Tensor) -> Tensor:
     """``((data xᵀ) W) x`` ``(N, C, d, k)`` with ``W`` ``(C, rows, rows)``; the rest as for ``compose``."""
     W = W.expand(x.shape[0], -1, -1, -1)  # (N, C, rows, rows)
     return product(product(product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1), x)
+
+
+def apply_maps(F: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The pair ``(N, C, K, k)`` of ``x`` ``(N, n, k)`` by its maps ``F`` ``(2, C, K, n)``."""
+    left, right = torch.einsum("scin,bnk->sbcik", F, x)
+    return left, right
 
 
 def apply_pair(left: Tensor, right: Tensor, data: Tensor, layout: Tensor, factored: bool) -> Tensor:

@@ -113,6 +113,16 @@ class Structure(ABC):
             return Structure.pair_from_factors(self, factors, x)
         return self.pair_from_factors(factors, x)
 
+    def maps(self, w: Tensor) -> Tensor:
+        """The matrices ``F`` of the pair, ``left_c = F[0, c] x`` and ``right_c = F[1, c] x``.
+
+        Shape:
+            ``w`` ``(C, l)``; ``F`` ``(2, C, K, n)``.
+        """
+        identity = torch.eye(self.n, dtype=w.dtype, device=w.device)
+        pair = self.pair(self.unpack(w), identity.unsqueeze(0))  # (1, C or 1, K, n) twice
+        return torch.stack([side.expand(1, len(w), -1, -1).squeeze(0) for side in pair])
+
     @property
     def num_parameters(self) -> int:
         """``l``, the length of the parameter vector."""

@@ -95,6 +95,42 @@ def dense_backward(structure: LPHM, w: Tensor, dW: Tensor, *kept: Tensor) -> Ten
     return torch.cat([factor.view(C, -1) for factor in factors], dim=1).view(w.shape)
 
 
+def maps(structure: LPHM, w: Tensor) -> tuple[Tensor, ...]:
+    """``F`` ``(2, C, K, n)``, and what ``maps_backward`` needs: ``A`` and the factor that it mixes."""
+    A, sides = _mixing(structure, w), _thin_sides(structure, w)  # Sᵀ (C, r, n/p), Tᵀ (C, r, n/q)
+    mixed = 1 if structure.p <= structure.q else 0  # left, right = U, A V or Aᵀ U, V
+    A = A if mixed else A.mT  # (C, u, v)
+    (C, u, v), r = A.shape, structure.r
+    F = w.new_zeros(2, C, u, r, structure.n)
+    # Row (i, r) of one side is the row of its factor in block i; of the other, A[i, j] times it in block j.
+    F[1 - mixed].view(C, u, r, u, -1).diagonal(dim1=1, dim2=3).copy_(sides[1 - mixed].unsqueeze(-1))
+    A, B = A.view(C, u, 1, v, 1) if mixed else A.unsqueeze(2).unsqueeze(-1), sides[mixed].view(C, 1, r, 1, -1)
+    torch.mul(A, B, out=F[mixed].view(C, u, r, v, -1))
+    return F.view(2, C, u * r, structure.n), A, B
+
+
+def maps_backward(structure: LPHM, w: Tensor, dF: Tensor, A: Tensor, B: Tensor) -> Tensor:
+    """The gradient of ``w``."""
+    dw, mixed = torch.empty_like(w), 1 if structure.p <= structure.q else 0
+    dsides, (C, u, _, v, _), r = _thin_sides(structure, dw), A.shape, structure.r
+    dplain = dF[1 - mixed].view(C, u, r, u, -1).diagonal(dim1=1, dim2=3)  # (C, r, s, u)
+    torch.sum(dplain, -1, out=dsides[1 - mixed])
+    dmixed = dF[mixed].view(C, u, r, v, -1)
+    dsides[mixed].copy_((dmixed * A).sum((1, 3)))
+    dA = (dmixed * B).sum((2, 4))  # (C, u, v)
+    _mixing(structure, dw).copy_(dA if mixed else dA.mT)
+    return dw
+
+
+def _thin_sides(structure: LPHM, w: Tensor) -> tuple[Tensor, Tensor]:
+    """``Sᵀ`` and ``Tᵀ`` in ``w``, views ``(C, r, s)``."""
+    p, q, r = structure.p, structure.q, structure.r
+    l, s, t, start = w.shape[-1], structure.n // p, structure.n // q, w.storage_offset() + p * q
+    C = w.numel() // l
+    S = w.as_strided((C, r, s), (l, 1, r), start)
+    return S, w.as_strided((C, r, t), (l, 1, r), start + s * r)
+
+
 # One sample and one channel, differentiated by autograd: the same in as few operators as it takes.
 
 
