@@ -84,6 +84,8 @@ def plan(  # noqa: PLR0911 - each way out is one reason
         return partial(compiled, n, structure.p, structure.q, structure.r, number, kind == "instance")
     if small:
         return partial(apply_to_one, structure, order, kind)
+    if kernel:
+        order = choose_order(structure, x_shape[:-2].numel(), k, n // channels, by_hand=True)
     if order is Order.DENSE_FACTORED:
         call = DenseCall(structure, kernel if hasattr(kernel, "dense") else None, kind)
         return partial(apply_fused if call.kernel else _apply_dense, call)

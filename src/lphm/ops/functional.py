@@ -185,9 +185,9 @@ def _apply_core(
     if normalize is None or normalize == "scale":
         order = choose_order(structure, count_samples(x), k, d)
         return compose(structure, order, w, x, data, scale_of(structure, normalize))
-    pair = cheaper_pair(structure, w, x)
     if normalize == "softmax" and k > d:
-        return attend(*pair, data, mask, causal)
+        return attend(*cheaper_pair(structure, w, x, width=d), data, mask, causal)
+    pair = cheaper_pair(structure, w, x)
     return product(data, normalized_matrix(*pair, normalize, mask, causal))
 
 

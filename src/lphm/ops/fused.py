@@ -28,8 +28,7 @@ from torch import Tensor
 from lphm.ops.checks import Kind
 from lphm.ops.cost import Order
 from lphm.ops.reference import compose, compose_dense, orient
-from lphm.structures.base import Structure, flatten_batch
-from lphm.structures.row_blocks import is_transpose
+from lphm.structures.base import Structure, flatten_batch, is_transpose
 
 Gradients = tuple[Tensor | None, ...]
 

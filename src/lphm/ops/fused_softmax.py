@@ -12,6 +12,7 @@ In the alphabet of the core, for every sample and channel, with ``G`` the gradie
 The instance kind computes the transposes, because there the rows of ``xᵀ`` lie side by side in memory.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -23,19 +24,20 @@ from lphm.ops.fused import Gradients
 from lphm.ops.reference import apply_maps, orient, product
 from lphm.structures.base import Structure, flatten_batch
 
-#: Numbers of ``xi`` that are formed at a time: more do not stay in the caches.
-NUMBERS = 2**18
+#: Most numbers of ``xi`` that are kept: new memory takes longer to get than ``xi`` to compute.
+KEPT = 2**19
 #: torch computes the softmax of shorter rows faster where their entries do not lie side by side.
 SHORT_ROW = 16
 
-Weights = tuple[Tensor, ...]  # left, right and P
+Weights = Sequence[Tensor]  # left, right and P
 
 
 @dataclass(frozen=True)
 class SoftmaxCall:
-    """``x`` mixed by the softmax of its own ``xi``, which is formed for a few samples at a time.
+    """``x`` mixed by the softmax of its own ``xi``, which is formed.
 
-    If there is more than one such part, ``xi`` is not kept, but computed once more in the backward.
+    If all ``xi`` have more than ``KEPT`` numbers, they are formed for a few samples at a time, and once more
+    in the backward.
 
     With a kernel that forms the maps, ``w`` is the parameters; without, it is ``F`` ``(2, C, K, n)`` itself,
     and autograd goes on from its gradient. Other shapes are those of ``ThinCall``.
@@ -48,28 +50,40 @@ class SoftmaxCall:
     def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         """The result, and what the backward needs."""
         X, out = flatten_batch(x), torch.empty_like(x)
+        kept: list[Tensor]
         F, *kept = (w,) if self.kernel is None else self.kernel.maps(self.structure, w)
-        size = self._samples_at_a_time(X, F)
         form, apply = (_weights, _apply) if self.kind == "attribute" else (_weights_of_rows, _apply_to_rows)
-        weights: Weights = ()
-        for part, mixed in _parts(size, X, flatten_batch(out)):
+        parts = self._parts(F, X, flatten_batch(out))
+        for part, mixed in parts:
             weights = form(F, part)
             apply(part, weights[2], mixed)
-        return (out, X, F, *(weights if size >= len(X) else ()), *kept)
+            if len(parts) == 1:
+                kept = [*kept, *weights]
+        return out, X, F, *kept
 
     def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
         """As ``ThinCall.backward``."""
         X, F, *kept = saved
-        size, weights = self._samples_at_a_time(X, F), Weights()
-        if size >= len(X):
-            weights, kept = tuple(kept[:3]), kept[3:]
-        attribute = self.kind == "attribute"
+        attribute, dF, dX = self.kind == "attribute", torch.zeros_like(F), torch.empty_like(X)
         form, backward = (_weights, _backward) if attribute else (_weights_of_rows, _backward_of_rows)
-        dF, dX = torch.zeros_like(F), torch.empty_like(X)
-        for part, dout, dx in _parts(size, X, G if attribute else G.mT, dX):
+        parts = self._parts(F, X, G if attribute else G.mT, dX)
+        weights: Weights = ()
+        if len(parts) == 1:
+            *kept, left, right, P = kept
+            weights = left, right, P
+        for part, dout, dx in parts:
             backward(F, part, weights or form(F, part), dout, dF, dx, needs_dx)
         dw = dF if self.kernel is None else self.kernel.maps_backward(self.structure, w, dF, *kept)
         return dw, orient(dX, self.kind) if needs_dx else None
+
+    def _parts(self, F: Tensor, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+        """The tensors, by samples: all at once, or a few at a time where ``xi`` is not to be kept."""
+        X = tensors[0]
+        k = X.shape[2] if self.kind == "attribute" else X.shape[1]
+        numbers = F.shape[1] * k * k  # of xi, for one sample
+        if len(X) * numbers <= KEPT:
+            return [tensors]
+        return list(zip(*(torch.split(t, max(1, KEPT // 2 // numbers)) for t in tensors), strict=True))
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:
         """The same in plain operators."""
@@ -80,16 +94,6 @@ class SoftmaxCall:
         out = product(groups, product(left.mT, right).softmax(dim=-2))
         return orient(out.flatten(1, 2), self.kind).reshape(x.shape)
 
-    def _samples_at_a_time(self, X: Tensor, F: Tensor) -> int:
-        k = X.shape[2] if self.kind == "attribute" else X.shape[1]
-        return max(1, NUMBERS // (F.shape[1] * k * k))
-
-
-def _parts(size: int, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    if size >= len(tensors[0]):
-        return [tensors]
-    return list(zip(*(torch.split(tensor, size) for tensor in tensors), strict=True))
-
 
 # Attribute: X (N, n, k). The groups of a sample stand one below the other, so that nothing is copied.
 
@@ -98,7 +102,7 @@ def _weights(F: Tensor, X: Tensor) -> Weights:
     N, _, k = X.shape
     _, C, K, n = F.shape
     left, right = (side.view(C * K, n).expand(N, -1, -1).bmm(X).view(-1, K, k) for side in F)
-    return left, right, left.mT.bmm(right).softmax(-2)
+    return left, right, _softmax(left.mT.bmm(right), -2)
 
 
 def _apply(X: Tensor, P: Tensor, out: Tensor) -> None:
@@ -138,8 +142,8 @@ def _weights_of_rows(F: Tensor, X: Tensor) -> Weights:
     else:
         left, right = Y.view(N, k, 2, C, K).permute(2, 0, 3, 1, 4).reshape(2, N * C, k, K).unbind(0)
     if k < SHORT_ROW:
-        return left, right, left.bmm(right.mT).softmax(-2).mT
-    return left, right, right.bmm(left.mT).softmax(-1)
+        return left, right, _softmax(left.bmm(right.mT), -2).mT
+    return left, right, _softmax(right.bmm(left.mT), -1)
 
 
 def _apply_to_rows(X: Tensor, P: Tensor, out: Tensor) -> None:
@@ -190,5 +194,12 @@ def _put_columns(groups: Tensor, X: Tensor) -> None:
     X.view(N, k, -1, d).copy_(groups.view(N, -1, k, d).transpose(1, 2))
 
 
+def _softmax(xi: Tensor, dim: int) -> Tensor:
+    """In place: it is the largest tensor, and another one of its size costs as much as the softmax."""
+    return torch.softmax(xi, dim, out=xi)
+
+
 def _softmax_backward(dP: Tensor, P: Tensor, dim: int) -> Tensor:
-    return torch._softmax_backward_data(dP, P, dim, P.dtype)
+    """In place."""
+    torch.ops.aten._softmax_backward_data.out(dP, P, dim, P.dtype, grad_input=dP)
+    return dP

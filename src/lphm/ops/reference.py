@@ -8,16 +8,18 @@ from torch import Tensor
 
 from lphm.ops.checks import Kind
 from lphm.ops.cost import Order, count_samples, forms_dense_pair
-from lphm.structures.base import Structure, dense_pair
-from lphm.structures.row_blocks import is_transpose
+from lphm.structures.base import Structure, dense_pair, is_transpose
 
 
-def cheaper_pair(structure: Structure, w: Tensor, x: Tensor, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+def cheaper_pair(
+    structure: Structure, w: Tensor, x: Tensor, scale: float = 1.0, width: int = 0
+) -> tuple[Tensor, Tensor]:
     """``left, right`` ``(N, C or 1, K, k)`` with ``scale · xᵀ W x = leftᵀ right``.
 
-    ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small.
+    ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small. ``width`` is
+    that of ``forms_dense_pair``.
     """
-    return _pair(structure, forms_dense_pair(structure, count_samples(x), x.shape[2]), w, x, scale)
+    return _pair(structure, forms_dense_pair(structure, count_samples(x), x.shape[2], width), w, x, scale)
 
 
 def _pair(structure: Structure, dense: bool, w: Tensor, x: Tensor, scale: float) -> tuple[Tensor, Tensor]:

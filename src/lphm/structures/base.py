@@ -220,8 +220,16 @@ def flatten_batch(x: Tensor) -> Tensor:
     return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])  # Size.numel() would fix an exported batch
 
 
+def is_transpose(x: Tensor) -> bool:
+    """Whether the columns of ``x`` are contiguous and its rows are not."""
+    return x.stride(-2) == 1 and x.stride(-1) != 1
+
+
 def dense_pair(W: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """``x, W x`` for ``W`` ``(C, n, n)`` and ``x`` ``(N, n, k)``: ``(N, 1, n, k), (N, C, n, k)``."""
     (N, n, k), C = x.shape, W.shape[0]
+    if is_transpose(x):  # one product for all samples as well
+        right = x.mT.reshape(N * k, n) @ W.reshape(C * n, n).mT
+        return x.unsqueeze(1), right.view(N, k, C, n).permute(0, 2, 3, 1)
     right = W.flatten(0, 1).expand(N, -1, -1).bmm(x)  # (N, C n, k): one product for all channels
     return x.unsqueeze(1), right.view(N, C, n, k)

@@ -8,8 +8,11 @@ Where ``p = q``, ``[S|T]ᵀ`` is one flat factor, so ``x`` and ``dx`` are passed
 import torch
 from torch import Tensor
 
-from lphm.ops.kernels.blocks import backward_to_factor, backward_to_rows, multiply_blocks
+from lphm.ops.kernels.blocks import backward_to_factor, backward_to_rows, is_scattered, multiply_blocks
 from lphm.structures.lphm import LPHM
+
+#: How much longer a flop of the blocks takes than one of a wide product, where blocks do not lie in order.
+DENSE_MAPS = 4
 
 
 def _mixing(structure: LPHM, w: Tensor) -> Tensor:
@@ -32,6 +35,8 @@ def _thin_factors(structure: LPHM, w: Tensor) -> list[Tensor]:
 def project(structure: LPHM, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
     """``left, right`` ``(N C, K, k)``, ``A`` of every matrix, the side it mixes, and the flat factors."""
     (N, n, k), p, q, r = x.shape, structure.p, structure.q, structure.r
+    if is_scattered(x) and 4 * structure.middle * n <= DENSE_MAPS * structure.projection_flops(1):
+        return _project_by_maps(structure, w, x)
     A = _mixing(structure, w)
     C, flat = len(A), []
     sides: list[Tensor] = []
@@ -56,6 +61,8 @@ def project_backward(
 ) -> tuple[Tensor, Tensor | None]:
     """The gradients of ``w`` and of ``x``; ``kept`` is what ``project`` gives after the pair."""
     A, mixed, *flat = kept
+    if A.dim() == 5:  # from maps
+        return _project_backward_by_maps(structure, w, x, dleft, dright, needs_dx, *kept)
     (N, _, k), (B, p, q), r = x.shape, A.shape, structure.r
     C, dw, dx = B // N, torch.empty_like(w), None
     dleft, dright = dleft.view(B, -1, r * k), dright.view(B, -1, r * k)
@@ -71,6 +78,33 @@ def project_backward(
         backward_to_factor(F, x, side, dF)
         dx = backward_to_rows(F, x, side, dx) if needs_dx else None
     return dw, dx
+
+
+def _project_by_maps(structure: LPHM, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+    """``left, right`` by one product of ``x`` with the maps of both sides, and what the gradient needs."""
+    F, A, B = maps(structure, w)
+    _, C, K, n = F.shape
+    Y = multiply_blocks(F.view(-1, n), x).reshape(len(x), 2, C * K, x.shape[2])
+    left, right = (side.reshape(-1, K, x.shape[2]) for side in Y.unbind(1))
+    return left, right, A, B, F
+
+
+def _project_backward_by_maps(
+    structure: LPHM,
+    w: Tensor,
+    x: Tensor,
+    dleft: Tensor,
+    dright: Tensor,
+    needs_dx: bool,
+    A: Tensor,
+    B: Tensor,
+    F: Tensor,
+) -> tuple[Tensor, Tensor | None]:
+    dY = torch.stack([side.view(len(x), -1, x.shape[2]) for side in (dleft, dright)], dim=1)
+    dF, flat = torch.empty_like(F), F.view(-1, F.shape[3])
+    backward_to_factor(flat, x, dY, dF.view(flat.shape))
+    dw = maps_backward(structure, w, dF, A, B)
+    return dw, backward_to_rows(flat, x, dY, None) if needs_dx else None
 
 
 def dense(structure: LPHM, w: Tensor) -> tuple[Tensor, ...]:
