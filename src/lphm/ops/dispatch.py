@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from lphm.ops.checks import Kind, Normalize
-from lphm.ops.cost import Order, choose_order, forms_small_xi, scale_of
+from lphm.ops.cost import Order, choose_order, forms_dense_pair, forms_small_xi, scale_of
 from lphm.ops.cpp import ORDERS, operator
 from lphm.ops.fused import DenseCall, ThinCall, apply_fused
+from lphm.ops.fused_matrix import MatrixCall
 from lphm.ops.fused_softmax import SoftmaxCall
 from lphm.ops.kernels import KERNELS
 from lphm.structures.base import Structure
@@ -36,7 +37,32 @@ def try_fused_apply(
     With channels (``grouped``) group ``c`` of its rows is mixed by ``xi_c``. Errors in the arguments give
     None as well: they are for ``check_arguments`` to explain.
     """
-    plain = (
+    scaled, softmax = _scales_factors(structure, normalize), normalize == "softmax"
+    if not _are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled or softmax):
+        return None
+    apply = plan(structure, kind, w.shape, x.shape, grouped, softmax)
+    if apply is None:
+        return None
+    return apply(_scaled(structure, w, scale_of(structure, normalize)) if scaled else w, x)
+
+
+def try_fused_matrix(
+    structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize
+) -> Tensor | None:
+    """``xi``. Returns None if no fast implementation supports these inputs, as ``try_fused_apply``."""
+    scaled = _scales_factors(structure, normalize)
+    if not _are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled):
+        return None
+    call = plan_matrix(structure, kind, w.shape, x.shape)
+    if call is None:
+        return None
+    w = _scaled(structure, w, scale_of(structure, normalize)) if scaled else w
+    return apply_fused(call, w if call.kernel else structure.to_dense(w), x)
+
+
+def _are_plain(w: Tensor, x: Tensor) -> bool:
+    """Whether these are two common tensors, and nothing traces, transforms or casts the computation."""
+    return (
         type(x) in PLAIN
         and type(w) in PLAIN
         and x.is_floating_point()
@@ -47,13 +73,26 @@ def try_fused_apply(
         and not torch._C._is_any_autocast_enabled()
         and torch.autograd.forward_ad._current_level < 0
     )
-    scaled, softmax = normalize == "scale" and type(structure) in KERNELS, normalize == "softmax"
-    if not plain or kind not in KINDS or not (normalize is None or scaled or softmax):
+
+
+def _scales_factors(structure: Structure, normalize: Normalize) -> bool:
+    return normalize == "scale" and type(structure) in KERNELS
+
+
+@lru_cache(maxsize=4096)
+def plan_matrix(
+    structure: Structure, kind: Kind, w_shape: torch.Size, x_shape: torch.Size
+) -> MatrixCall | None:
+    """The computation of ``xi`` for these shapes; None where the reference path is taken."""
+    if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 3:
         return None
-    apply = plan(structure, kind, w.shape, x.shape, grouped, softmax)
-    if apply is None:
+    (n, k), samples = x_shape[-2:] if kind == "attribute" else x_shape[:-3:-1], x_shape[:-2].numel()
+    if n != structure.n or x_shape.numel() * w_shape.numel() == 0:
         return None
-    return apply(_scaled(structure, w, scale_of(structure, normalize)) if scaled else w, x)
+    if not forms_dense_pair(structure, samples, k):
+        return None
+    kernel = KERNELS.get(type(structure))
+    return MatrixCall(structure, kernel if hasattr(kernel, "dense") else None, kind)
 
 
 def _scaled(structure: Structure, w: Tensor, scale: float) -> Tensor:

@@ -121,7 +121,7 @@ class DenseCall:
         if not needs_dx:
             return dw, None
         dZ = _by_sample(dQ.bmm(W.mT), len(x))  # (N, n, n)
-        return dw, accumulate(_matmul_in_layout_of(x, Q.mT, G), dZ + dZ.mT, x)
+        return dw, accumulate(matmul_in_layout_of(x, Q.mT, G), dZ + dZ.mT, x)
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:
         """The same in plain operators."""
@@ -242,7 +242,7 @@ def _sum_over_rows(a: Tensor, b: Tensor) -> Tensor:
     return parts.sum(0, keepdim=True)
 
 
-def _matmul_in_layout_of(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+def matmul_in_layout_of(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """``a @ b`` ``(B, i, j)``, stored with the memory layout of ``x``."""
     return b.mT.bmm(a.mT).mT if is_transpose(x) else a.bmm(b)
 
