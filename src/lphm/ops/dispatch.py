@@ -24,7 +24,7 @@ from lphm.structures.lphm import LPHM
 
 KINDS, PLAIN = get_args(Kind), (Tensor, nn.Parameter)
 #: Below this size of ``x`` a backward in Python costs more than autograd's passes over it (``benchmarks``).
-FEWEST_NUMBERS = 2**13
+FEWEST_NUMBERS = 3 * 2**13
 
 Apply = Callable[[Tensor, Tensor], Tensor]
 
@@ -103,7 +103,12 @@ def _scaled(structure: Structure, w: Tensor, scale: float) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def plan(  # noqa: PLR0911 - each way out is one reason
-    structure: Structure, kind: Kind, w_shape: torch.Size, x_shape: torch.Size, grouped: bool, softmax: bool
+    structure: Structure,
+    kind: Kind,
+    w_shape: torch.Size,
+    x_shape: torch.Size,
+    grouped: bool,
+    softmax: bool = False,
 ) -> Apply | None:
     """``(w, x)`` to ``x`` mixed, for these shapes; None where the reference path is taken."""
     if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 2:
@@ -115,16 +120,15 @@ def plan(  # noqa: PLR0911 - each way out is one reason
         return None
     if softmax:
         return _plan_softmax(structure, kind, k)
-    order = choose_order(structure, x_shape[:-2].numel(), k, n // channels)
     small = len(w_shape) == 1 and len(x_shape) == 2 and n * k < FEWEST_NUMBERS
     compiled, kernel = operator(), KERNELS.get(type(structure))
+    by_hand = kernel is not None and not small
+    order = choose_order(structure, x_shape[:-2].numel(), k, n // channels, by_hand)
     if compiled is not None and type(structure) is LPHM and (small or order.name in ORDERS):
         number = ORDERS.get(order.name, ORDERS[Order.MATRIX.name])
         return partial(compiled, n, structure.p, structure.q, structure.r, number, kind == "instance")
     if small:
         return partial(apply_to_one, structure, order, kind)
-    if kernel:
-        order = choose_order(structure, x_shape[:-2].numel(), k, n // channels, by_hand=True)
     if order is Order.DENSE_FACTORED:
         call = DenseCall(structure, kernel if hasattr(kernel, "dense") else None, kind)
         return partial(apply_fused if call.kernel else _apply_dense, call)

@@ -78,8 +78,9 @@ class ThinCall:
         dw, dx = self.kernel.project_backward(self.structure, w, x, dleft, dright, needs_dx, *kept)
         if dx is None:
             return dw, None
-        if len(D) == len(x):
-            return dw, accumulate(dx, a, b)
+        if len(D) == len(x) or self.kind == "attribute":
+            accumulate(_grouped(dx, len(D)), a, b)  # a view
+            return dw, dx
         return dw, dx.add_(a.bmm(b).view(x.shape))
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:

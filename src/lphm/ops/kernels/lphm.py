@@ -45,9 +45,11 @@ def project(structure: LPHM, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         flat.append(view.reshape(C * h * r, s))
         Y = multiply_blocks(flat[-1], x)
         if C > 1:
-            Y = Y.reshape(N, n // s, C, h * r, k).transpose(1, 2)  # (N, C, ., h r, k)
-        Y = Y.reshape(N * C, n // s, h, r * k)
-        sides += [Y.select(2, side) for side in range(h)]
+            Y = Y.reshape(N, n // s, C, h, r * k).permute(3, 0, 2, 1, 4)
+            sides += Y.reshape(h, N * C, n // s, r * k).unbind(0)
+        else:
+            Y = Y.reshape(N, n // s, h, r * k)
+            sides += [Y.select(2, side) for side in range(h)]
     U, V = sides  # (N C, p, r k), (N C, q, r k)
     if N > 1:
         A = A.expand(N, C, p, q).reshape(N * C, p, q)
@@ -90,21 +92,12 @@ def _project_by_maps(structure: LPHM, w: Tensor, x: Tensor) -> tuple[Tensor, ...
 
 
 def _project_backward_by_maps(
-    structure: LPHM,
-    w: Tensor,
-    x: Tensor,
-    dleft: Tensor,
-    dright: Tensor,
-    needs_dx: bool,
-    A: Tensor,
-    B: Tensor,
-    F: Tensor,
+    structure: LPHM, w: Tensor, x: Tensor, dleft: Tensor, dright: Tensor, needs_dx: bool, *kept: Tensor
 ) -> tuple[Tensor, Tensor | None]:
-    dY = torch.stack([side.view(len(x), -1, x.shape[2]) for side in (dleft, dright)], dim=1)
-    dF, flat = torch.empty_like(F), F.view(-1, F.shape[3])
-    backward_to_factor(flat, x, dY, dF.view(flat.shape))
-    dw = maps_backward(structure, w, dF, A, B)
-    return dw, backward_to_rows(flat, x, dY, None) if needs_dx else None
+    (N, n, k), (A, B, F) = x.shape, kept
+    dY = torch.cat([side.view(N, -1, k).mT for side in (dleft, dright)], dim=2).view(N * k, -1)
+    dw = maps_backward(structure, w, dY.t().mm(x.mT.reshape(-1, n)).view(F.shape), A, B)
+    return dw, dY.mm(F.view(-1, n)).view(N, k, n).mT if needs_dx else None
 
 
 def dense(structure: LPHM, w: Tensor) -> tuple[Tensor, ...]:
