@@ -27,9 +27,8 @@ from benchmarks import memory, plots, runner, scaling, tables
 from benchmarks.cases import KINDS, Case, parse_sizes, select
 from benchmarks.contenders import Contender
 from benchmarks.roofline import measure_rates
-from benchmarks.settings import DTYPES, Settings, header
+from benchmarks.settings import DTYPES, Settings
 from benchmarks.timing import clock_for
-from lphm._io import write_atomically, write_json
 
 
 def parser() -> argparse.ArgumentParser:
@@ -93,7 +92,7 @@ def _times(output: Path | None, settings: Settings, cases: list[Case], contender
     rates = measure_rates(settings, clock)
     names = [contender.name for contender in contenders]
     text = tables.time_table(results, names, settings) + "\n" + tables.roofline_table(results, rates)
-    _finish(output, "results", settings, {"rates": rates, "results": results}, text)
+    tables.finish(output, "results", settings, {"rates": rates, "results": results}, text)
     if output is not None and plots.can_plot():
         plots.plot_times(results, output / "results.png")
     return 1 if any(result["wrong"] for result in results) else 0
@@ -102,25 +101,16 @@ def _times(output: Path | None, settings: Settings, cases: list[Case], contender
 def _memory(output: Path | None, settings: Settings, cases: list[Case], contenders: list[Contender]) -> int:
     results = memory.run(cases, contenders, settings)
     text = tables.memory_table(results, [contender.name for contender in contenders], settings)
-    _finish(output, "memory", settings, {"results": results}, text)
+    tables.finish(output, "memory", settings, {"results": results}, text)
     return 0
 
 
 def _scaling(options: argparse.Namespace, settings: Settings) -> int:
     results = scaling.run(sorted(options.rows or scaling.ROWS), settings, clock_for(settings.device))
-    _finish(options.output, "scaling", settings, results, tables.scaling_table(results, settings))
+    tables.finish(options.output, "scaling", settings, results, tables.scaling_table(results, settings))
     if options.output is not None and plots.can_plot():
         plots.plot_scaling(results, options.output / "scaling.png")
     return 1 if any(point["wrong"] for point in results["points"]) else 0
-
-
-def _finish(output: Path | None, name: str, settings: Settings, content: dict, text: str) -> None:
-    """Print the table; with an output folder, also write it and the JSON file."""
-    print(text)
-    if output is not None:
-        write_json(output / f"{name}.json", header(settings) | content)
-        with write_atomically(output / f"{name}.md") as temporary:
-            temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

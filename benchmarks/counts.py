@@ -5,6 +5,7 @@ size for every product of the forward, so forward+backward takes three times the
 """
 
 from benchmarks.cases import Case
+from benchmarks.layer_cases import LayerCase
 
 #: Flops of forward+backward over those of the forward.
 BACKWARD = 3
@@ -49,3 +50,20 @@ def fewest_bytes(case: Case, itemsize: int, *, backward: bool) -> int:
     describes the whole operation and not a single kernel.
     """
     return (5 if backward else 2) * case.b * case.m * itemsize
+
+
+def layer_flop_limit(case: LayerCase) -> float:
+    """Fewest flops of a layer divided by those of ``nn.Linear``, for one sample.
+
+    ``W`` is formed once for all samples and not counted; products that all channels share count once.
+    """
+    n, k, d, K, C = case.n, case.k, case.d, case.K, case.channels
+    thin = C * (4 * n * k * case.r + 2 * case.p**2 * case.r * k)
+    if case.matrix:
+        fewest = min(thin + C * 2 * k * k * K, C * (2 * n * n * k + 2 * n * k * k))
+    elif case.normalize:
+        fewest = min(thin + C * 2 * k * k * (K + d), C * (2 * n * n * k + 2 * k * k * (n + d)))
+    else:
+        products = [thin + C * min(2 * k * k * (K + d), 4 * d * k * K), 4 * n * n * k + 2 * n**3]
+        fewest = min(products)
+    return fewest / (2 * case.b * case.m**2)

@@ -72,6 +72,14 @@ def _error(name: str, step: Step, inputs: Inputs, truth: Truth) -> float:
 def measure(case: Case, contenders: list[Contender], settings: Settings, clock: Clock) -> dict[str, Any]:
     """Time forward under ``no_grad``, and forward+backward, of all contenders in one process."""
     inputs = draw(case, settings.device, settings.torch_dtype, settings.normalize)
+    result = time_contenders(inputs, contenders, settings, clock)
+    return {**result, "counted": _counted(case, settings, result)}
+
+
+def time_contenders(
+    inputs: Inputs, contenders: list[Contender], settings: Settings, clock: Clock
+) -> dict[str, Any]:
+    """Check all contenders, then time those that are correct."""
     checked = build_and_check(contenders, inputs, settings.largest_dense)
     if LINEAR.name not in checked.steps:
         raise WrongResultError(f"no linear layer to compare with: {checked.wrong[LINEAR.name]}")
@@ -79,13 +87,12 @@ def measure(case: Case, contenders: list[Contender], settings: Settings, clock: 
         forward = interleave({n: s.forward for n, s in checked.steps.items()}, settings.rounds, clock)
     both = interleave({n: s.both for n, s in checked.steps.items()}, settings.rounds, clock, seed=1)
     return {
-        "case": asdict(case),
+        "case": asdict(inputs.case),
         "forward": _summaries(forward),
         "both": _summaries(both),
         "errors": checked.errors,
         "skipped": checked.skipped,
         "wrong": checked.wrong,
-        "counted": _counted(case, settings, forward, both),
     }
 
 
@@ -99,14 +106,14 @@ def _summaries(samples: Samples) -> dict[str, Any]:
     }
 
 
-def _counted(case: Case, settings: Settings, forward: Samples, both: Samples) -> dict[str, Any]:
+def _counted(case: Case, settings: Settings, result: dict[str, Any]) -> dict[str, Any]:
     """Counted flops and bytes of the library, and how many of them it processes per second."""
-    if settings.normalize is not None or "lphm" not in forward.seconds:
+    if settings.normalize is not None or "lphm" not in result["forward"]["seconds"]:
         return {}
     itemsize = settings.torch_dtype.itemsize
     counted: dict[str, Any] = {"flop_limit": flop_limit(case)}
-    for name, samples, factor in (("forward", forward, 1), ("both", both, BACKWARD)):
-        seconds = samples.summary("lphm")["median"]
+    for name, factor in (("forward", 1), ("both", BACKWARD)):
+        seconds = result[name]["seconds"]["lphm"]["median"]
         flops, moved = factor * fewest_flops(case), fewest_bytes(case, itemsize, backward=name == "both")
         counted[name] = {
             "flops": flops,

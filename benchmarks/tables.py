@@ -1,14 +1,16 @@
 """Results as Markdown tables: ratios within one run, never absolute times."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.cases import Case
 from benchmarks.runner import ratios_to_linear
-from benchmarks.settings import Settings
+from benchmarks.settings import Settings, header
+from lphm._io import write_atomically, write_json
 
-#: Not peers: the library, the linear layer, and tinyBIG, which computes a different result.
-NO_PEERS = ("lphm", "linear", "tinybig")
+#: Not peers: the library, the linear layer, and tinyBIG and nn.MultiheadAttention, whose results differ.
+NO_PEERS = ("lphm", "linear", "tinybig", "attention")
 FOOTNOTES = {
     "tinybig": "tinybig: its W is vec(A) vec(S Tᵀ)ᵀ reshaped to rows of n, which equals A ⊗ (S Tᵀ) only for "
     "q = 1 or p = q = n. It is checked against its own W and does not count as the best peer.",
@@ -19,23 +21,33 @@ FOOTNOTES = {
 }
 
 
+def finish(output: Path | None, name: str, settings: Settings, content: dict[str, Any], text: str) -> None:
+    """Print the table; with an output folder, also write it and the JSON file."""
+    print(text)
+    if output is not None:
+        write_json(output / f"{name}.json", header(settings) | content)
+        with write_atomically(output / f"{name}.md") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
 def time_table(results: list[dict[str, Any]], contenders: list[str], settings: Settings) -> str:
     """Ratios of medians to the linear layer; the best peer of a row is bold."""
     names = _columns(contenders, [{*result["both"]["seconds"], *result["wrong"]} for result in results])
     others = [name for name in names if name != "linear"]
-    rows = [[*_size(result), *_time_cells(result, others)] for result in results]
+    rows = [[*_size(result), *time_cells(result, others)] for result in results]
     titles = ["kind", "b, m, p, q, r", *others, "best peer / lphm", "flop limit"]
     lines = [
         f"Forward+backward (forward) as ratios to a linear layer X @ M in the same run; {settings}; medians.",
         "",
         *_table(titles, rows),
         *_footnotes(names),
-        *_left_out(results),
+        *left_out(results),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _time_cells(result: dict[str, Any], names: list[str]) -> list[str]:
+def time_cells(result: dict[str, Any], names: list[str]) -> list[str]:
+    """A cell for every contender, the margin over the best peer, and the flop limit."""
     ratios = {way: ratios_to_linear(result, way) for way in ("both", "forward")}
     best = best_peer(result)
     cells = []
@@ -97,7 +109,7 @@ def memory_table(results: list[dict[str, Any]], contenders: list[str], settings:
         "",
         *_table(["kind", "b, m, p, q, r", *names], rows),
         *_footnotes(names),
-        *_left_out(results),
+        *left_out(results),
     ]
     return "\n".join(lines) + "\n"
 
@@ -161,7 +173,7 @@ def _footnotes(names: list[str]) -> list[str]:
     return ["", *notes] if notes else []
 
 
-def _left_out(results: list[dict[str, Any]]) -> list[str]:
+def left_out(results: list[dict[str, Any]]) -> list[str]:
     """One line for every contender that was skipped or wrong, and every reason."""
     lines: dict[str, None] = {}
     for result in results:

@@ -181,7 +181,7 @@ def test_where_it_is_used(calls: list[tuple], structure: Structure, used: bool) 
 
 def test_one_large_sample_is_by_hand(calls: list[tuple]) -> None:
     structure = LPHM(n=1024, p=32, q=32, r=2)
-    interdependence_apply(structure, torch.randn(structure.num_parameters), torch.randn(1024, 8))
+    interdependence_apply(structure, torch.randn(structure.num_parameters), torch.randn(1024, 64))
     call = calls[0][0]
     assert isinstance(call, ThinCall)
     assert (call.structure, call.order, call.kind) == (structure, Order.MATRIX, "attribute")

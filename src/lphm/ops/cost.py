@@ -10,6 +10,8 @@ from lphm.structures.base import Structure
 
 #: Largest ``W`` that may be formed for ``n > k``: below it the number of operators is what costs.
 TINY = 64
+#: Largest ``n`` for which the maps of the pair are formed, and applied as one product for all channels.
+TALL = 128
 #: Cost of one flop in the thin blocks of a projection, in flops of a wide product.
 THIN_FLOP = 8
 #: Fixed overhead of the thin path over the dense one, in flops of a wide product.
@@ -25,7 +27,7 @@ class Order(Enum):
     DENSE_FACTORED = "((data xᵀ) W) x"
 
 
-def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
+def choose_order(structure: Structure, samples: int, k: int, d: int, by_hand: bool = False) -> Order:
     """The cheapest order, by counted flops; ``W`` is formed only where it is no larger than the data.
 
     Args:
@@ -33,6 +35,7 @@ def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
         samples: matrices ``x`` that share one ``W``.
         k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
         d: rows of ``data`` in the core's orientation.
+        by_hand: leave out the order that has no gradient by hand.
     """
     n, K = structure.n, structure.middle
     order = Order.FACTORED if skips_matrix(K, k, d) else Order.MATRIX
@@ -46,17 +49,31 @@ def choose_order(structure: Structure, samples: int, k: int, d: int) -> Order:
     }
     # Plain comparisons: where a size is a symbol, torch.compile turns each into a guard.
     for formed, cost in dense.items():
-        if cost < best:
+        if cost < best and not (by_hand and formed is Order.DENSE_MATRIX):
             order, best = formed, cost
     return order
 
 
-def forms_dense_pair(structure: Structure, samples: int, k: int) -> bool:
-    """Whether ``x, W x`` is a cheaper pair than the structure's own, ``xi`` included."""
+def forms_dense_pair(structure: Structure, samples: int, k: int, width: int = 0) -> bool:
+    """Whether ``x, W x`` is a cheaper pair than the structure's own, ``xi`` included.
+
+    Args:
+        structure: what ``W`` is.
+        samples: matrices ``x`` that share one ``W``.
+        k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
+        width: rows that the pair is padded to; a dense pair of no more rows needs no copy of ``x``.
+    """
     n, K = structure.n, structure.middle
+    if K < n <= width:
+        return n <= max(k, TINY)
     thin = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
     dense = structure.dense_flops + samples * 2 * k * n * (n + k)
     return dense < thin and n <= max(k, TINY)
+
+
+def forms_small_xi(structure: Structure, k: int) -> bool:
+    """Whether the softmax of ``xi`` is applied with ``xi`` formed, by ``ops/fused_softmax.py``."""
+    return k <= TINY and structure.middle <= structure.n <= TALL
 
 
 def skips_matrix(K: int, k: int, d: int) -> bool:

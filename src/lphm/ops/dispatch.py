@@ -13,16 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from lphm.ops.checks import Kind, Normalize
-from lphm.ops.cost import Order, choose_order, scale_of
+from lphm.ops.cost import Order, choose_order, forms_dense_pair, forms_small_xi, scale_of
 from lphm.ops.cpp import ORDERS, operator
 from lphm.ops.fused import DenseCall, ThinCall, apply_fused
+from lphm.ops.fused_matrix import MatrixCall
+from lphm.ops.fused_softmax import SoftmaxCall
 from lphm.ops.kernels import KERNELS
 from lphm.structures.base import Structure
 from lphm.structures.lphm import LPHM
 
 KINDS, PLAIN = get_args(Kind), (Tensor, nn.Parameter)
 #: Below this size of ``x`` a backward in Python costs more than autograd's passes over it (``benchmarks``).
-FEWEST_NUMBERS = 2**13
+FEWEST_NUMBERS = 3 * 2**13
 
 Apply = Callable[[Tensor, Tensor], Tensor]
 
@@ -35,7 +37,32 @@ def try_fused_apply(
     With channels (``grouped``) group ``c`` of its rows is mixed by ``xi_c``. Errors in the arguments give
     None as well: they are for ``check_arguments`` to explain.
     """
-    plain = (
+    scaled, softmax = _scales_factors(structure, normalize), normalize == "softmax"
+    if not _are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled or softmax):
+        return None
+    apply = plan(structure, kind, w.shape, x.shape, grouped, softmax)
+    if apply is None:
+        return None
+    return apply(_scaled(structure, w, scale_of(structure, normalize)) if scaled else w, x)
+
+
+def try_fused_matrix(
+    structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize
+) -> Tensor | None:
+    """``xi``. Returns None if no fast implementation supports these inputs, as ``try_fused_apply``."""
+    scaled = _scales_factors(structure, normalize)
+    if not _are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled):
+        return None
+    call = plan_matrix(structure, kind, w.shape, x.shape)
+    if call is None:
+        return None
+    w = _scaled(structure, w, scale_of(structure, normalize)) if scaled else w
+    return apply_fused(call, w if call.kernel else structure.to_dense(w), x)
+
+
+def _are_plain(w: Tensor, x: Tensor) -> bool:
+    """Whether these are two common tensors, and nothing traces, transforms or casts the computation."""
+    return (
         type(x) in PLAIN
         and type(w) in PLAIN
         and x.is_floating_point()
@@ -46,13 +73,26 @@ def try_fused_apply(
         and not torch._C._is_any_autocast_enabled()
         and torch.autograd.forward_ad._current_level < 0
     )
-    scaled = normalize == "scale" and type(structure) in KERNELS
-    if not plain or kind not in KINDS or not (normalize is None or scaled):
+
+
+def _scales_factors(structure: Structure, normalize: Normalize) -> bool:
+    return normalize == "scale" and type(structure) in KERNELS
+
+
+@lru_cache(maxsize=4096)
+def plan_matrix(
+    structure: Structure, kind: Kind, w_shape: torch.Size, x_shape: torch.Size
+) -> MatrixCall | None:
+    """The computation of ``xi`` for these shapes; None where the reference path is taken."""
+    if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 3:
         return None
-    apply = plan(structure, kind, w.shape, x.shape, grouped)
-    if apply is None:
+    (n, k), samples = x_shape[-2:] if kind == "attribute" else x_shape[:-3:-1], x_shape[:-2].numel()
+    if n != structure.n or x_shape.numel() * w_shape.numel() == 0:
         return None
-    return apply(_scaled(structure, w, scale_of(structure, normalize)) if scaled else w, x)
+    if not forms_dense_pair(structure, samples, k):
+        return None
+    kernel = KERNELS.get(type(structure))
+    return MatrixCall(structure, kernel if hasattr(kernel, "dense") else None, kind)
 
 
 def _scaled(structure: Structure, w: Tensor, scale: float) -> Tensor:
@@ -63,7 +103,12 @@ def _scaled(structure: Structure, w: Tensor, scale: float) -> Tensor:
 
 @lru_cache(maxsize=4096)
 def plan(  # noqa: PLR0911 - each way out is one reason
-    structure: Structure, kind: Kind, w_shape: torch.Size, x_shape: torch.Size, grouped: bool
+    structure: Structure,
+    kind: Kind,
+    w_shape: torch.Size,
+    x_shape: torch.Size,
+    grouped: bool,
+    softmax: bool = False,
 ) -> Apply | None:
     """``(w, x)`` to ``x`` mixed, for these shapes; None where the reference path is taken."""
     if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 2:
@@ -73,9 +118,12 @@ def plan(  # noqa: PLR0911 - each way out is one reason
         return None
     if n % channels or (channels > 1 and not grouped):
         return None
-    order = choose_order(structure, x_shape[:-2].numel(), k, n // channels)
+    if softmax:
+        return _plan_softmax(structure, kind, k)
     small = len(w_shape) == 1 and len(x_shape) == 2 and n * k < FEWEST_NUMBERS
     compiled, kernel = operator(), KERNELS.get(type(structure))
+    by_hand = kernel is not None and not small
+    order = choose_order(structure, x_shape[:-2].numel(), k, n // channels, by_hand)
     if compiled is not None and type(structure) is LPHM and (small or order.name in ORDERS):
         number = ORDERS.get(order.name, ORDERS[Order.MATRIX.name])
         return partial(compiled, n, structure.p, structure.q, structure.r, number, kind == "instance")
@@ -87,6 +135,18 @@ def plan(  # noqa: PLR0911 - each way out is one reason
     if order is not Order.DENSE_MATRIX and kernel:
         return partial(apply_fused, ThinCall(structure, kernel, order, kind))
     return None
+
+
+def _plan_softmax(structure: Structure, kind: Kind, k: int) -> Apply | None:
+    if not forms_small_xi(structure, k):
+        return None
+    kernel = KERNELS.get(type(structure))
+    call = SoftmaxCall(structure, kernel if hasattr(kernel, "maps") else None, kind)
+    return partial(apply_fused if call.kernel else _apply_maps, call)
+
+
+def _apply_maps(call: SoftmaxCall, w: Tensor, x: Tensor) -> Tensor:
+    return apply_fused(call, call.structure.maps(w.view(-1, w.shape[-1])), x)
 
 
 def _apply_dense(call: DenseCall, w: Tensor, x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lphm.ops.checks import Kind, Normalize, check_arguments
 from lphm.ops.cost import choose_order, count_samples, scale_of
-from lphm.ops.dispatch import try_fused_apply
+from lphm.ops.dispatch import try_fused_apply, try_fused_matrix
 from lphm.ops.reference import cheaper_pair, compose, orient, product
 from lphm.ops.softmax import attend, flatten_mask, masked_softmax
 from lphm.structures.base import Structure, flatten_batch
@@ -67,6 +67,10 @@ def interdependence_matrix(
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
+    if mask is None and not causal:
+        xi = try_fused_matrix(structure, w, x, kind, normalize)
+        if xi is not None:
+            return xi
     check_arguments(structure, w, x, kind, normalize, partial=partial, mask=mask, causal=causal)
     mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
     vectors, rows = w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))
@@ -185,9 +189,9 @@ def _apply_core(
     if normalize is None or normalize == "scale":
         order = choose_order(structure, count_samples(x), k, d)
         return compose(structure, order, w, x, data, scale_of(structure, normalize))
-    pair = cheaper_pair(structure, w, x)
     if normalize == "softmax" and k > d:
-        return attend(*pair, data, mask, causal)
+        return attend(*cheaper_pair(structure, w, x, width=d), data, mask, causal)
+    pair = cheaper_pair(structure, w, x)
     return product(data, normalized_matrix(*pair, normalize, mask, causal))
 
 

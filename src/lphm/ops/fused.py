@@ -20,7 +20,7 @@ can be viewed and changed in place.
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -28,8 +28,7 @@ from torch import Tensor
 from lphm.ops.checks import Kind
 from lphm.ops.cost import Order
 from lphm.ops.reference import compose, compose_dense, orient
-from lphm.structures.base import Structure, flatten_batch
-from lphm.structures.row_blocks import is_transpose
+from lphm.structures.base import Structure, flatten_batch, is_transpose
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -79,8 +78,9 @@ class ThinCall:
         dw, dx = self.kernel.project_backward(self.structure, w, x, dleft, dright, needs_dx, *kept)
         if dx is None:
             return dw, None
-        if len(D) == len(x):
-            return dw, accumulate(dx, a, b)
+        if len(D) == len(x) or self.kind == "attribute":
+            accumulate(_grouped(dx, len(D)), a, b)  # a view
+            return dw, dx
         return dw, dx.add_(a.bmm(b).view(x.shape))
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:
@@ -122,7 +122,7 @@ class DenseCall:
         if not needs_dx:
             return dw, None
         dZ = _by_sample(dQ.bmm(W.mT), len(x))  # (N, n, n)
-        return dw, accumulate(_matmul_in_layout_of(x, Q.mT, G), dZ + dZ.mT, x)
+        return dw, accumulate(matmul_in_layout_of(x, Q.mT, G), dZ + dZ.mT, x)
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:
         """The same in plain operators."""
@@ -132,7 +132,24 @@ class DenseCall:
         return orient(out.flatten(1, 2), self.kind).reshape(x.shape)
 
 
-def apply_fused(call: ThinCall | DenseCall, w: Tensor, x: Tensor) -> Tensor:
+class Call(Protocol):
+    """A computation with a gradient by hand, for ``apply_fused``."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind, which gives the core's orientation."""
+
+    def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        """The result, and what the backward needs."""
+
+    def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
+        """The gradients of ``w`` and, in the core's orientation, of ``x``, from ``G`` ``(N, n, k)``."""
+
+    def plain(self, w: Tensor, x: Tensor) -> Tensor:
+        """The same in plain operators."""
+
+
+def apply_fused(call: Call, w: Tensor, x: Tensor) -> Tensor:
     """The result of ``call``, with its gradient by hand."""
     if torch.is_grad_enabled() and (w.requires_grad or x.requires_grad):
         out: Tensor = _Fused.apply(call, w, x)  # type: ignore[no-untyped-call]
@@ -142,7 +159,7 @@ def apply_fused(call: ThinCall | DenseCall, w: Tensor, x: Tensor) -> Tensor:
 
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, call: ThinCall | DenseCall, w: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, call: Call, w: Tensor, x: Tensor) -> Tensor:
         ctx.call = call
         out, *kept = call.forward(w.contiguous(), x.contiguous())
         ctx.save_for_backward(w, x, *kept)
@@ -226,7 +243,7 @@ def _sum_over_rows(a: Tensor, b: Tensor) -> Tensor:
     return parts.sum(0, keepdim=True)
 
 
-def _matmul_in_layout_of(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+def matmul_in_layout_of(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """``a @ b`` ``(B, i, j)``, stored with the memory layout of ``x``."""
     return b.mT.bmm(a.mT).mT if is_transpose(x) else a.bmm(b)
 

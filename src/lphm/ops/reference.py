@@ -3,20 +3,23 @@
 All that is faster has to give the same; ``docs/performance.md`` says when it is used.
 """
 
+import torch
 from torch import Tensor
 
 from lphm.ops.checks import Kind
 from lphm.ops.cost import Order, count_samples, forms_dense_pair
-from lphm.structures.base import Structure, dense_pair
-from lphm.structures.row_blocks import is_transpose
+from lphm.structures.base import Structure, dense_pair, is_transpose
 
 
-def cheaper_pair(structure: Structure, w: Tensor, x: Tensor, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+def cheaper_pair(
+    structure: Structure, w: Tensor, x: Tensor, scale: float = 1.0, width: int = 0
+) -> tuple[Tensor, Tensor]:
     """``left, right`` ``(N, C or 1, K, k)`` with ``scale · xᵀ W x = leftᵀ right``.
 
-    ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small.
+    ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small. ``width`` is
+    that of ``forms_dense_pair``.
     """
-    return _pair(structure, forms_dense_pair(structure, count_samples(x), x.shape[2]), w, x, scale)
+    return _pair(structure, forms_dense_pair(structure, count_samples(x), x.shape[2], width), w, x, scale)
 
 
 def _pair(structure: Structure, dense: bool, w: Tensor, x: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -51,6 +54,12 @@ def compose_dense(W: Tensor, x: Tensor, data: Tensor) -> Tensor:
     """``((data xᵀ) W) x`` ``(N, C, d, k)`` with ``W`` ``(C, rows, rows)``; the rest as for ``compose``."""
     W = W.expand(x.shape[0], -1, -1, -1)  # (N, C, rows, rows)
     return product(product(product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1), x)
+
+
+def apply_maps(F: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The pair ``(N, C, K, k)`` of ``x`` ``(N, n, k)`` by its maps ``F`` ``(2, C, K, n)``."""
+    left, right = torch.einsum("scin,bnk->sbcik", F, x)
+    return left, right
 
 
 def apply_pair(left: Tensor, right: Tensor, data: Tensor, layout: Tensor, factored: bool) -> Tensor:

@@ -113,6 +113,16 @@ class Structure(ABC):
             return Structure.pair_from_factors(self, factors, x)
         return self.pair_from_factors(factors, x)
 
+    def maps(self, w: Tensor) -> Tensor:
+        """The matrices ``F`` of the pair, ``left_c = F[0, c] x`` and ``right_c = F[1, c] x``.
+
+        Shape:
+            ``w`` ``(C, l)``; ``F`` ``(2, C, K, n)``.
+        """
+        identity = torch.eye(self.n, dtype=w.dtype, device=w.device)
+        pair = self.pair(self.unpack(w), identity.unsqueeze(0))  # (1, C or 1, K, n) twice
+        return torch.stack([side.expand(1, len(w), -1, -1).squeeze(0) for side in pair])
+
     @property
     def num_parameters(self) -> int:
         """``l``, the length of the parameter vector."""
@@ -210,8 +220,16 @@ def flatten_batch(x: Tensor) -> Tensor:
     return x.reshape(math.prod(x.shape[:-2]), *x.shape[-2:])  # Size.numel() would fix an exported batch
 
 
+def is_transpose(x: Tensor) -> bool:
+    """Whether the columns of ``x`` are contiguous and its rows are not."""
+    return x.stride(-2) == 1 and x.stride(-1) != 1
+
+
 def dense_pair(W: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """``x, W x`` for ``W`` ``(C, n, n)`` and ``x`` ``(N, n, k)``: ``(N, 1, n, k), (N, C, n, k)``."""
     (N, n, k), C = x.shape, W.shape[0]
+    if is_transpose(x):  # one product for all samples as well
+        right = x.mT.reshape(N * k, n) @ W.reshape(C * n, n).mT
+        return x.unsqueeze(1), right.view(N, k, C, n).permute(0, 2, 3, 1)
     right = W.flatten(0, 1).expand(N, -1, -1).bmm(x)  # (N, C n, k): one product for all channels
     return x.unsqueeze(1), right.view(N, C, n, k)

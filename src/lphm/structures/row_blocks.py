@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lphm.structures.base import Factors, Structure, stated_last
+from lphm.structures.base import Factors, Structure, is_transpose, stated_last
 
 Pair = tuple[Tensor, Tensor]
 
@@ -101,11 +101,6 @@ def _reduce_whole_blocks(S: Tensor, x: Tensor) -> Tensor:
         return out.view(N, k, p, C, r).permute(0, 3, 2, 4, 1)
     out = flat.mT.expand(N * p, -1, -1).bmm(x.reshape(N * p, s, k))  # (N p, C r, k)
     return out.view(N, p, C, r, k).transpose(1, 2)
-
-
-def is_transpose(x: Tensor) -> bool:
-    """Whether the columns of ``x`` are contiguous and its rows are not."""
-    return x.stride(-2) == 1 and x.stride(-1) != 1
 
 
 def reduce_pair(S: Tensor, T: Tensor, x: Tensor, start: int = 0) -> Pair:

@@ -7,10 +7,10 @@ at small sizes their call overhead dominates. Results are written where they are
 import torch
 from torch import Tensor
 
-from lphm.structures.row_blocks import is_transpose
+from lphm.structures.base import is_transpose
 
 
-def _is_scattered(x: Tensor) -> bool:
+def is_scattered(x: Tensor) -> bool:
     """Whether the blocks of all samples have no common stride."""
     return len(x) > 1 and is_transpose(x)
 
@@ -18,7 +18,7 @@ def _is_scattered(x: Tensor) -> bool:
 def multiply_blocks(F: Tensor, x: Tensor) -> Tensor:
     """``F`` on every block of ``s`` rows of ``x`` ``(N, p s, k)``: ``Y``."""
     (N, n, k), (J, s) = x.shape, F.shape
-    if _is_scattered(x):
+    if is_scattered(x):
         return (x.mT.reshape(-1, s) @ F.mT).view(N, k, n // s, J).permute(0, 2, 3, 1)
     P = N * n // s
     return F.expand(P, J, s).bmm(x.view(P, s, k))
@@ -27,7 +27,7 @@ def multiply_blocks(F: Tensor, x: Tensor) -> Tensor:
 def backward_to_factor(F: Tensor, x: Tensor, dY: Tensor, dF: Tensor) -> None:
     """Write ``dF = Σ_p dY_p X_pᵀ``; ``dF`` may have any shape ``(..., s)`` and any strides."""
     (N, n, k), (J, s) = x.shape, F.shape
-    if _is_scattered(x):
+    if is_scattered(x):
         wide = dY.reshape(N, n // s, J, k).permute(2, 0, 3, 1).reshape(J, -1)  # (J, N k p)
         dF.copy_((wide @ x.mT.reshape(-1, s)).view(dF.shape))
     else:

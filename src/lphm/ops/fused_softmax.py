@@ -1,0 +1,205 @@
+"""Softmax interdependence of small matrices, with a gradient derived by hand.
+
+Attention kernels are made for long sequences. Where ``xi`` is small, forming it takes less time. The pair of
+all channels comes from products with its maps, ``left_c = F[0, c] x`` and ``right_c = F[1, c] x``.
+
+In the alphabet of the core, for every sample and channel, with ``G`` the gradient of ``out = D P``:
+
+    xi = leftᵀ right     P = softmax(xi, dim=-2)     out = D P
+    dP = Dᵀ G            dD = G Pᵀ                   dxi = P ∘ (dP - 1 1ᵀ (P ∘ dP))
+    dleft = right dxiᵀ   dright = left dxi
+
+The instance kind computes the transposes, because there the rows of ``xᵀ`` lie side by side in memory.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from lphm.ops.checks import Kind
+from lphm.ops.fused import Gradients
+from lphm.ops.reference import apply_maps, orient, product
+from lphm.structures.base import Structure, flatten_batch
+
+#: Most numbers of ``xi`` that are kept: new memory takes longer to get than ``xi`` to compute.
+KEPT = 2**19
+#: torch computes the softmax of shorter rows faster where their entries do not lie side by side.
+SHORT_ROW = 16
+
+Weights = Sequence[Tensor]  # left, right and P
+
+
+@dataclass(frozen=True)
+class SoftmaxCall:
+    """``x`` mixed by the softmax of its own ``xi``, which is formed.
+
+    If all ``xi`` have more than ``KEPT`` numbers, they are formed for a few samples at a time, and once more
+    in the backward.
+
+    With a kernel that forms the maps, ``w`` is the parameters; without, it is ``F`` ``(2, C, K, n)`` itself,
+    and autograd goes on from its gradient. Other shapes are those of ``ThinCall``.
+    """
+
+    structure: Structure
+    kernel: ModuleType | None
+    kind: Kind
+
+    def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
+        """The result, and what the backward needs."""
+        X, out = flatten_batch(x), torch.empty_like(x)
+        kept: list[Tensor]
+        F, *kept = (w,) if self.kernel is None else self.kernel.maps(self.structure, w)
+        form, apply = (_weights, _apply) if self.kind == "attribute" else (_weights_of_rows, _apply_to_rows)
+        parts = self._parts(F, X, flatten_batch(out))
+        for part, mixed in parts:
+            weights = form(F, part)
+            apply(part, weights[2], mixed)
+            if len(parts) == 1:
+                kept = [*kept, *weights]
+        return out, X, F, *kept
+
+    def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
+        """As ``ThinCall.backward``."""
+        X, F, *kept = saved
+        attribute, dF, dX = self.kind == "attribute", torch.zeros_like(F), torch.empty_like(X)
+        form, backward = (_weights, _backward) if attribute else (_weights_of_rows, _backward_of_rows)
+        parts = self._parts(F, X, G if attribute else G.mT, dX)
+        weights: Weights = ()
+        if len(parts) == 1:
+            *kept, left, right, P = kept
+            weights = left, right, P
+        for part, dout, dx in parts:
+            backward(F, part, weights or form(F, part), dout, dF, dx, needs_dx)
+        dw = dF if self.kernel is None else self.kernel.maps_backward(self.structure, w, dF, *kept)
+        return dw, orient(dX, self.kind) if needs_dx else None
+
+    def _parts(self, F: Tensor, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
+        """The tensors, by samples: all at once, or a few at a time where ``xi`` is not to be kept."""
+        X = tensors[0]
+        k = X.shape[2] if self.kind == "attribute" else X.shape[1]
+        numbers = F.shape[1] * k * k  # of xi, for one sample
+        if len(X) * numbers <= KEPT:
+            return [tensors]
+        return list(zip(*(torch.split(t, max(1, KEPT // 2 // numbers)) for t in tensors), strict=True))
+
+    def plain(self, w: Tensor, x: Tensor) -> Tensor:
+        """The same in plain operators."""
+        rows = orient(flatten_batch(x), self.kind)
+        F = w if self.kernel is None else self.structure.maps(w.reshape(-1, w.shape[-1]))
+        left, right = apply_maps(F, rows)
+        groups = torch.unflatten(rows, 1, (F.shape[1], -1))
+        out = product(groups, product(left.mT, right).softmax(dim=-2))
+        return orient(out.flatten(1, 2), self.kind).reshape(x.shape)
+
+
+# Attribute: X (N, n, k). The groups of a sample stand one below the other, so that nothing is copied.
+
+
+def _weights(F: Tensor, X: Tensor) -> Weights:
+    N, _, k = X.shape
+    _, C, K, n = F.shape
+    left, right = (side.view(C * K, n).expand(N, -1, -1).bmm(X).view(-1, K, k) for side in F)
+    return left, right, _softmax(left.mT.bmm(right), -2)
+
+
+def _apply(X: Tensor, P: Tensor, out: Tensor) -> None:
+    torch.bmm(_groups(X, P), P, out=_groups(out, P))
+
+
+def _backward(
+    F: Tensor, X: Tensor, weights: Weights, G: Tensor, dF: Tensor, dX: Tensor, needs_dx: bool
+) -> None:
+    """Add to ``dF`` and write to ``dX``."""
+    (left, right, P), (N, _, k), (_, C, K, n) = weights, X.shape, F.shape
+    G = _groups(G, P)
+    dxi = _softmax_backward(_groups(X, P).mT.bmm(G), P, -2)
+    if needs_dx:
+        torch.bmm(G, P.mT, out=_groups(dX, P))
+    dsides = right.bmm(dxi.mT).view(N, C * K, k), left.bmm(dxi).view(N, C * K, k)
+    for side, dside, total in zip(F, dsides, dF, strict=True):
+        total.add_(dside.bmm(X.mT).sum(0).view(C, K, n))
+        if needs_dx:
+            dX.baddbmm_(side.view(C * K, n).mT.expand(N, -1, -1), dside)
+
+
+def _groups(X: Tensor, P: Tensor) -> Tensor:
+    """``(N, n, k)`` to ``(N C, d, k)``."""
+    return X if len(X) == len(P) else X.reshape(len(P), -1, X.shape[2])
+
+
+# Instance: X (N, k, n). The groups of a sample stand side by side, and are put one below the other.
+
+
+def _weights_of_rows(F: Tensor, X: Tensor) -> Weights:
+    """``leftᵀ``, ``rightᵀ`` ``(N C, k, K)`` and ``Pᵀ``."""
+    (_, C, K, n), (N, k, _) = F.shape, X.shape
+    Y = X.reshape(N * k, n).mm(F.view(-1, n).t())  # one product for both sides of all channels
+    if C == 1:
+        left, right = Y.view(N, k, 2, K).unbind(2)
+    else:
+        left, right = Y.view(N, k, 2, C, K).permute(2, 0, 3, 1, 4).reshape(2, N * C, k, K).unbind(0)
+    if k < SHORT_ROW:
+        return left, right, _softmax(left.bmm(right.mT), -2).mT
+    return left, right, _softmax(right.bmm(left.mT), -1)
+
+
+def _apply_to_rows(X: Tensor, P: Tensor, out: Tensor) -> None:
+    if len(X) == len(P):
+        torch.bmm(P, X, out=out)
+    else:
+        _put_columns(P.bmm(_groups_of_columns(X, P)), out)
+
+
+def _backward_of_rows(
+    F: Tensor, X: Tensor, weights: Weights, G: Tensor, dF: Tensor, dX: Tensor, needs_dx: bool
+) -> None:
+    """Add to ``dF`` and write to ``dX``."""
+    (left, right, P), n = weights, X.shape[2]
+    D, G = _groups_of_columns(X, P), _groups_of_columns(G, P)  # (N C, k, d)
+    if P.shape[1] < SHORT_ROW:
+        dxi = _softmax_backward(D.bmm(G.mT), P.mT, -2).mT
+    else:
+        dxi = _softmax_backward(G.bmm(D.mT), P, -1)
+    dY = _join_sides(dxi.mT.bmm(right), dxi.bmm(left), F.shape[1])  # (N k, 2 C K)
+    dF.view(-1, n).addmm_(dY.t(), X.reshape(-1, n))
+    if needs_dx:
+        if len(X) == len(P):
+            torch.bmm(P.mT, G, out=dX)
+        else:
+            _put_columns(P.mT.bmm(G), dX)
+        dX.view(-1, n).addmm_(dY, F.view(-1, n))
+
+
+def _join_sides(dleft: Tensor, dright: Tensor, C: int) -> Tensor:
+    """The gradient of ``Y``, ``(N k, 2 C K)``."""
+    B, k, K = dleft.shape
+    if C == 1:
+        return torch.cat([dleft, dright], dim=2).view(B * k, 2 * K)
+    sides = [side.view(-1, C, k, K).transpose(1, 2) for side in (dleft, dright)]
+    return torch.stack(sides, dim=2).view(B // C * k, 2 * C * K)
+
+
+def _groups_of_columns(X: Tensor, P: Tensor) -> Tensor:
+    """``(N, k, n)`` to ``(N C, k, d)``."""
+    (N, k, _), B = X.shape, len(P)
+    return X if N == B else X.reshape(N, k, B // N, -1).transpose(1, 2).reshape(B, k, -1)
+
+
+def _put_columns(groups: Tensor, X: Tensor) -> None:
+    """``_groups_of_columns`` undone, into ``X``."""
+    (N, k, _), d = X.shape, groups.shape[2]
+    X.view(N, k, -1, d).copy_(groups.view(N, -1, k, d).transpose(1, 2))
+
+
+def _softmax(xi: Tensor, dim: int) -> Tensor:
+    """In place: it is the largest tensor, and another one of its size costs as much as the softmax."""
+    return torch.softmax(xi, dim, out=xi)
+
+
+def _softmax_backward(dP: Tensor, P: Tensor, dim: int) -> Tensor:
+    """In place."""
+    torch.ops.aten._softmax_backward_data.out(dP, P, dim, P.dtype, grad_input=dP)
+    return dP
