@@ -121,11 +121,64 @@ class Moments:
         return math.sqrt(self.squares / self.count) if self.count else 0.0
 
 
+#: Most numbers that describe a distribution while it is gathered.
+MOST_POINTS = 4096
+
+
+@dataclass
+class Distribution:
+    """Where the numbers of a column lie: themselves while they are few, else as many of their quantiles.
+
+    Each point stands for ``weights`` numbers. Distributions are merged part by part.
+    """
+
+    points: np.ndarray = field(default_factory=lambda: np.empty(0))
+    weights: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Distribution":
+        """The distribution of an array, in which ``nan`` is missing."""
+        present = np.sort(values[~np.isnan(values)])
+        return cls(present, np.ones(len(present)))._reduced()
+
+    def merge(self, other: "Distribution") -> None:
+        """Add the numbers of ``other``."""
+        points = np.concatenate([self.points, other.points])
+        order = points.argsort(kind="stable")
+        weights = np.concatenate([self.weights, other.weights])[order]
+        vars(self).update(vars(Distribution(points[order], weights)._reduced()))
+
+    def edges(self, pieces: int) -> list[float]:
+        """The distinct ones of ``pieces + 1`` quantiles, smallest and largest number included."""
+        if not len(self.points):
+            return []
+        inner = self._quantiles(np.arange(1, pieces) / pieces)
+        distinct = np.unique(np.concatenate([self.points[:1], inner, self.points[-1:]]))
+        return [float(edge) for edge in distinct]
+
+    def _quantiles(self, shares: np.ndarray) -> np.ndarray:
+        upto = self.weights.cumsum()
+        found: np.ndarray = self.points[np.searchsorted(upto, shares * upto[-1])]
+        return found
+
+    def _reduced(self) -> "Distribution":
+        """The same in at most ``MOST_POINTS`` points, of which the first and the last are the extremes."""
+        if len(self.points) <= MOST_POINTS:
+            return self
+        inner = self._quantiles(np.arange(1, MOST_POINTS - 1) / (MOST_POINTS - 1))
+        points = np.concatenate([self.points[:1], inner, self.points[-1:]])
+        return Distribution(points, np.full(MOST_POINTS, self.weights.sum() / MOST_POINTS))
+
+
 @dataclass
 class ColumnStatistics:
-    """Moments of columns of numbers, and the distinct words of columns of text, None for a missing one."""
+    """Moments and distributions of columns of numbers, and the distinct words of columns of text.
+
+    A missing word is None.
+    """
 
     numbers: dict[str, Moments] = field(default_factory=dict)
+    distributions: dict[str, Distribution] = field(default_factory=dict)
     words: dict[str, set[str | None]] = field(default_factory=dict)
 
     def add(self, name: str, column: pd.Series) -> None:
@@ -133,12 +186,15 @@ class ColumnStatistics:
         if is_text(column):
             self.words[name] = set(category_words(column))
         else:
-            self.numbers[name] = Moments.of(column_numbers(column, name))
+            numbers = column_numbers(column, name)
+            self.numbers[name], self.distributions[name] = Moments.of(numbers), Distribution.of(numbers)
 
     def merge(self, other: "ColumnStatistics") -> None:
         """Add the rows of ``other``."""
         for name, moments in other.numbers.items():
             self.numbers.setdefault(name, Moments()).merge(moments)
+        for name, distribution in other.distributions.items():
+            self.distributions.setdefault(name, Distribution()).merge(distribution)
         for name, words in other.words.items():
             self.words.setdefault(name, set()).update(words)
 

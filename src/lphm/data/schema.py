@@ -5,12 +5,13 @@ cannot encode. The schema of the target is in ``targets.py``.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,13 +27,29 @@ from lphm.data.columns import (
 from lphm.data.targets import Strict
 from lphm.errors import InputError
 
+#: Pieces of the encoding of a number.
+PIECES = 16
+
 
 class NumericColumn(Strict):
-    """A column of numbers, with what standardises it."""
+    """A column of numbers, what standardises it, and the increasing edges of the pieces that encode it."""
 
     name: str
     mean: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
+    edges: list[Annotated[float, Field(allow_inf_nan=False)]] = Field(default_factory=list)
+
+    @field_validator("edges")
+    @classmethod
+    def _increase(cls, edges: list[float]) -> list[float]:
+        if any(a >= b for a, b in pairwise(edges)):
+            raise ValueError("edges must increase")
+        return edges
+
+    @property
+    def standardised_edges(self) -> list[float]:
+        """The edges in standard deviations from the mean."""
+        return [(edge - self.mean) / self.std for edge in self.edges]
 
 
 class CategoricalColumn(Strict):
@@ -218,7 +235,15 @@ def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSc
         names = ", ".join([*statistics.numbers, *statistics.words])
         raise InputError(f"a feature must vary, got one value in each of: {names}")
     return FeatureSchema(
-        numeric=[NumericColumn(name=n, mean=m.mean, std=m.std or 1.0) for n, m in numbers.items()],
+        numeric=[
+            NumericColumn(
+                name=name,
+                mean=moments.mean,
+                std=moments.std or 1.0,
+                edges=statistics.distributions[name].edges(PIECES),
+            )
+            for name, moments in numbers.items()
+        ],
         categorical=[
             CategoricalColumn(name=name, categories=sorted(word for word in distinct if word is not None))
             for name, distinct in words.items()

@@ -70,7 +70,8 @@ def build_embedding(schema: InputSchema, sizes: Sizes) -> FeatureEmbedding | Row
     """The embedding of rows that the schema encodes; its rows are filled up so that channels divide them."""
     shape = (sizes.width, sizes.members, math.lcm(4, sizes.channels))
     if isinstance(schema, FeatureSchema):
-        return FeatureEmbedding(len(schema.numeric), len(schema.categorical), schema.vocabulary, *shape)
+        edges = [column.standardised_edges for column in schema.numeric]
+        return FeatureEmbedding(edges, len(schema.categorical), schema.vocabulary, *shape)
     return RowEmbedding(len(schema.labels), len(schema.column_labels), *shape)
 
 

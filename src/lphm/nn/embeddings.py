@@ -1,6 +1,7 @@
 """Samples as matrices with a learned row for each step or feature: the way into the network."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -64,18 +65,20 @@ class RowEmbedding(nn.Module):
 class FeatureEmbedding(nn.Module):
     """One row of a table as a matrix with a row per feature, so that no prediction sees another row.
 
-    A number ``x_j`` becomes ``c(x_j) · weight_j + bias_j`` with ``c(x) = x / √(1 + (x/3)²)``, so that an
-    outlier counts at most as three standard deviations (the smooth clipping of RealMLP: Holzmüller et
-    al., 2024, arXiv:2407.04491); a category becomes its learned vector. A missing
-    number counts as the mean, plus a learned vector that starts at zero; a missing or unknown
-    category as a learned vector that starts at zero. Learned rows fill up to ``multiple``.
+    A number ``x_j`` becomes ``c(x_j) · weight_j + bias_j + Σ_t e_t(x_j) · piece_jt``. With ``c(x) = x / √(1 +
+    (x/3)²)`` an outlier counts at most as three standard deviations (the smooth clipping of RealMLP: Holzmüller
+    et al., 2024, arXiv:2407.04491). ``e_t`` rises from 0 to 1 between two edges and is constant outside
+    (piecewise-linear encoding: Gorishniy et al., 2022, arXiv:2203.05556); ``piece_jt`` starts at zero.
+
+    A category becomes its learned vector. A missing number counts as the mean, plus a learned vector that
+    starts at zero; a missing or unknown category as a learned vector. Learned rows fill up to ``multiple``.
 
     Shape:
         ``(N, features)``, the numbers first, ``nan`` where missing, then one category code for each
         of the other features; to ``(members, N, rows, width)``.
 
     Args:
-        numeric: number of numeric features.
+        edges: for each numeric feature increasing numbers, between which it has a piece each; or none.
         categorical: number of categorical features.
         vocabulary: number of category codes of all features together.
         width: columns of the output.
@@ -83,15 +86,18 @@ class FeatureEmbedding(nn.Module):
         multiple: the rows are filled up to a multiple of this.
 
     Attributes:
-        numbers: ``(members, numeric, 3, width)``: ``weight``, what a missing number adds, and ``bias``.
+        numbers: ``(numeric, 3 + pieces, members, width)``: weight, bias, what a missing number adds, pieces.
         rows: rows of the output.
         columns: columns of what the readout pools.
         linear_inputs: numbers that the linear part takes.
     """
 
+    lower: Tensor  # (numeric, 1, pieces)
+    slope: Tensor
+
     def __init__(
         self,
-        numeric: int,
+        edges: Sequence[Sequence[float]],
         categorical: int,
         vocabulary: int,
         width: int,
@@ -99,31 +105,34 @@ class FeatureEmbedding(nn.Module):
         multiple: int = 4,
     ) -> None:
         super().__init__()
-        self.numeric, self.members = numeric, members
-        self.rows = filled(numeric + categorical, multiple)
+        self.numeric, self.members = len(edges), members
+        self.rows = filled(self.numeric + categorical, multiple)
         self.columns = width
         self.linear_inputs = self.rows * width
         scale = 1 / math.sqrt(width)
-        self.numbers = nn.Parameter(torch.randn(members, numeric, 3, width) * scale)
-        nn.init.zeros_(self.numbers[:, :, 1])
+        lower, slope = _pieces(edges)
+        # They follow from the configuration, which holds the edges: no part of the weights that are saved.
+        self.register_buffer("lower", lower, persistent=False)
+        self.register_buffer("slope", slope, persistent=False)
+        self.numbers = nn.Parameter(torch.zeros(self.numeric, 3 + lower.shape[-1], members, width))
         self.category = nn.Parameter(torch.randn(vocabulary, members, width) * scale)
-        fillers = self.rows - numeric - categorical
+        fillers = self.rows - self.numeric - categorical
         self.filler = nn.Parameter(torch.randn(members, 1, fillers, width) * scale)
+        nn.init.normal_(self.numbers[:, :2], std=scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed ``x``."""
-        numbers, codes = x[:, : self.numeric].t(), x[:, self.numeric :]
+        numbers, codes = x[:, : self.numeric].t().unsqueeze(-1), x[:, self.numeric :]
         absent = numbers.isnan()
         known = numbers.nan_to_num(nan=0.0)
         clipped = known * torch.rsqrt(1 + (known / 3).square())
-        # One product for each feature writes all its rows; so does its backward.
-        terms = torch.stack([clipped, absent.to(x.dtype), torch.ones_like(clipped)], dim=-1)  # (., N, 3)
-        terms = terms.expand(self.members, -1, -1, -1)
-        numeric = terms.flatten(0, 1).bmm(self.numbers.flatten(0, 1))  # (members numeric, N, width)
-        numeric = numeric.unflatten(0, (self.members, self.numeric)).transpose(1, 2)
+        pieces = ((known - self.lower) * self.slope).clamp(0, 1)
+        # One product for each feature writes its rows of all members; so does its backward.
+        terms = torch.cat([clipped, torch.ones_like(clipped), absent.to(x.dtype), pieces], dim=-1)
+        numeric = terms.bmm(self.numbers.flatten(2)).unflatten(-1, (self.members, -1))  # (numeric, N, ...)
         category = F.embedding(codes.long(), self.category.flatten(1)).unflatten(-1, (self.members, -1))
         filler = self.filler.expand(-1, len(x), -1, -1)
-        return torch.cat([numeric, category.permute(2, 0, 1, 3), filler], dim=2)
+        return torch.cat([numeric.permute(2, 1, 0, 3), category.permute(2, 0, 1, 3), filler], dim=2)
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
         """What the readout pools: the features as they are embedded, ``(members, N, rows, width)``."""
@@ -132,3 +141,14 @@ class FeatureEmbedding(nn.Module):
     def flat(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
         """What the linear part takes, ``(members, N, linear_inputs)``."""
         return embedded.flatten(-2)
+
+
+def _pieces(edges: Sequence[Sequence[float]]) -> tuple[Tensor, Tensor]:
+    """Where each piece begins, and one over its length; a column with fewer pieces has some that stay 0."""
+    most = max((len(each) - 1 for each in edges if each), default=0)
+    lower, slope = torch.zeros(2, len(edges), 1, most, device="cpu")
+    for j, each in enumerate(edges):
+        bounds = torch.tensor(each, dtype=torch.float64, device="cpu")
+        pieces = max(len(each) - 1, 0)
+        lower[j, 0, :pieces], slope[j, 0, :pieces] = bounds[:-1], 1 / bounds.diff()
+    return lower, slope
