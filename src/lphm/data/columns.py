@@ -53,6 +53,19 @@ def column_numbers(column: pd.Series, name: str) -> np.ndarray:
     return values
 
 
+def table_numbers(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
+    """Columns of a table as float64, ``(N, columns)``; otherwise as ``column_numbers``."""
+    chosen = frame[list(names)]
+    if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in chosen.dtypes):
+        values: np.ndarray = chosen.to_numpy(
+            dtype=np.float64
+        )  # all at once, unless there is an error to explain
+        if not np.isinf(values).any():
+            return values
+    columns = [column_numbers(frame[name], name) for name in names]
+    return np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
+
+
 def _first(column: pd.Series, chosen: np.ndarray) -> tuple[Any, int]:
     """The first chosen value and its row: by the number it had in the whole table, counted from 1."""
     position = int(chosen.argmax())

@@ -19,8 +19,8 @@ from lphm.data.columns import (
     ColumnStatistics,
     Moments,
     category_words,
-    column_numbers,
     missing_words_to_nan,
+    table_numbers,
     table_with,
     unusable_column,
 )
@@ -83,7 +83,8 @@ class FeatureSchema(Strict):
         Each categorical column has its own range of codes; the first code means missing or unknown.
         """
         frame = table_with(inputs, self.labels)
-        columns = [(column_numbers(frame[c.name], c.name) - c.mean) / c.std for c in self.numeric]
+        means, stds = np.array([(c.mean, c.std) for c in self.numeric]).reshape(-1, 2).T
+        columns = [*((table_numbers(frame, [c.name for c in self.numeric]) - means) / stds).T]
         offset = 1
         for c in self.categorical:
             codes = pd.Index(c.categories).get_indexer(pd.Index(category_words(frame[c.name])))
@@ -115,7 +116,7 @@ class GridSchema(Strict):
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised entries, 0 where missing: ``(N, rows, columns)``."""
         frame = table_with(inputs, self.names)
-        values = np.stack([column_numbers(frame[name], name) for name in self.names], axis=1)
+        values = table_numbers(frame, self.names)
         return _scaled(values, self.mean, self.std).reshape(-1, self.rows, self.columns)
 
 
@@ -200,7 +201,7 @@ def fit_series(
 
 def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:
     """The schema of a table whose rows are ``rows x columns`` matrices, from the training part."""
-    values = np.stack([column_numbers(features[name], name) for name in features], axis=1)
+    values = table_numbers(features, list(features.columns))
     moments = Moments.of(values.ravel())
     names = list(features.columns)
     return GridSchema(names=names, rows=rows, columns=columns, mean=moments.mean, std=moments.std or 1.0)

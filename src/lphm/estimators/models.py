@@ -92,7 +92,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
         if series:
             return np.asarray(checked)
         if not frame:
-            checked = pd.DataFrame(checked, dtype=np.float64).add_prefix("x")
+            names = [f"x{number}" for number in range(checked.shape[1])]
+            return pd.DataFrame(checked, columns=names, dtype=np.float64)
         return checked.set_axis([str(name) for name in checked.columns], axis=1).reset_index(drop=True)
 
     def _checked(self, X: Any, y: Any, weight: ArrayLike | None) -> Samples:
@@ -135,9 +136,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
 
     def _outputs(self, X: Any) -> Tensor:
         check_is_fitted(self)
-        # In float64, so that an answer is the same whatever samples it is asked for with.
-        run = replace(self.run_, device=self.device)
-        return run.outputs(self._inputs(X, reset=False), dtype=torch.float64)
+        return replace(self.run_, device=self.device).outputs(self._inputs(X, reset=False))
 
     def interdependence_matrix(self, X: ArrayLike, kind: Kind = "instance") -> np.ndarray:
         """``xi`` of every sample, the mean over channels: ``(N, k, k)``.

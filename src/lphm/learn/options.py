@@ -85,7 +85,9 @@ class Sizes:
     blocks: Few = 1
     """Blocks of the network."""
     channels: Count = 4
-    """Interdependences side by side in each layer."""
+    """Attribute interdependences side by side in each layer."""
+    instance_channels: Count = 1
+    """Instance interdependences side by side in each layer."""
     members: Few = 4
     """Networks that are trained side by side and averaged."""
 

@@ -34,6 +34,8 @@ from lphm.structures import from_config
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 STRICT = ConfigDict(extra="forbid")
+#: Numbers of the embedded samples that are predicted at a time on a CPU, and the most samples.
+BLOCK_NUMBERS, MOST_SAMPLES = 2**18, 1024
 
 
 @validated(kw_only=True, config=STRICT)
@@ -89,9 +91,16 @@ def build_network(config: RunConfig) -> InterdependenceNetwork:
         for name, n, structure in (("rows", embedding.rows, attribute), ("width", sizes.width, instance)):
             if structure is not None and structure.n != n:
                 raise ValueError(f"n of the structure must be the network's {name}, got {structure} and {n}")
-        shape = (embedding, sizes.width, config.target.outputs)
         return InterdependenceNetwork(
-            *shape, attribute, instance, sizes.blocks, sizes.channels, sizes.dropout
+            embedding,
+            sizes.width,
+            config.target.outputs,
+            attribute,
+            instance,
+            sizes.blocks,
+            sizes.channels,
+            sizes.instance_channels,
+            sizes.dropout,
         )
     except (ValueError, TypeError) as error:
         raise InputError(f"the network cannot be built: {error}") from error
@@ -106,33 +115,37 @@ class Run:
     device: DeviceName = "auto"
 
     @torch.inference_mode()
-    def outputs(
-        self,
-        inputs: pd.DataFrame | np.ndarray,
-        batch_size: int = 1024,
-        dtype: torch.dtype = torch.float32,
-        progress: Progress | None = None,
-    ) -> Tensor:
-        """The combined outputs of the members for every sample, ``(N, outputs)``, computed in ``dtype``.
+    def outputs(self, inputs: pd.DataFrame | np.ndarray, progress: Progress | None = None) -> Tensor:
+        """The combined outputs of the members for every sample, ``(N, outputs)``, on the CPU.
 
-        The result is on the CPU, wherever it was computed.
+        Samples are computed in blocks of one size, of which the last is filled up: the same operators see the
+        same shapes, so an answer is the same bit for bit whatever samples it is asked for with.
         """
         device, network = available_device(self.device), self.network.eval()
-        if device == "mps" and dtype == torch.float64:  # which mps does not have
-            device = "cpu"
-        if dtype != torch.float32 or device != "cpu":
-            network = copy.deepcopy(network).to(device, dtype)
-        encoded = self.config.input.encode(inputs).to(dtype)
+        if device != "cpu":
+            network = copy.deepcopy(network).to(device)
+        encoded = self.config.input.encode(inputs)
+        size = _block_size(network, device)
         outputs: list[Tensor] = []
-        for first in range(0, max(len(encoded), 1), batch_size):
-            outputs.append(network(encoded[first : first + batch_size].to(device)).cpu())
+        for first in range(0, max(len(encoded), 1), size):
+            block = encoded[first : first + size]
+            filler = encoded.new_zeros(size - len(block), *encoded.shape[1:])
+            members = network(torch.cat([block, filler]).to(device)).cpu()
+            outputs.append(self.config.target.combine(members)[: len(block)])
             if progress is not None:
-                progress("predicting", min(first + batch_size, len(encoded)), len(encoded))
-        return self.config.target.combine(torch.cat(outputs))
+                progress("predicting", min(first + size, len(encoded)), len(encoded))
+        return torch.cat(outputs)
 
     def predict(self, inputs: pd.DataFrame | np.ndarray, progress: Progress | None = None) -> pd.DataFrame:
         """The target for every sample; for classification also the probability of each class."""
         return self.config.target.decode(self.outputs(inputs, progress=progress))
+
+
+def _block_size(network: InterdependenceNetwork, device: str) -> int:
+    """Samples in a block: many enough to fill the operators, few enough for a single sample to be cheap."""
+    numbers = network.members * network.embedding.rows * network.head.weight.shape[1]  # of a sample
+    most = BLOCK_NUMBERS if device == "cpu" else 16 * BLOCK_NUMBERS
+    return min(1 << int(math.log2(max(most / numbers, 1))), MOST_SAMPLES)
 
 
 def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:

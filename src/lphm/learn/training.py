@@ -19,7 +19,7 @@ from lphm.learn.lightning import Execution, History, fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
 from lphm.learn.run import Run, build_network
-from lphm.nn.network import interdependence_layers
+from lphm.nn.network import interdependence_layers, interdependence_parameters
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def train(
         "out_of_time": trained.history.out_of_time,
         "seconds": round(trained.seconds, 2),
         "parameters": sum(p.numel() for p in network.parameters()),
-        "interdependence_parameters": sum(layer.weight.numel() for layer in layers),
+        "interdependence_parameters": interdependence_parameters(network),
         "interdependence_parameters_full": sum(layer.channels * layer.structure.n**2 for layer in layers),
         "history": trained.history.lines,
     }

@@ -65,10 +65,10 @@ class RowEmbedding(nn.Module):
 class FeatureEmbedding(nn.Module):
     """One row of a table as a matrix with a row per feature, so that no prediction sees another row.
 
-    A number ``x_j`` becomes ``c(x_j) · weight_j + bias_j + Σ_t e_t(x_j) · piece_jt``. With ``c(x) = x / √(1 +
-    (x/3)²)`` an outlier counts at most as three standard deviations (the smooth clipping of RealMLP: Holzmüller
-    et al., 2024, arXiv:2407.04491). ``e_t`` rises from 0 to 1 between two edges and is constant outside
-    (piecewise-linear encoding: Gorishniy et al., 2022, arXiv:2203.05556); ``piece_jt`` starts at zero.
+    A number ``x_j`` becomes ``c(x_j) · weight_j + bias_j + Σ_t e_t(x_j) · piece_jt``. With the smooth
+    clipping ``c(x) = x / √(1 + (x/3)²)`` an outlier counts at most as three standard deviations (RealMLP:
+    Holzmüller et al., 2024, arXiv:2407.04491). ``e_t`` rises from 0 to 1 between two edges and is constant
+    outside (piecewise-linear encoding: Gorishniy et al., 2022, arXiv:2203.05556); ``piece_jt`` starts at 0.
 
     A category becomes its learned vector. A missing number counts as the mean, plus a learned vector that
     starts at zero; a missing or unknown category as a learned vector. Learned rows fill up to ``multiple``.
@@ -86,7 +86,8 @@ class FeatureEmbedding(nn.Module):
         multiple: the rows are filled up to a multiple of this.
 
     Attributes:
-        numbers: ``(numeric, 3 + pieces, members, width)``: weight, bias, what a missing number adds, pieces.
+        numbers: ``(numeric, 3, members, width)``: weight, bias, and what a missing number adds.
+        pieces: ``(numeric, most pieces of a feature, members, width)``.
         rows: rows of the output.
         columns: columns of what the readout pools.
         linear_inputs: numbers that the linear part takes.
@@ -114,7 +115,8 @@ class FeatureEmbedding(nn.Module):
         # They follow from the configuration, which holds the edges: no part of the weights that are saved.
         self.register_buffer("lower", lower, persistent=False)
         self.register_buffer("slope", slope, persistent=False)
-        self.numbers = nn.Parameter(torch.zeros(self.numeric, 3 + lower.shape[-1], members, width))
+        self.numbers = nn.Parameter(torch.zeros(self.numeric, 3, members, width))
+        self.pieces = nn.Parameter(torch.zeros(self.numeric, lower.shape[-1], members, width))
         self.category = nn.Parameter(torch.randn(vocabulary, members, width) * scale)
         fillers = self.rows - self.numeric - categorical
         self.filler = nn.Parameter(torch.randn(members, 1, fillers, width) * scale)
@@ -126,11 +128,13 @@ class FeatureEmbedding(nn.Module):
         absent = numbers.isnan()
         known = numbers.nan_to_num(nan=0.0)
         clipped = known * torch.rsqrt(1 + (known / 3).square())
-        pieces = ((known - self.lower) * self.slope).clamp(0, 1)
-        # One product for each feature writes its rows of all members; so does its backward.
-        terms = torch.cat([clipped, torch.ones_like(clipped), absent.to(x.dtype), pieces], dim=-1)
-        numeric = terms.bmm(self.numbers.flatten(2)).unflatten(-1, (self.members, -1))  # (numeric, N, ...)
-        category = F.embedding(codes.long(), self.category.flatten(1)).unflatten(-1, (self.members, -1))
+        shares = ((known - self.lower) * self.slope).clamp(0, 1)
+        # One product for each feature gives its rows of all members.
+        terms = torch.cat([clipped, torch.ones_like(clipped), absent.to(x.dtype), shares], dim=-1)
+        vectors = torch.cat([self.numbers, self.pieces], dim=1)
+        numeric = torch.unflatten(terms.bmm(vectors.flatten(2)), -1, (self.members, -1))  # (numeric, N, ...)
+        category = F.embedding(codes.long(), self.category.flatten(1))
+        category = torch.unflatten(category, -1, (self.members, -1))
         filler = self.filler.expand(-1, len(x), -1, -1)
         return torch.cat([numeric.permute(2, 1, 0, 3), category.permute(2, 0, 1, 3), filler], dim=2)
 

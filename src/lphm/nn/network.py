@@ -18,6 +18,8 @@ averaged: on a small table a single network's answer depends on its seed as much
 ensembles: Lakshminarayanan et al., 2017, arXiv:1612.01474). The same operators compute all of them.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -28,6 +30,10 @@ from lphm.nn.layer import BilinearInterdependence
 from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm
 from lphm.ops.checks import Kind
 from lphm.structures import Structure
+
+#: How many times more the pieces of the embedding decay than other parameters. They fit any curve of a single
+#: feature, noise included, and have to show that it pays.
+PIECES_DECAY = 30
 
 
 class MixingBranch(nn.Module):
@@ -85,7 +91,8 @@ class InterdependenceBlock(nn.Module):
         width: columns of the input.
         attribute: structure of the attribute interdependence, ``n = rows``; none if not given.
         instance: structure of the instance interdependence, ``n = width``; none if not given.
-        channels: parameter vectors of each interdependence; divides ``rows`` and ``width``.
+        channels: parameter vectors of the attribute interdependence; divides ``rows``.
+        instance_channels: those of the instance interdependence; divides ``width``.
         dropout: share of the branches' outputs that is dropped in training.
         members: networks side by side.
     """
@@ -96,6 +103,7 @@ class InterdependenceBlock(nn.Module):
         attribute: Structure | None = None,
         instance: Structure | None = None,
         channels: int = 1,
+        instance_channels: int = 1,
         dropout: float = 0.0,
         members: int = 1,
     ) -> None:
@@ -109,9 +117,9 @@ class InterdependenceBlock(nn.Module):
                     attribute.unpack(layer.weight)[0].mul_(width**-0.5)
             branches.append(MixingBranch(width, MemberInterdependence(layers)))
         if instance is not None:
-            require_divisor("width", width, channels=channels)
+            require_divisor("width", width, instance_channels=instance_channels)
             rows_mixed = MemberInterdependence(
-                BilinearInterdependence(instance, "instance", channels, normalize="softmax")
+                BilinearInterdependence(instance, "instance", instance_channels, normalize="softmax")
                 for _ in range(members)
             )
             branches.append(MixingBranch(width, rows_mixed))
@@ -177,7 +185,8 @@ class InterdependenceNetwork(nn.Module):
         attribute: structure of the attribute interdependences, ``n = rows``; none if not given.
         instance: structure of the instance interdependences, ``n = width``; none if not given.
         blocks: number of blocks.
-        channels: parameter vectors of each interdependence; divides ``rows`` and ``width``.
+        channels: parameter vectors of each attribute interdependence; divides ``rows``.
+        instance_channels: those of each instance interdependence; divides ``width``.
         dropout: share of the branches' outputs that is dropped in training.
     """
 
@@ -190,13 +199,22 @@ class InterdependenceNetwork(nn.Module):
         instance: Structure | None = None,
         blocks: int = 1,
         channels: int = 4,
+        instance_channels: int = 1,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        require_positive(width=width, outputs=outputs, blocks=blocks, channels=channels)
+        require_positive(
+            width=width,
+            outputs=outputs,
+            blocks=blocks,
+            channels=channels,
+            instance_channels=instance_channels,
+        )
         self.embedding, self.members = embedding, embedding.members
         self.blocks = nn.ModuleList(
-            InterdependenceBlock(width, attribute, instance, channels, dropout, self.members)
+            InterdependenceBlock(
+                width, attribute, instance, channels, instance_channels, dropout, self.members
+            )
             for _ in range(blocks)
         )
         self.norm = MemberNorm(self.members, width)
@@ -218,6 +236,13 @@ class InterdependenceNetwork(nn.Module):
         if self.readout is not None:
             out = out + self.readout(self.embedding.pooled(x, embedded))
         return out.transpose(0, 1)
+
+    def decay_groups(self, weight_decay: float) -> list[dict[str, Any]]:
+        """The parameters by how much they decay, for an optimiser; see ``PIECES_DECAY``."""
+        pieces = [self.embedding.pieces] if isinstance(self.embedding, FeatureEmbedding) else []
+        others = [p for p in self.parameters() if not any(p is piece for piece in pieces)]
+        groups = [(others, weight_decay), (pieces, PIECES_DECAY * weight_decay)]
+        return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
 
     @torch.no_grad()
     def interdependence(self, x: Tensor, kind: Kind) -> Tensor:
@@ -246,3 +271,8 @@ class InterdependenceNetwork(nn.Module):
 def interdependence_layers(network: nn.Module) -> list[BilinearInterdependence]:
     """The layers of a network that have a ``W``."""
     return [module for module in network.modules() if isinstance(module, BilinearInterdependence)]
+
+
+def interdependence_parameters(network: nn.Module) -> int:
+    """Number of parameters that make the matrices ``W`` of a network."""
+    return sum(layer.weight.numel() for layer in interdependence_layers(network))
