@@ -1,7 +1,8 @@
 """What fitting and predicting cost, and how good the predictions are, beside other estimators' defaults.
 
 Every fit runs in a process of its own; the models take turns, in a new order for every seed. Figures are
-medians over the seeds, the score is the mean. A package that is not installed is left out, and a line says so.
+medians over the seeds, the score is the mean. Packages that are not installed are left out, with a line that
+says so.
 
   python -m benchmarks.fitting                              tables of 500 to 10,000 rows x 20, and series
   python -m benchmarks.fitting --set 100000 --seeds 0
