@@ -269,6 +269,15 @@ def test_slow_calls_are_few_and_evenly_spaced():
     assert [number for number, turn in enumerate(samples.order) if "slow" in turn] == [0, 10, 20]
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_the_command_on_a_gpu(tmp_path, capsys, dtype):
+    words = ["--device", "cuda", "--dtype", dtype, "--case", "12,5,3,2,2", "--rounds", "2"]
+    for more in ([], ["--memory"]):
+        assert command.main([*words, *more, "--peer", "dense", "--output", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "results.json").read_text())["machine"]["gpu"]
+
+
 def test_the_cuda_clock_waits_before_and_after():
     log = []
 

@@ -61,7 +61,7 @@ def process_group(seconds: float) -> Iterator[None]:
         return
     try:
         backend = "gloo"
-        if torch.cuda.is_available():
+        if torch.cuda.device_count() >= launch_info().local_world_size:  # a GPU for each
             backend = "cpu:gloo,cuda:nccl"
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group(backend, timeout=timedelta(seconds=seconds))

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
 from lphm.__main__ import main
 from lphm.learn.run import load_run, save_run
 from lphm.report import write_report
 from support.command import lphm, summary
-from support.runs import DAMAGE, make_run
+from support.runs import DAMAGE, FRAME, make_run
 
 
 @pytest.mark.slow
@@ -248,6 +249,20 @@ def test_train_on_a_table_that_cannot_be_learned(tmp_path: Path, failing, case: 
     content, options, message = BAD_TABLES[case]
     (tmp_path / "t.csv").write_text(content)
     assert message in failing("train", "t.csv", *options)
+
+
+def test_a_device_that_is_not_there(tmp_path: Path, failing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    save_run(make_run(), tmp_path / "run", {})
+    FRAME.assign(y="yes").to_csv(tmp_path / "t.csv", index=False)
+    for arguments in (
+        ("train", "iris", "--epochs", 1),
+        ("predict", "run", "t.csv", "-o", "out.csv"),
+        ("evaluate", "run", "t.csv"),
+    ):
+        line = failing(*arguments, "--device", "cuda")
+        assert "device must be available, got 'cuda'; torch can use" in line
+        assert line.endswith("choose auto or one of these; --device\n")
 
 
 def test_files_that_do_not_fit(tmp_path: Path, failing) -> None:

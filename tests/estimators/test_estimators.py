@@ -1,5 +1,6 @@
 """The estimators: scikit-learn's own checks, and what a user does with them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from lphm.errors import InputError
-from lphm.estimators import LPHMClassifier, LPHMRegressor
+from lphm.estimators import LPHMClassifier, LPHMRegressor, models
 from lphm.nn.network import interdependence_parameters
 from support.lagged import lagged_series
 
@@ -129,6 +130,8 @@ def test_interdependence_matrix() -> None:
         ({"epochs": "3"}, "epochs must be a whole number of at least 1, got '3'"),
         ({"dropout": 1.0}, "dropout must be a number of at least 0 and below 1, got 1.0"),
         ({"structure": "dense"}, "structure must be one of 'lphm', 'full', .*, got 'dense'"),
+        ({"time_limit": 0}, "time_limit must be a number above 0, got 0"),
+        ({"precision": "16"}, "precision must be one of '32-true', 'bf16-mixed', got '16'"),
         ({"validation": 0.0}, "validation must be a number above 0 and below 1, got 0.0"),
         ({"random_state": -1}, "seed must be a whole number of at least 0 and at most 2147483647, got -1"),
     ],
@@ -157,6 +160,17 @@ def test_verbose_prints_a_line_for_every_epoch(capsys: pytest.CaptureFixture[str
     LPHMClassifier(**{**QUICK, "epochs": 3, "verbose": True}).fit(X, y)
     lines = capsys.readouterr().err.splitlines()
     assert [line.split("  ")[0] for line in lines] == [f"training: epoch {i} of 3" for i in (1, 2, 3)]
+
+
+def test_verbose_says_once_how_long_a_fit_will_take(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "ESTIMATED_AFTER", 0.0)
+    X, y = load_iris(return_X_y=True)
+    LPHMClassifier(**{**QUICK, "epochs": 2, "batch_size": 50, "verbose": 1}).fit(X, y)
+    first, *lines = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"training: about \d+ seconds left after 2 of 6 steps", first)
+    assert [line.split("  ")[0] for line in lines] == [f"training: epoch {i} of 2" for i in (1, 2)]
 
 
 def test_series_of_three_dimensions() -> None:

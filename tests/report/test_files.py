@@ -68,6 +68,13 @@ def without_validation(metrics: dict) -> None:
         del line["val_loss"], line["val_score"]
 
 
+def test_a_training_that_was_stopped_by_the_time_limit(copy: Copy) -> None:
+    folder = copy()
+    edit(lambda metrics: metrics.update(out_of_time=True))(folder)
+    curves = section(reported(folder), "curves")
+    assert "Training ran for 3 epochs and was stopped by the time limit." in curves.text
+
+
 def test_a_training_without_validation(copy: Copy) -> None:
     folder = copy()
     edit(without_validation)(folder)

@@ -174,7 +174,7 @@ def test_on_the_meta_device():
     assert f.calculate_A(x, w, "cpu").shape == (5, 5)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 @kinds
 def test_on_a_gpu(kind):
     f = build(LPHM, (12, 4, 2, 2, 5), kind)

@@ -4,8 +4,10 @@ import os
 import resource
 import signal
 import sys
+import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +21,7 @@ from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
 from lphm.data.targets import fit_target
 from lphm.distributed import process_group, rank, world_size
-from lphm.learn import lightning
+from lphm.learn import clock, lightning
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import configure
 from lphm.learn.run import build_network
@@ -71,6 +73,13 @@ def exit_after_two_epochs(*arguments: object) -> None:
 
     lightning.no_progress = stop
     lphm(*arguments, "--quiet")
+
+
+def train_by_clocks_that_differ(*arguments: object) -> None:
+    """The command line; the clock of every rank is faster than that of the rank before it."""
+    speed = 1 + int(os.environ["RANK"])
+    clock.time = SimpleNamespace(perf_counter=lambda: speed * time.perf_counter())  # type: ignore[assignment]
+    lphm(*arguments)
 
 
 def read_an_epoch(folder: Path) -> None:

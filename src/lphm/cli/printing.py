@@ -61,6 +61,7 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     number, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
     fewer = f"  ({full / number:.1f} times fewer)" if 0 < number < full else ""
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"
+    stopped = ", stopped by the time limit" if metrics.get("out_of_time") else ""
     return grid(
         f"{name}: {metrics['task']}",
         {
@@ -68,7 +69,7 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
             "interdependence parameters": f"{number:,}{fewer}",
             "the same network with Full": f"{full:,}",
             "parameters in all": f"{metrics['parameters']:,}",
-            "epochs": f"{len(metrics['history'])}{best}",
+            "epochs": f"{len(metrics['history'])}{best}{stopped}",
             "seconds": f"{metrics['seconds']:.0f}",
             "run folder": str(folder),
         },

@@ -1,12 +1,14 @@
 """The commands for a run that is there: ``predict``, ``evaluate``, ``report`` and ``info``."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from lphm.cli.arguments import Output, Printing, RunFolder, Source, require_exists
 from lphm.errors import InputError
+from lphm.learn.options import DeviceName
 
 
-def predict(run: RunFolder, file: Path, /, *, output: Output) -> None:
+def predict(run: RunFolder, file: Path, /, *, output: Output, device: DeviceName = "auto") -> None:
     """Predict the target of every sample, with class probabilities for classification.
 
     **Example**
@@ -16,6 +18,7 @@ def predict(run: RunFolder, file: Path, /, *, output: Output) -> None:
     Args:
         file: Data with the columns of the training data; no target is needed.
         output: The .csv file to write.
+        device: Where the network predicts. auto: on a GPU (cuda, then mps) if there is one.
     """
     if output.suffix.lower() != ".csv":
         raise InputError(f"the output must be a .csv file, got {output}")
@@ -25,7 +28,7 @@ def predict(run: RunFolder, file: Path, /, *, output: Output) -> None:
     from lphm.data.readers import read_inputs
     from lphm.learn.run import load_run
 
-    model = load_run(run)
+    model = replace(load_run(run), device=device)
     inputs = read_inputs(file, model.config.input)
     with bars(True) as progress:
         predicted = model.predict(inputs, progress)
@@ -34,12 +37,17 @@ def predict(run: RunFolder, file: Path, /, *, output: Output) -> None:
     print(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}")
 
 
-def evaluate(run: RunFolder, source: Source, /, *, printing: Printing | None = None) -> None:
+def evaluate(
+    run: RunFolder, source: Source, /, *, device: DeviceName = "auto", printing: Printing | None = None
+) -> None:
     """Score a run on data whose target is known.
 
     **Example**
 
         lphm evaluate runs/houses-1 next_year.csv
+
+    Args:
+        device: Where the network predicts. auto: on a GPU (cuda, then mps) if there is one.
     """
     require_exists(run)
     from lphm.cli.printing import grid, say
@@ -49,7 +57,7 @@ def evaluate(run: RunFolder, source: Source, /, *, printing: Printing | None = N
     from lphm.learn.run import load_run
 
     printing = printing or Printing()
-    model = load_run(run)
+    model = replace(load_run(run), device=device)
     series, step = (getattr(model.config.input, name, None) for name in ("series", "step"))
     data = read_dataset(source, model.config.target.name, [], series, step)
     with bars(not printing.quiet) as progress:

@@ -1,7 +1,8 @@
 """Scikit-learn estimators: networks of interdependence for a table or for multichannel series."""
 
 import sys
-from dataclasses import dataclass, fields
+import time
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 Inputs: TypeAlias = pd.DataFrame | np.ndarray
 Samples: TypeAlias = tuple[Inputs, np.ndarray, np.ndarray | None]  # inputs, target, weights
 
+#: Seconds of a verbose fit before it says about how long it will take.
+ESTIMATED_AFTER = 2.0
+
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
@@ -49,9 +53,9 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
     warm_start: bool = False
     """Let ``fit`` go on from the weights of the last ``fit``."""
     random_state: Any = None
-    """The same number gives the same weights, bit for bit, on one machine."""
-    verbose: bool = False
-    """Print a line for every epoch on standard error."""
+    """The same number gives the same weights, bit for bit, on one CPU without ``time_limit``."""
+    verbose: int = False
+    """1 or True: print a line for every epoch, and about how long the fit will take, on standard error."""
 
     _task: ClassVar[Task]
 
@@ -132,7 +136,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
     def _outputs(self, X: Any) -> Tensor:
         check_is_fitted(self)
         # In float64, so that an answer is the same whatever samples it is asked for with.
-        return self.run_.outputs(self._inputs(X, reset=False), dtype=torch.float64)
+        run = replace(self.run_, device=self.device)
+        return run.outputs(self._inputs(X, reset=False), dtype=torch.float64)
 
     def interdependence_matrix(self, X: ArrayLike, kind: Kind = "instance") -> np.ndarray:
         """``xi`` of every sample, the mean over channels: ``(N, k, k)``.
@@ -188,11 +193,23 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
 
 
 class _EpochLines:
-    """Progress in scikit-learn's way: the status of every epoch as a line on standard error."""
+    """Progress in scikit-learn's way: the status of every epoch as a line on standard error.
 
-    last = ""
+    A fit that takes longer than ``ESTIMATED_AFTER`` seconds also says once about how long it will take.
+    """
 
-    def __call__(self, task: str, done: int, total: int, status: str = "") -> None:  # noqa: ARG002
+    def __init__(self) -> None:
+        self.last = ""
+        self.begun: tuple[float, int] | None = None  # when the first report came, and what was done by then
+        self.is_estimated = False
+
+    def __call__(self, task: str, done: int, total: int, status: str = "") -> None:
+        now = time.perf_counter()
+        start, first = self.begun = self.begun or (now, done)
+        if not self.is_estimated and done > first and now - start >= ESTIMATED_AFTER:
+            self.is_estimated = True
+            seconds = (now - start) / (done - first) * (total - done)
+            print(f"{task}: about {seconds:.0f} seconds left after {done} of {total} steps", file=sys.stderr)
         if status != self.last:
             self.last = status
             print(f"{task}: {status}", file=sys.stderr)
@@ -211,7 +228,8 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):
     Attributes:
         classes_: the classes.
         run_: the network and how it encodes.
-        history_: a dictionary per epoch.
+        n_iter_: epochs, of which ``time_limit`` may have cut the last.
+        history_: a dictionary per epoch; that of an epoch which was cut has ``share_of_epoch``.
 
     Example:
         >>> from lphm.estimators import LPHMClassifier

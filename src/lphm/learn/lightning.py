@@ -6,6 +6,10 @@ all of these: a training that is resumed after a kill ends with the weights of o
 Several processes share every batch, and DDP averages their gradients. Each process multiplies the mean loss
 of its samples by their share of the weight of the whole batch, and by the number of processes. So the average
 is the gradient of the whole batch, however it is shared. Dropout differs from process to process.
+
+With a time limit, the learning rate follows the share of the steps or the share of the time, whichever is
+larger: it has fallen to zero when the training ends, and the weights of that moment are usable (Izsak et al.,
+2021, arXiv:2104.07705).
 """
 
 import logging
@@ -30,7 +34,10 @@ from lphm.data.batches import Batch, Batches, epoch_seed
 from lphm.data.progress import Progress, no_progress
 from lphm.distributed import all_reduce_sum, gather_results, launch_info, rank, world_size
 from lphm.errors import InputError
-from lphm.learn.run import RunConfig
+from lphm.learn.clock import Clock
+from lphm.learn.devices import available_device
+from lphm.learn.options import DeviceName
+from lphm.learn.run import RunConfig, TrainingConfig
 from lphm.nn.network import Ensemble
 
 CHECKPOINT = "checkpoint.ckpt"
@@ -41,16 +48,19 @@ class History:
     """The losses of a training."""
 
     #: A dictionary per epoch: "epoch", "train_loss" and, with a validation part, "val_loss" and "val_score".
+    #: If the time limit ended the last epoch early, its line has "share_of_epoch", the share of its batches.
     lines: list[dict[str, float]] = field(default_factory=list)
     #: The epoch whose weights were kept; None without a validation part: the last.
     best_epoch: int | None = None
+    #: Whether the time limit ended the training before its last step.
+    out_of_time: bool = False
 
 
 @dataclass(frozen=True)
 class Execution:
     """How a training is carried out, which does not change what is learned; see ``training.train``."""
 
-    device: str = "cpu"
+    device: DeviceName = "cpu"
     folder: Path | None = None
     resume: bool = False
     progress: Progress | None = None
@@ -75,7 +85,7 @@ def fit(
     held_out = None if validation is None else _Epochs(validation, learner)
     recorder = _Recorder(learner, execution, math.inf if validation is None else config.training.patience)
     with _quiet_lightning(), torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        trainer = _trainer(execution.device, config.training.epochs, recorder, len(network.members))
+        trainer = _trainer(execution.device, config.training, recorder, len(network.members))
         trainer.fit(learner, _Epochs(train, learner), held_out, ckpt_path=checkpoint)
     if not math.isfinite(recorder.lines[-1]["train_loss"] if validation is None else recorder.best_loss):
         raise InputError(
@@ -86,7 +96,8 @@ def fit(
     if recorder.best_weights is not None:
         network.load_state_dict(recorder.best_weights)
     network.to("cpu").eval()
-    return History(recorder.lines, recorder.best_epoch or None)
+    out_of_time = learner.clock.share == 1 and trainer.global_step < learner.steps
+    return History(recorder.lines, recorder.best_epoch or None, out_of_time)
 
 
 def _checkpoint(execution: Execution) -> Path | None:
@@ -121,6 +132,7 @@ class _Learner(L.LightningModule):
     def __init__(self, network: Ensemble, config: RunConfig, steps: int) -> None:
         super().__init__()
         self.network, self.config, self.steps = network, config, steps
+        self.clock = Clock(config.training.time_limit)
         self.losses: list[tuple[Tensor, Tensor]] = []  # of the epoch so far: loss times weight, and weight
         self.validated: list[tuple[Tensor, Tensor, Tensor]] = []  # of the epoch so far: outputs, y, weight
         self.validation: dict[str, float] = {}  # of the last epoch
@@ -143,7 +155,8 @@ class _Learner(L.LightningModule):
 
     def validation_step(self, batch: Batch, _batch_index: int) -> None:
         x, y, weight = batch
-        combined = self.config.target.combine(self.network(x))
+        with torch.autocast(self.device.type, enabled=False):  # as in predictions
+            combined = self.config.target.combine(self.network(x))
         self.validated.append((combined.cpu(), y.cpu(), weight.cpu()))
 
     def on_validation_epoch_end(self) -> None:
@@ -167,9 +180,20 @@ class _Learner(L.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    @property
+    def position(self) -> int:
+        """The steps done, or as many as the time used up corresponds to, whichever are more."""
+        return max(self.trainer.global_step, int(self.clock.share * self.steps))
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:  # noqa: ARG002
+        """Set the learning rate for the position."""
+        self.clock.update()
+        scheduler.last_epoch = self.position - 1
+        scheduler.step()
+
 
 class _Recorder(Callback):
-    """What happens after an epoch: history, best weights, checkpoint, progress, early stopping."""
+    """What happens after an epoch: history, best weights, checkpoint, progress, the end of training."""
 
     def __init__(self, learner: _Learner, execution: Execution, patience: float) -> None:
         self.learner, self.execution, self.patience = learner, execution, patience
@@ -180,20 +204,30 @@ class _Recorder(Callback):
         self.best_weights: dict[str, Tensor] | None = None
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("lines", "best_loss", "best_epoch", "best_weights")}
+        names = ("lines", "best_loss", "best_epoch", "best_weights")
+        return {"seconds": self.learner.clock.seconds} | {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        clock = self.learner.clock
+        clock.before = clock.seconds = state_dict.pop("seconds")
         vars(self).update(state_dict)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
-        trainer.should_stop = self.is_over  # a resumed training may have been stopped early
+        self.learner.clock.update()
+        # A resumed training may have been stopped early; at least one step is always done.
+        trainer.should_stop = bool(self.lines) and self.is_over
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: Any) -> None:
-        self.progress(self.execution.name, trainer.global_step, self.learner.steps, self.status)
+        self.progress(self.execution.name, self.learner.position, self.learner.steps, self.status)
+        trainer.should_stop = self.learner.clock.share == 1  # within an epoch, only time ends the training
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:  # noqa: ARG002
+        self.learner.clock.update()
         epoch = trainer.current_epoch + 1
+        batches, done = self.learner.steps // self.learner.config.training.epochs, len(self.learner.losses)
         line = {"epoch": epoch, "train_loss": self.learner.epoch_loss(), **self.learner.validation}
+        if done < batches:
+            line["share_of_epoch"] = done / batches
         self.lines.append(line)
         if line.get("val_loss", math.inf) < self.best_loss:
             self.best_loss, self.best_epoch = line["val_loss"], epoch
@@ -212,30 +246,28 @@ class _Recorder(Callback):
 
     @property
     def is_over(self) -> bool:
-        """Whether the validation loss has not fallen for ``patience`` epochs."""
-        return len(self.lines) - self.best_epoch >= self.patience
+        """Whether the time is up, or the validation loss has not fallen for ``patience`` epochs."""
+        return self.learner.clock.share == 1 or len(self.lines) - self.best_epoch >= self.patience
 
 
-def _trainer(device: str, epochs: int, recorder: _Recorder, members: int) -> L.Trainer:
+def _trainer(device: DeviceName, training: TrainingConfig, recorder: _Recorder, members: int) -> L.Trainer:
+    accelerator = available_device(device)
     silent = ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary")
     options: dict[str, Any] = {"devices": 1, **dict.fromkeys(silent, False)}
     if world_size() > 1:
         local = launch_info().local_world_size
         options |= {"devices": local, "num_nodes": world_size() // local, "use_distributed_sampler": False}
         options["strategy"] = DDPStrategy(cluster_environment=TorchElasticEnvironment())
-    try:
-        return L.Trainer(
-            accelerator={"cuda": "gpu"}.get(device, device),
-            **options,
-            max_epochs=epochs,
-            callbacks=[recorder],
-            gradient_clip_val=math.sqrt(members),  # of all gradients together: 1 for each member
-            num_sanity_val_steps=0,
-            log_every_n_steps=1,
-        )
-    except Exception as error:  # Lightning has an exception type of its own for every kind of accelerator
-        reason = str(error).strip().splitlines()[0]
-        raise InputError(f"device must be available, got {device!r}: {reason}", option="device") from error
+    return L.Trainer(
+        accelerator=accelerator,
+        precision=training.precision,
+        **options,
+        max_epochs=training.epochs,
+        callbacks=[recorder],
+        gradient_clip_val=math.sqrt(members),  # of all gradients together: 1 for each member
+        num_sanity_val_steps=0,
+        log_every_n_steps=1,
+    )
 
 
 @contextmanager
@@ -252,6 +284,7 @@ def _quiet_lightning() -> Iterator[None]:
                 "does not have many workers",
                 "have no `val_dataloader`",
                 "LeafSpec.*is deprecated",
+                "GPU available but not used",
             ):
                 warnings.filterwarnings("ignore", message=f".*{advice}")
             yield

@@ -38,6 +38,7 @@ class Bounds:
 StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm"]
 KindName = Literal["attribute", "instance", "both", "none"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+PrecisionName = Literal["32-true", "bf16-mixed"]
 Count = Annotated[int, Bounds(at_least=1)]
 Few = Annotated[int, Bounds(at_least=1, at_most=1000)]  # a damaged config.json must not ask for billions
 Width = Annotated[int, Bounds(at_least=1, at_most=2**20)]
@@ -101,12 +102,16 @@ class NetworkOptions(Sizes, StructureOptions):
 
 @dataclass(kw_only=True)
 class Optimizer:
-    """The optimiser."""
+    """The optimiser, its arithmetic and its time."""
 
     learning_rate: Positive = 2e-3
     """The largest learning rate; it rises at first and falls to zero at the end."""
     weight_decay: Annotated[float, Bounds(at_least=0)] = 0.1
     """Weight decay of AdamW."""
+    precision: PrecisionName = "32-true"
+    """Arithmetic of the training: float32, or bfloat16 in matrix products. Predictions never use bfloat16."""
+    time_limit: Positive | None = None
+    """Seconds that a training may take. The result then depends on the speed of the machine."""
 
 
 @dataclass(kw_only=True)
@@ -127,8 +132,8 @@ class FitOptions(Optimizer):
     # machine.
     threads: Count = 1
     """Threads of torch; more of them help wide networks."""
-    device: DeviceName = "cpu"
-    """Where the network is trained."""
+    device: DeviceName = "auto"
+    """Where the network is trained and predicts. auto: on a GPU (cuda, then mps) if there is one."""
 
 
 @dataclass(kw_only=True)

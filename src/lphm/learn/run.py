@@ -25,7 +25,8 @@ from lphm.data.progress import Progress
 from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
-from lphm.learn.options import Checked, Count, Optimizer, Seed, Share, Sizes
+from lphm.learn.devices import available_device
+from lphm.learn.options import Checked, Count, DeviceName, Optimizer, Seed, Share, Sizes
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import Ensemble, InterdependenceNetwork
 from lphm.structures import from_config
@@ -97,10 +98,11 @@ def _member(config: RunConfig) -> InterdependenceNetwork:
 
 @dataclass(frozen=True)
 class Run:
-    """A trained network and the configuration that made it."""
+    """A trained network, the configuration that made it, and where it predicts."""
 
     config: RunConfig
-    network: Ensemble
+    network: Ensemble  # stays on the CPU; predictions elsewhere use a copy
+    device: DeviceName = "auto"
 
     @torch.inference_mode()
     def outputs(
@@ -110,14 +112,19 @@ class Run:
         dtype: torch.dtype = torch.float32,
         progress: Progress | None = None,
     ) -> Tensor:
-        """The combined outputs of the members for every sample, ``(N, outputs)``, computed in ``dtype``."""
-        network = self.network.eval()
-        if dtype != torch.float32:
-            network = copy.deepcopy(network).to(dtype)
+        """The combined outputs of the members for every sample, ``(N, outputs)``, computed in ``dtype``.
+
+        The result is on the CPU, wherever it was computed.
+        """
+        device, network = available_device(self.device), self.network.eval()
+        if device == "mps" and dtype == torch.float64:  # which mps does not have
+            device = "cpu"
+        if dtype != torch.float32 or device != "cpu":
+            network = copy.deepcopy(network).to(device, dtype)
         encoded = self.config.input.encode(inputs).to(dtype)
         outputs: list[Tensor] = []
         for first in range(0, max(len(encoded), 1), batch_size):
-            outputs.append(network(encoded[first : first + batch_size]))
+            outputs.append(network(encoded[first : first + batch_size].to(device)).cpu())
             if progress is not None:
                 progress("predicting", min(first + batch_size, len(encoded)), len(encoded))
         return self.config.target.combine(torch.cat(outputs))

@@ -98,6 +98,7 @@ def train(
         "task": trained.run.config.target.task,
         **tested,
         "best_epoch": trained.history.best_epoch,
+        "out_of_time": trained.history.out_of_time,
         "seconds": round(trained.seconds, 2),
         "parameters": sum(p.numel() for p in network.parameters()),
         "interdependence_parameters": interdependence_parameters(network),
@@ -145,4 +146,4 @@ def _fit(data: TrainingData, execution: Execution, start: Run | None = None) -> 
             history = fit(network, data.config, data.train, data.validation, execution)
     finally:
         torch.set_num_threads(threads)
-    return Trained(Run(data.config, network), history, time.perf_counter() - begun)
+    return Trained(Run(data.config, network, execution.device), history, time.perf_counter() - begun)

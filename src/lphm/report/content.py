@@ -80,7 +80,13 @@ def training(sources: Sources) -> dict[str, Any] | None:
         if values:
             words = ", ".join(f"{name} from {v[0]:.4g} to {v[-1]:.4g}" for name, v in values.items())
             charts.append((title, curves(f"curves{len(charts)}", axis, epochs, values, best), words))
-    return {"epochs": len(epochs), "best": best, "charts": charts, "validated": "val_loss" in lines}
+    return {
+        "epochs": len(epochs),
+        "out_of_time": sources.metrics.get("out_of_time", False),
+        "best": best,
+        "charts": charts,
+        "validated": "val_loss" in lines,
+    }
 
 
 def quality(sources: Sources) -> dict[str, Any] | None:
