@@ -119,7 +119,7 @@ def plan(  # noqa: PLR0911 - each way out is one reason
     if n % channels or (channels > 1 and not grouped):
         return None
     if softmax:
-        return _plan_softmax(structure, kind, k)
+        return _plan_softmax(structure, kind, k, n // channels)
     small = len(w_shape) == 1 and len(x_shape) == 2 and n * k < FEWEST_NUMBERS
     compiled, kernel = operator(), KERNELS.get(type(structure))
     by_hand = kernel is not None and not small
@@ -137,8 +137,8 @@ def plan(  # noqa: PLR0911 - each way out is one reason
     return None
 
 
-def _plan_softmax(structure: Structure, kind: Kind, k: int) -> Apply | None:
-    if not forms_small_xi(structure, k):
+def _plan_softmax(structure: Structure, kind: Kind, k: int, d: int) -> Apply | None:
+    if not forms_small_xi(structure, k, d):
         return None
     kernel = KERNELS.get(type(structure))
     call = SoftmaxCall(structure, kernel if hasattr(kernel, "maps") else None, kind)

@@ -24,8 +24,8 @@ from lphm.ops.fused import Gradients
 from lphm.ops.reference import apply_maps, orient, product
 from lphm.structures.base import Structure, flatten_batch
 
-#: Most numbers of ``xi`` that are kept: new memory takes longer to get than ``xi`` to compute.
-KEPT = 2**19
+#: Most numbers of ``xi`` that are kept; getting more memory takes as long as computing ``xi`` once more.
+KEPT = 2**21
 #: torch computes the softmax of shorter rows faster where their entries do not lie side by side.
 SHORT_ROW = 16
 
@@ -77,13 +77,13 @@ class SoftmaxCall:
         return dw, orient(dX, self.kind) if needs_dx else None
 
     def _parts(self, F: Tensor, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-        """The tensors, by samples: all at once, or a few at a time where ``xi`` is not to be kept."""
+        """The tensors, by samples: all at once, or on a CPU a few at a time where ``xi`` is not kept."""
         X = tensors[0]
         k = X.shape[2] if self.kind == "attribute" else X.shape[1]
         numbers = F.shape[1] * k * k  # of xi, for one sample
-        if len(X) * numbers <= KEPT:
+        if len(X) * numbers <= KEPT or X.device.type != "cpu":
             return [tensors]
-        return list(zip(*(torch.split(t, max(1, KEPT // 2 // numbers)) for t in tensors), strict=True))
+        return list(zip(*(torch.split(t, max(1, KEPT // 8 // numbers)) for t in tensors), strict=True))
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:
         """The same in plain operators."""
