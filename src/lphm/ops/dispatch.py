@@ -38,7 +38,7 @@ def try_fused_apply(
     None as well: they are for ``check_arguments`` to explain.
     """
     scaled, softmax = _scales_factors(structure, normalize), normalize == "softmax"
-    if not _are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled or softmax):
+    if not are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled or softmax):
         return None
     apply = plan(structure, kind, w.shape, x.shape, grouped, softmax)
     if apply is None:
@@ -51,7 +51,7 @@ def try_fused_matrix(
 ) -> Tensor | None:
     """``xi``. Returns None if no fast implementation supports these inputs, as ``try_fused_apply``."""
     scaled = _scales_factors(structure, normalize)
-    if not _are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled):
+    if not are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled):
         return None
     call = plan_matrix(structure, kind, w.shape, x.shape)
     if call is None:
@@ -60,7 +60,7 @@ def try_fused_matrix(
     return apply_fused(call, w if call.kernel else structure.to_dense(w), x)
 
 
-def _are_plain(w: Tensor, x: Tensor) -> bool:
+def are_plain(w: Tensor, x: Tensor) -> bool:
     """Whether these are two common tensors, and nothing traces, transforms or casts the computation."""
     return (
         type(x) in PLAIN
