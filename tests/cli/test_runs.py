@@ -74,7 +74,9 @@ def test_compare_and_folds(tmp_path: Path) -> None:
     files = {path.name for path in (tmp_path / "c").iterdir()}
     assert files == {"options.json", "cross_validation.json", "comparison.json"}
     assert table["none"]["interdependence_parameters"] == 0
-    assert table["full"]["interdependence_parameters"] > 10 * table["lphm"]["interdependence_parameters"]
+    counts = {name: table[name]["interdependence_parameters"] for name in ("full", "lphm")}
+    attribute, instance = {"full": 4**2, "lphm": 4 + 2 * 4}, {"full": 32**2, "lphm": 16 + 2 * 16}
+    assert counts == {name: 2 * 4 * attribute[name] + instance[name] for name in counts}
     assert all(
         len(row["scores"]) == 3 and row["spread"] == pytest.approx(np.std(row["scores"]))
         for row in table.values()

@@ -113,7 +113,7 @@ def test_interdependence_matrix() -> None:
     X, y = load_iris(return_X_y=True)
     model = LPHMClassifier(**QUICK).fit(X, y)
     xi = model.interdependence_matrix(X[:5])
-    assert xi.shape == (5, 8, 8)
+    assert xi.shape == (5, 4, 4)
     np.testing.assert_allclose(xi.sum(axis=1), 1, atol=1e-5)  # softmax over what is looked at
     assert model.interdependence_matrix(X[:5], "attribute").shape == (5, 8, 8)
     with pytest.raises(

@@ -77,8 +77,8 @@ def test_labels() -> None:
     data = dataset()
     found = evaluate(run_of(data), data).interdependence
     long = "a name that is much longer than an axis of a picture has room for"
-    learned = tuple(f"learned row {i}" for i in range(1, 5))
-    assert found["instance"].labels == (NASTY, "$x_1$ & more", long, "kind", *learned)
+    learned = tuple(f"learned row {i}" for i in range(1, 4))
+    assert found["instance"].labels == (NASTY, "$x_1$ & more", long, "fifth", "kind", *learned)
     assert found["attribute"].labels == tuple(f"channel {i}" for i in range(1, 7))
 
 

@@ -35,7 +35,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_config_holds_the_structures_themselves(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
-    assert config["network"]["attribute"] == {"name": "lphm", "n": 8, "p": 2, "q": 4, "r": 1}
+    assert config["network"]["attribute"] == {"name": "lphm", "n": 4, "p": 2, "q": 4, "r": 1}
 
 
 def test_prediction_in_pieces_is_the_same(folder: Path) -> None:

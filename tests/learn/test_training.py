@@ -82,11 +82,17 @@ def recorder(calls: list[Call]) -> Progress:
 def test_sizes_follow_the_rows_unless_given() -> None:
     config = prepare(PRODUCT, NetworkOptions(), ONE_EPOCH).config
     assert config.network.width == 32
-    assert config.network.attribute == {"name": "lphm", "n": 8, "p": 2, "q": 2, "r": 2}
+    assert config.network.attribute == {"name": "lphm", "n": 4, "p": 2, "q": 2, "r": 2}
     assert config.training.batch_size == 16
     given = prepare(PRODUCT, SMALL, TrainingOptions(epochs=2, batch_size=50, patience=1)).config
     assert (given.network.width, given.network.blocks, given.network.channels) == (8, 1, 2)
     assert (given.training.batch_size, given.training.patience) == (50, 1)
+
+
+@pytest.mark.parametrize(("channels", "rows"), [(1, 4), (2, 4), (3, 12), (4, 4), (8, 8)])
+def test_rows_fill_up_to_a_multiple_of_4_that_the_channels_divide(channels: int, rows: int) -> None:
+    run = learn(PRODUCT, replace(SMALL, channels=channels), ONE_EPOCH).run
+    assert (run.config.network.attribute["n"], run.network.embedding.rows) == (rows, rows)
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])
@@ -138,9 +144,9 @@ def test_a_test_row_that_cannot_be_encoded_is_found_before_the_training() -> Non
 def test_what_cannot_be_prepared() -> None:
     with pytest.raises(InputError, match="training needs at least 20 rows with a target, got 10"):
         prepare(PRODUCT.take(np.arange(10)), SMALL, ONE_EPOCH)
-    with pytest.raises(InputError, match="the network cannot be built: channels must divide rows"):
-        prepare(PRODUCT, replace(SMALL, channels=3), ONE_EPOCH)
-    with pytest.raises(InputError, match="the attribute interdependence, whose W is 8 x 8: p must divide n"):
+    with pytest.raises(InputError, match="the network cannot be built: instance_channels must divide width"):
+        prepare(PRODUCT, replace(SMALL, instance_channels=3), ONE_EPOCH)
+    with pytest.raises(InputError, match="the attribute interdependence, whose W is 4 x 4: p must divide n"):
         prepare(PRODUCT, replace(SMALL, p=3), ONE_EPOCH)
 
 

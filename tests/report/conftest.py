@@ -19,7 +19,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A run folder with its report, by task."""
     made = {}
     for task in TASKS:
-        torch.manual_seed(0)
+        torch.manual_seed(2)  # every class is predicted
         made[task] = tmp_path_factory.mktemp(task)
         write_run(made[task], task)
         write_report(made[task])

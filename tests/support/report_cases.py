@@ -45,6 +45,7 @@ def dataset(task: str = "classification", samples: int = 90) -> Dataset:
     )
     frame.loc[::9, NASTY] = np.nan
     classes = np.array(["01", "NA", NASTY_CLASS])[rng.integers(0, 3, samples)]
+    frame["fifth"] = rng.standard_normal(samples)  # with five features, learned rows fill up to eight
     target = classes if task == "classification" else 100 + 20 * frame["$x_1$ & more"]
     return Dataset("t <1>.csv", frame, pd.Series(target, name="answer <b>"))
 
@@ -55,6 +56,7 @@ def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
         "width": 6,
         "blocks": 2,
         "channels": 2,
+        "instance_channels": 2,
         "dropout": 0.0,
         "members": 1,
         "attribute": LPHM(n=8, p=2, q=4, r=3).to_config(),

@@ -27,7 +27,7 @@ def make_run() -> Run:
             channels=2,
             dropout=0.1,
             members=1,
-            attribute=LPHM(n=8, p=2, q=4, r=1).to_config(),
+            attribute=LPHM(n=4, p=2, q=4, r=1).to_config(),
             instance=LPHM(n=8, p=2, r=2).to_config(),
         ),
         training=TrainingConfig(
@@ -81,20 +81,20 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "config.json must hold a JSON object, got list",
     ),
     "missing tensor": (
-        edit_weights(lambda w: w.pop("members.0.head.weight")),
-        r"'members.0.head.weight' must be \(2, 8\) torch.float32, got absent",
+        edit_weights(lambda w: w.pop("head.weight")),
+        r"'head.weight' must be \(1, 8, 2\) torch.float32, got absent",
     ),
     "unknown tensor": (
         edit_weights(lambda w: w.update(extra=torch.zeros(1))),
         r"'extra' must be absent, got \(1,\) torch.float32",
     ),
     "wrong shape": (
-        edit_weights(lambda w: w.update({"members.0.head.bias": torch.zeros(3)})),
-        r"'members.0.head.bias' must be \(2,\) torch.float32, got \(3,\) torch.float32",
+        edit_weights(lambda w: w.update({"head.bias": torch.zeros(1, 1, 3)})),
+        r"'head.bias' must be \(1, 1, 2\) torch.float32, got \(1, 1, 3\) torch.float32",
     ),
     "wrong type": (
-        edit_weights(lambda w: w.update({"members.0.head.bias": torch.zeros(2, dtype=torch.float64)})),
-        r"'members.0.head.bias' must be \(2,\) torch.float32, got \(2,\) torch.float64",
+        edit_weights(lambda w: w.update({"head.bias": torch.zeros(1, 1, 2, dtype=torch.float64)})),
+        r"'head.bias' must be \(1, 1, 2\) torch.float32, got \(1, 1, 2\) torch.float64",
     ),
     "missing key": (edit_config(lambda c: c.pop("network")), "got at network: Field required"),
     "unknown key": (edit_config(lambda c: c.update(more=1)), "got at more: Extra inputs"),
@@ -105,7 +105,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         edit_config(lambda c: c["network"].update(members=10**9)),
         "got at network: members must be a whole number of at least 1 and at most 1000, got 1000000000",
     ),
-    "other format": (edit_config(lambda c: c.update(format=1)), "got at format: Input should be 2"),
+    "other format": (edit_config(lambda c: c.update(format=2)), "got at format: Input should be 3"),
     "unknown structure": (
         edit_config(lambda c: c["network"]["attribute"].update(name="cubic")),
         "the network cannot be built: structure name must be one of",
@@ -116,15 +116,15 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "structure of other size": (
         edit_config(lambda c: c["network"]["attribute"].update(n=16)),
-        r"n of the structure must be the network's rows, got LPHM\(n=16, p=2, q=4, r=1\) and 8",
+        r"n of the structure must be the network's rows, got LPHM\(n=16, p=2, q=4, r=1\) and 4",
     ),
     "p that does not divide": (
         edit_config(lambda c: c["network"]["attribute"].update(p=3)),
-        "p must divide n, got p=3, n=8",
+        "p must divide n, got p=3, n=4",
     ),
     "another number of blocks": (
         edit_config(lambda c: c["network"].update(blocks=2)),
-        "'members.0.blocks.1.* must be .*, got absent",
+        "'blocks.1.* must be .*, got absent",
     ),
     "a width of terabytes": (
         edit_config(lambda c: c["network"].update(width=2**20, attribute=None, instance=None)),

@@ -178,7 +178,7 @@ def normal_quantiles(values: np.ndarray) -> np.ndarray:
 
 
 def parameters(network: nn.Module) -> dict[str, Any]:
-    """Name, shape, size and role of every tensor, and the parameters that a full ``W`` would take."""
+    """Name, shape, size and role of every saved tensor, and the parameters that a full ``W`` would take."""
     layers, learned = interdependence_layers(network), dict(network.named_parameters())
     roles = {
         name: "interdependence" if name.removesuffix(".weight") in layers else "parameter" for name in learned
@@ -191,7 +191,7 @@ def parameters(network: nn.Module) -> dict[str, Any]:
                 t.numel(),
                 roles.get(name, "buffer, not learned"),
             )
-            for name, t in (learned | dict(network.named_buffers())).items()
+            for name, t in network.state_dict().items()
         ],
         "total": sum(tensor.numel() for tensor in network.parameters()),
         "interdependence": sum(layer.weight.numel() for layer in layers.values()),
