@@ -52,7 +52,8 @@ def _size(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _cases(options: argparse.Namespace) -> list[LayerCase]:
+def cases_of(options: argparse.Namespace) -> list[LayerCase]:
+    """The cases that the options choose."""
     kinds = KINDS if options.kind is None else (options.kind,)
     sizes = tuple(options.case) or SIZES
     channels = tuple(options.channels) or CHANNELS
@@ -83,7 +84,7 @@ def main(words: list[str] | None = None) -> int:
     options = parser().parse_args(words)
     settings = Settings(**{name: getattr(options, name) for name in ("device", "dtype", "threads", "rounds")})
     torch.set_num_threads(settings.threads)
-    results = measure(_cases(options), settings)
+    results = measure(cases_of(options), settings)
     tables.finish(options.output, "layer", settings, {"results": results}, layer_table(results, settings))
     return 1 if any(result["wrong"] for result in results) else 0
 

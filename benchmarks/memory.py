@@ -43,7 +43,7 @@ def measure_peak(contender: Contender, case: Case, settings: Settings) -> Peak:
         peak = torch.cuda.max_memory_allocated()
         return {"over_inputs": peak - before, "process": peak}
     earlier = peak_resident()
-    _reset_peak()
+    reset_peak()
     before = resident()
     gradients = step.both()
     peak = peak_resident()
@@ -68,7 +68,7 @@ def resident() -> int:
 
 
 def peak_resident() -> int:
-    """Peak resident bytes of this process, since ``_reset_peak`` if that was called."""
+    """Peak resident bytes of this process, since ``reset_peak`` if that was called."""
     if STATUS.exists():
         return _status("VmHWM")
     unit = 1 if sys.platform == "darwin" else 1024
@@ -80,7 +80,7 @@ def _status(name: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def _reset_peak() -> None:
+def reset_peak() -> None:
     """Reset the peak, where Linux allows it: the peak during the imports may be higher."""
     try:
         CLEAR.write_text("5")

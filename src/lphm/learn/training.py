@@ -101,7 +101,9 @@ def train(
         "seconds": round(trained.seconds, 2),
         "parameters": sum(p.numel() for p in network.parameters()),
         "interdependence_parameters": interdependence_parameters(network),
-        "interdependence_parameters_full": sum(layer.channels * layer.structure.n**2 for layer in layers),
+        "interdependence_parameters_full": sum(
+            layer.weight[..., 0].numel() * layer.structure.n**2 for layer in layers
+        ),
         "history": trained.history.lines,
     }
     return Outcome(trained.run, metrics, evaluation, prepared.sample)

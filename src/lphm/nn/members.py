@@ -5,14 +5,15 @@ one after another would spend much of their time between operators.
 """
 
 import math
-from collections.abc import Iterable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lphm.nn.layer import BilinearInterdependence
+from lphm.nn.init import initialize_
+from lphm.ops.checks import Kind, Normalize
+from lphm.ops.members import apply_members, matrix_members
+from lphm.structures import Structure
 
 
 class MemberLinear(nn.Module):
@@ -44,48 +45,43 @@ class MemberLinear(nn.Module):
         return out.view(*x.shape[:-1], -1)
 
 
-class MemberNorm(nn.Module):
-    """Layer normalisation with a scale and a shift of its own for each member.
-
-    Shape:
-        ``(members, *, width)`` to the same.
-    """
-
-    def __init__(self, members: int, width: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(members, width))
-        self.bias = nn.Parameter(torch.zeros(members, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last dimension of ``x``."""
-        shape = (len(x), *(1,) * (x.dim() - 2), -1)
-        normalised = F.layer_norm(x, x.shape[-1:])
-        return torch.addcmul(self.bias.view(shape), normalised, self.weight.view(shape))
-
-
 class MemberInterdependence(nn.Module):
-    """A ``BilinearInterdependence`` for each member.
+    """``lphm.BilinearInterdependence`` for each member.
 
     Shape:
         ``(members, N, b, m)`` to the same.
 
     Args:
-        layers: one layer for each member.
+        structure: what ``W`` is.
+        kind: ``"attribute"`` or ``"instance"``.
+        members: layers side by side.
+        channels: parameter vectors of each.
+        normalize: as for the layer.
+
+    Attributes:
+        weight: the parameters, ``(members, channels, l)``.
     """
 
-    def __init__(self, layers: Iterable[BilinearInterdependence]) -> None:
+    def __init__(
+        self, structure: Structure, kind: Kind, members: int, channels: int, normalize: Normalize = None
+    ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers)
-        self.kind = cast(BilinearInterdependence, self.layers[0]).kind
+        self.structure, self.kind, self.channels, self.normalize = structure, kind, channels, normalize
+        self.weight = nn.Parameter(torch.empty(members, channels, structure.num_parameters))
+        initialize_(structure, self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix what each member has."""
-        return torch.stack([layer(own) for layer, own in zip(self.layers, x.unbind(0), strict=True)])
+        """What each member has, mixed."""
+        return apply_members(self.structure, self.weight, x, self.kind, self.normalize)
 
     def matrix(self, x: Tensor) -> Tensor:
         """``xi`` of each member, ``(members, N, channels, k, k)``."""
-        pairs = zip(self.layers, x.unbind(0), strict=True)
-        return torch.stack([layer.matrix(own) for layer, own in pairs])  # type: ignore[operator]
+        return matrix_members(self.structure, self.weight, x, self.kind, self.normalize)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        choices = f"kind={self.kind!r}, channels={self.channels}, normalize={self.normalize!r}"
+        return f"{self.structure}, members={len(self.weight)}, {choices}"
 
 
 class Dropout(nn.Module):

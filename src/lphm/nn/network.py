@@ -26,14 +26,18 @@ from torch.nn import functional as F
 
 from lphm.errors import require_divisor, require_positive
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
-from lphm.nn.layer import BilinearInterdependence
-from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm
+from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear
 from lphm.ops.checks import Kind
 from lphm.structures import Structure
 
 #: How many times more the pieces of the embedding decay than other parameters. They fit any curve of a single
 #: feature, noise included, and have to show that it pays.
 PIECES_DECAY = 30
+
+
+def normalised(x: Tensor) -> Tensor:
+    """Layer normalisation, without a scale and a shift: what follows can learn them, or did not miss them."""
+    return F.layer_norm(x, x.shape[-1:])
 
 
 class MixingBranch(nn.Module):
@@ -53,13 +57,12 @@ class MixingBranch(nn.Module):
 
     def __init__(self, width: int, mix: MemberInterdependence) -> None:
         super().__init__()
-        members = len(mix.layers)
-        self.norm, self.mix = MemberNorm(members, width), mix
-        self.scale = nn.Parameter(torch.full((members, 1, 1, width), 0.1))
+        self.mix = mix
+        self.scale = nn.Parameter(torch.full((len(mix.weight), 1, 1, width), 0.1))
 
     def forward(self, x: Tensor) -> Tensor:
         """The mixed and scaled input."""
-        out: Tensor = self.mix(self.norm(x)) * self.scale
+        out: Tensor = self.mix(normalised(x)) * self.scale
         return out
 
 
@@ -72,12 +75,11 @@ class FeedForward(nn.Module):
 
     def __init__(self, members: int, width: int) -> None:
         super().__init__()
-        self.norm = MemberNorm(members, width)
         self.up, self.down = MemberLinear(members, width, 2 * width), MemberLinear(members, 2 * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """The output of the hidden layer."""
-        out: Tensor = self.down(F.gelu(self.up(self.norm(x))))
+        out: Tensor = self.down(F.gelu(self.up(normalised(x))))
         return out
 
 
@@ -111,18 +113,14 @@ class InterdependenceBlock(nn.Module):
         branches: list[nn.Module] = []
         if attribute is not None:
             require_divisor("rows", attribute.n, channels=channels)
-            layers = [BilinearInterdependence(attribute, "attribute", channels) for _ in range(members)]
+            mix = MemberInterdependence(attribute, "attribute", members, channels)
             with torch.no_grad():  # entries of xi of variance 1 / width: D @ xi, a sum over width columns,
-                for layer in layers:  # has entries of the size of D's
-                    attribute.unpack(layer.weight)[0].mul_(width**-0.5)
-            branches.append(MixingBranch(width, MemberInterdependence(layers)))
+                attribute.unpack(mix.weight)[0].mul_(width**-0.5)  # has entries of the size of D's
+            branches.append(MixingBranch(width, mix))
         if instance is not None:
             require_divisor("width", width, instance_channels=instance_channels)
-            rows_mixed = MemberInterdependence(
-                BilinearInterdependence(instance, "instance", instance_channels, normalize="softmax")
-                for _ in range(members)
-            )
-            branches.append(MixingBranch(width, rows_mixed))
+            mix = MemberInterdependence(instance, "instance", members, instance_channels, "softmax")
+            branches.append(MixingBranch(width, mix))
         branches.append(FeedForward(members, width))
         self.branches = nn.ModuleList(branches)
         self.dropout = Dropout(dropout)
@@ -159,16 +157,13 @@ class InterdependenceReadout(nn.Module):
         super().__init__()
         d = min(columns, most)
         self.project = MemberLinear(members, columns, d, bias=False) if d < columns else nn.Identity()
-        self.pool = MemberInterdependence(
-            BilinearInterdependence(structure, "attribute", channels) for _ in range(members)
-        )
-        self.norm = MemberNorm(members, channels * d * d)
+        self.pool = MemberInterdependence(structure, "attribute", members, channels)
         self.head = MemberLinear(members, channels * d * d, outputs, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Read ``xi`` of ``x`` out."""
         xi = self.pool.matrix(self.project(x))  # (members, N, channels, d, d)
-        out: Tensor = self.head(self.norm(xi.flatten(-3)))
+        out: Tensor = self.head(normalised(xi.flatten(-3)))
         return out
 
 
@@ -217,7 +212,6 @@ class InterdependenceNetwork(nn.Module):
             )
             for _ in range(blocks)
         )
-        self.norm = MemberNorm(self.members, width)
         self.head = MemberLinear(self.members, width, outputs, zero=True)
         self.linear = MemberLinear(self.members, embedding.linear_inputs, outputs, bias=False, zero=True)
         self.readout = (
@@ -232,7 +226,9 @@ class InterdependenceNetwork(nn.Module):
         mixed = embedded
         for block in self.blocks:
             mixed = block(mixed)
-        out: Tensor = self.head(self.norm(mixed.mean(dim=-2))) + self.linear(self.embedding.flat(x, embedded))
+        out: Tensor = self.head(normalised(mixed.mean(dim=-2))) + self.linear(
+            self.embedding.flat(x, embedded)
+        )
         if self.readout is not None:
             out = out + self.readout(self.embedding.pooled(x, embedded))
         return out.transpose(0, 1)
@@ -268,9 +264,9 @@ class InterdependenceNetwork(nn.Module):
         return found[0]
 
 
-def interdependence_layers(network: nn.Module) -> list[BilinearInterdependence]:
+def interdependence_layers(network: nn.Module) -> list[MemberInterdependence]:
     """The layers of a network that have a ``W``."""
-    return [module for module in network.modules() if isinstance(module, BilinearInterdependence)]
+    return [module for module in network.modules() if isinstance(module, MemberInterdependence)]
 
 
 def interdependence_parameters(network: nn.Module) -> int:

@@ -10,6 +10,8 @@ from lphm.structures.base import Structure
 
 #: Largest ``W`` that may be formed for ``n > k``: below it the number of operators is what costs.
 TINY = 64
+#: ``xi`` is formed for softmax up to this many times the width of a head, and up to so many rows.
+WIDE, MOST_ROWS = 8, 256
 #: Largest ``n`` for which the maps of the pair are formed, and applied as one product for all channels.
 TALL = 128
 #: Cost of one flop in the thin blocks of a projection, in flops of a wide product.
@@ -71,9 +73,13 @@ def forms_dense_pair(structure: Structure, samples: int, k: int, width: int = 0)
     return dense < thin and n <= max(k, TINY)
 
 
-def forms_small_xi(structure: Structure, k: int) -> bool:
-    """Whether the softmax of ``xi`` is applied with ``xi`` formed, by ``ops/fused_softmax.py``."""
-    return k <= TINY and structure.middle <= structure.n <= TALL
+def forms_small_xi(structure: Structure, k: int, d: int) -> bool:
+    """Whether the softmax of ``xi`` is applied with ``xi`` formed, by ``ops/fused_softmax.py``.
+
+    An attention kernel spends more on wide heads, where forming ``xi`` takes large products only.
+    """
+    K, n = structure.middle, structure.n
+    return k <= min(max(TINY, WIDE * max(K, d)), MOST_ROWS) and K <= n <= TALL
 
 
 def skips_matrix(K: int, k: int, d: int) -> bool:

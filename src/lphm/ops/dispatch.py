@@ -38,7 +38,7 @@ def try_fused_apply(
     None as well: they are for ``check_arguments`` to explain.
     """
     scaled, softmax = _scales_factors(structure, normalize), normalize == "softmax"
-    if not _are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled or softmax):
+    if not are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled or softmax):
         return None
     apply = plan(structure, kind, w.shape, x.shape, grouped, softmax)
     if apply is None:
@@ -51,7 +51,7 @@ def try_fused_matrix(
 ) -> Tensor | None:
     """``xi``. Returns None if no fast implementation supports these inputs, as ``try_fused_apply``."""
     scaled = _scales_factors(structure, normalize)
-    if not _are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled):
+    if not are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled):
         return None
     call = plan_matrix(structure, kind, w.shape, x.shape)
     if call is None:
@@ -60,7 +60,7 @@ def try_fused_matrix(
     return apply_fused(call, w if call.kernel else structure.to_dense(w), x)
 
 
-def _are_plain(w: Tensor, x: Tensor) -> bool:
+def are_plain(w: Tensor, x: Tensor) -> bool:
     """Whether these are two common tensors, and nothing traces, transforms or casts the computation."""
     return (
         type(x) in PLAIN
@@ -119,7 +119,7 @@ def plan(  # noqa: PLR0911 - each way out is one reason
     if n % channels or (channels > 1 and not grouped):
         return None
     if softmax:
-        return _plan_softmax(structure, kind, k)
+        return _plan_softmax(structure, kind, k, n // channels)
     small = len(w_shape) == 1 and len(x_shape) == 2 and n * k < FEWEST_NUMBERS
     compiled, kernel = operator(), KERNELS.get(type(structure))
     by_hand = kernel is not None and not small
@@ -137,8 +137,8 @@ def plan(  # noqa: PLR0911 - each way out is one reason
     return None
 
 
-def _plan_softmax(structure: Structure, kind: Kind, k: int) -> Apply | None:
-    if not forms_small_xi(structure, k):
+def _plan_softmax(structure: Structure, kind: Kind, k: int, d: int) -> Apply | None:
+    if not forms_small_xi(structure, k, d):
         return None
     kernel = KERNELS.get(type(structure))
     call = SoftmaxCall(structure, kernel if hasattr(kernel, "maps") else None, kind)

@@ -111,7 +111,8 @@ def interdependence_apply(
         data: data that ``xi`` is applied to (``kappa_x`` in RPN); ``x`` if not given.
         kind: ``"attribute"`` or ``"instance"``.
         normalize: as for ``interdependence_matrix``. With ``"softmax"`` every output is a convex
-            combination of columns (attribute) or rows (instance) of ``data``, computed as attention.
+            combination of columns (attribute) or rows (instance) of ``data``, computed as attention
+            unless ``xi`` is small.
         partial: as for ``interdependence_matrix``.
         mask: as for ``interdependence_matrix``. An output that may look at nothing is zero.
         causal: as for ``interdependence_matrix``. Like a mask of ``(*batch, k)``, it costs no ``k x k``.

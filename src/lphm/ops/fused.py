@@ -18,7 +18,7 @@ can be viewed and changed in place.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -96,40 +96,58 @@ class DenseCall:
     """``x`` mixed by its own ``xi`` with ``W`` formed, by ``Order.DENSE_FACTORED``.
 
     With a kernel that forms ``W``, ``w`` is the parameters; without, it is ``W`` ``(C, n, n)`` itself, and
-    autograd goes on from its gradient. Shapes are those of ``ThinCall``.
+    autograd goes on from its gradient. Shapes are those of ``ThinCall``. With ``members`` ``M``, ``w`` is
+    ``(M, C, l)`` and ``x`` ``(M, *batch, b, m)``; below, ``N`` and ``C`` count what all members have.
     """
 
     structure: Structure
     kernel: ModuleType | None
     kind: Kind
+    members: int = 1
 
     def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         """The result, and what the backward needs."""
         rows = orient(flatten_batch(x), self.kind)
         W, *kept = (w,) if self.kernel is None else self.kernel.dense(self.structure, w)  # (C, n, n)
-        Z = _by_channel(_sum_over_rows(rows.mT, rows.mT), len(W))  # (C, N d, n)
-        Q = _by_sample(Z.bmm(W), len(rows))  # (N, n, n)
+        Z = self._by_channel(_sum_over_rows(rows.mT, rows.mT), len(W))  # (C, N d, n)
+        Q = self._by_sample(Z.bmm(W), len(rows))  # (N, n, n)
         out = _product_like(x, Q, rows, self.kind)
         return out, rows, W, Z, Q, *kept
 
     def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
         """As ``ThinCall.backward``."""
         x, W, Z, Q, *kept = saved
-        dQ = _by_channel(_sum_over_rows(G.mT, x.mT), len(W))  # (C, N d, n)
+        dQ = self._by_channel(_sum_over_rows(G.mT, x.mT), len(W))  # (C, N d, n)
         dw = Z.mT.bmm(dQ)
         if self.kernel is not None:
             dw = self.kernel.dense_backward(self.structure, w, dw, *kept)
         if not needs_dx:
             return dw, None
-        dZ = _by_sample(dQ.bmm(W.mT), len(x))  # (N, n, n)
+        dZ = self._by_sample(dQ.bmm(W.mT), len(x))  # (N, n, n)
         return dw, accumulate(matmul_in_layout_of(x, Q.mT, G), dZ + dZ.mT, x)
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:
         """The same in plain operators."""
+        if self.members > 1:
+            return plain_members(self, w, x)
         rows = orient(flatten_batch(x), self.kind)
         W = w if self.kernel is None else self.structure.to_dense(w.reshape(-1, w.shape[-1]))
         out = compose_dense(W, rows, torch.unflatten(rows, 1, (len(W), -1)))
         return orient(out.flatten(1, 2), self.kind).reshape(x.shape)
+
+    def _by_channel(self, Z: Tensor, C: int) -> Tensor:
+        """``(N, n, n)``, rows in groups, to ``(C, N d, n)``: what meets the same ``W`` stands together."""
+        n, M = Z.shape[1], self.members
+        if C == M:
+            return Z.view(M, -1, n)
+        return Z.view(M, len(Z) // M, C // M, -1, n).transpose(1, 2).reshape(C, -1, n)
+
+    def _by_sample(self, Q: Tensor, N: int) -> Tensor:
+        """``_by_channel`` undone: ``(N, n, n)``."""
+        (C, _, n), M = Q.shape, self.members
+        if C == M:
+            return Q.view(N, n, n)
+        return Q.view(M, C // M, N // M, -1, n).transpose(1, 2).reshape(N, n, n)
 
 
 class Call(Protocol):
@@ -214,20 +232,10 @@ def _product_like(x: Tensor, a: Tensor, b: Tensor, kind: Kind) -> Tensor:
     return out
 
 
-def _by_channel(Z: Tensor, C: int) -> Tensor:
-    """``(N, n, n)`` with its rows in groups to ``(C, N d, n)``: what meets the same ``W`` stands together."""
-    N, n, _ = Z.shape
-    if C == 1:
-        return Z if N == 1 else Z.view(1, N * n, n)
-    return Z.view(N, C, n // C, n).transpose(0, 1).reshape(C, -1, n)
-
-
-def _by_sample(Q: Tensor, N: int) -> Tensor:
-    """``_by_channel`` undone: ``(N, n, n)``."""
-    C, _, n = Q.shape
-    if C == 1:
-        return Q if N == 1 else Q.view(N, n, n)
-    return Q.view(C, N, n // C, n).transpose(0, 1).reshape(N, n, n)
+def plain_members(call: Call, w: Tensor, x: Tensor) -> Tensor:
+    """The plain operators of ``call`` for each member."""
+    of_one = replace(call, members=1)  # type: ignore[type-var]
+    return torch.stack([of_one.plain(*one) for one in zip(w.unbind(0), x.unbind(0), strict=True)])
 
 
 # Products.

@@ -12,20 +12,21 @@ In the alphabet of the core, for every sample and channel, with ``G`` the gradie
 The instance kind computes the transposes, because there the rows of ``xᵀ`` lie side by side in memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from lphm.ops.checks import Kind
-from lphm.ops.fused import Gradients
+from lphm.ops.fused import Gradients, plain_members
 from lphm.ops.reference import apply_maps, orient, product
 from lphm.structures.base import Structure, flatten_batch
 
-#: Most numbers of ``xi`` that are kept: new memory takes longer to get than ``xi`` to compute.
-KEPT = 2**19
+#: Most numbers of ``xi`` that are kept; getting more memory takes as long as computing ``xi`` once more.
+KEPT = 2**21
 #: torch computes the softmax of shorter rows faster where their entries do not lie side by side.
 SHORT_ROW = 16
 
@@ -40,19 +41,21 @@ class SoftmaxCall:
     in the backward.
 
     With a kernel that forms the maps, ``w`` is the parameters; without, it is ``F`` ``(2, C, K, n)`` itself,
-    and autograd goes on from its gradient. Other shapes are those of ``ThinCall``.
+    and autograd goes on from its gradient. Other shapes are those of ``ThinCall``. The instance kind can have
+    ``members`` ``M``: then ``w`` is ``(M, C, l)`` and ``x`` ``(M, *batch, b, m)``.
     """
 
     structure: Structure
     kernel: ModuleType | None
     kind: Kind
+    members: int = 1
 
     def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         """The result, and what the backward needs."""
         X, out = flatten_batch(x), torch.empty_like(x)
         kept: list[Tensor]
         F, *kept = (w,) if self.kernel is None else self.kernel.maps(self.structure, w)
-        form, apply = (_weights, _apply) if self.kind == "attribute" else (_weights_of_rows, _apply_to_rows)
+        form, apply, _ = self._functions()
         parts = self._parts(F, X, flatten_batch(out))
         for part, mixed in parts:
             weights = form(F, part)
@@ -64,9 +67,9 @@ class SoftmaxCall:
     def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
         """As ``ThinCall.backward``."""
         X, F, *kept = saved
-        attribute, dF, dX = self.kind == "attribute", torch.zeros_like(F), torch.empty_like(X)
-        form, backward = (_weights, _backward) if attribute else (_weights_of_rows, _backward_of_rows)
-        parts = self._parts(F, X, G if attribute else G.mT, dX)
+        dF, dX = torch.zeros_like(F), torch.empty_like(X)
+        form, _, backward = self._functions()
+        parts = self._parts(F, X, orient(G, self.kind), dX)
         weights: Weights = ()
         if len(parts) == 1:
             *kept, left, right, P = kept
@@ -76,17 +79,25 @@ class SoftmaxCall:
         dw = dF if self.kernel is None else self.kernel.maps_backward(self.structure, w, dF, *kept)
         return dw, orient(dX, self.kind) if needs_dx else None
 
+    def _functions(self) -> tuple[Callable[..., Weights], Callable[..., None], Callable[..., None]]:
+        if self.kind == "attribute":
+            return _weights, _apply, _backward
+        of_members = partial(_weights_of_rows, members=self.members)
+        return of_members, _apply_to_rows, partial(_backward_of_rows, members=self.members)
+
     def _parts(self, F: Tensor, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-        """The tensors, by samples: all at once, or a few at a time where ``xi`` is not to be kept."""
+        """The tensors, by samples: all at once, or on a CPU a few at a time where ``xi`` is not kept."""
         X = tensors[0]
         k = X.shape[2] if self.kind == "attribute" else X.shape[1]
         numbers = F.shape[1] * k * k  # of xi, for one sample
-        if len(X) * numbers <= KEPT:
+        if len(X) * numbers <= KEPT or X.device.type != "cpu":
             return [tensors]
-        return list(zip(*(torch.split(t, max(1, KEPT // 2 // numbers)) for t in tensors), strict=True))
+        return list(zip(*(torch.split(t, max(1, KEPT // 8 // numbers)) for t in tensors), strict=True))
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:
         """The same in plain operators."""
+        if self.members > 1:
+            return plain_members(self, w, x)
         rows = orient(flatten_batch(x), self.kind)
         F = w if self.kernel is None else self.structure.maps(w.reshape(-1, w.shape[-1]))
         left, right = apply_maps(F, rows)
@@ -133,10 +144,11 @@ def _groups(X: Tensor, P: Tensor) -> Tensor:
 # Instance: X (N, k, n). The groups of a sample stand side by side, and are put one below the other.
 
 
-def _weights_of_rows(F: Tensor, X: Tensor) -> Weights:
-    """``leftᵀ``, ``rightᵀ`` ``(N C, k, K)`` and ``Pᵀ``."""
-    (_, C, K, n), (N, k, _) = F.shape, X.shape
-    Y = X.reshape(N * k, n).mm(F.view(-1, n).t())  # one product for both sides of all channels
+def _weights_of_rows(F: Tensor, X: Tensor, members: int) -> Weights:
+    """``leftᵀ``, ``rightᵀ`` ``(N C, k, K)`` and ``Pᵀ``, where ``C`` counts the channels of one member."""
+    (_, all_channels, K, n), (N, k, _) = F.shape, X.shape
+    C = all_channels // members
+    Y = X.reshape(members, -1, n).bmm(_by_member(F, members).mT)  # one product for both sides of all channels
     if C == 1:
         left, right = Y.view(N, k, 2, K).unbind(2)
     else:
@@ -153,24 +165,31 @@ def _apply_to_rows(X: Tensor, P: Tensor, out: Tensor) -> None:
         _put_columns(P.bmm(_groups_of_columns(X, P)), out)
 
 
+def _by_member(F: Tensor, members: int) -> Tensor:
+    """``(2, members C, K, n)`` to ``(members, 2 C K, n)``."""
+    n = F.shape[-1]
+    return F.view(2, members, -1, n).transpose(0, 1).reshape(members, -1, n)
+
+
 def _backward_of_rows(
-    F: Tensor, X: Tensor, weights: Weights, G: Tensor, dF: Tensor, dX: Tensor, needs_dx: bool
+    F: Tensor, X: Tensor, weights: Weights, G: Tensor, dF: Tensor, dX: Tensor, needs_dx: bool, members: int
 ) -> None:
     """Add to ``dF`` and write to ``dX``."""
     (left, right, P), n = weights, X.shape[2]
-    D, G = _groups_of_columns(X, P), _groups_of_columns(G, P)  # (N C, k, d)
+    D, G, maps = _groups_of_columns(X, P), _groups_of_columns(G, P), _by_member(F, members)  # (N C, k, d)
     if P.shape[1] < SHORT_ROW:
         dxi = _softmax_backward(D.bmm(G.mT), P.mT, -2).mT
     else:
         dxi = _softmax_backward(G.bmm(D.mT), P, -1)
-    dY = _join_sides(dxi.mT.bmm(right), dxi.bmm(left), F.shape[1])  # (N k, 2 C K)
-    dF.view(-1, n).addmm_(dY.t(), X.reshape(-1, n))
+    dY = _join_sides(dxi.mT.bmm(right), dxi.bmm(left), F.shape[1] // members).view(members, -1, maps.shape[1])
+    dmaps = dY.mT.bmm(X.reshape(members, -1, n))
+    dF.view(2, members, -1, n).add_(dmaps.view(members, 2, -1, n).transpose(0, 1))
     if needs_dx:
         if len(X) == len(P):
             torch.bmm(P.mT, G, out=dX)
         else:
             _put_columns(P.mT.bmm(G), dX)
-        dX.view(-1, n).addmm_(dY, F.view(-1, n))
+        dX.view(members, -1, n).baddbmm_(dY, maps)
 
 
 def _join_sides(dleft: Tensor, dright: Tensor, C: int) -> Tensor:

@@ -3,7 +3,7 @@
 ``data @ softmax(leftᵀ right, dim=-2)`` is attention with query ``right``, key ``left`` and value ``data``.
 ``torch.nn.functional.scaled_dot_product_attention`` applies it without forming ``xi`` (``k x k``), on CPU
 only where query, key and value are equally wide and the entries of each row lie side by side in memory;
-otherwise torch forms ``xi`` after all, without a word.
+otherwise torch forms ``xi`` after all, without a word. Small ``xi`` are applied by ``fused_softmax.py``.
 
 A mask is written as attention writes it: ``mask[i, j]`` says whether output ``i`` may look at ``j``, which
 is ``xi[j, i]``. An output that may look at nothing is zero, and so are its gradients.

@@ -12,6 +12,11 @@ and may have the same for ``W`` ``(C, n, n)``
     dense(structure, w)
     dense_backward(structure, w, dW, *kept)
 
+or for the matrices ``F`` ``(2, C, K, n)`` of the pair, ``left_c = F[0, c] x`` and ``right_c = F[1, c] x``
+
+    maps(structure, w)
+    maps_backward(structure, w, dF, *kept)
+
 and, for one sample and one channel, short forms that autograd differentiates
 
     pair_of_one(structure, w, x)    left, right (K, k)

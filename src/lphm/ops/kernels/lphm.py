@@ -2,7 +2,10 @@
 
 Where ``p = q``, ``[S|T]ᵀ`` is one flat factor, so ``x`` and ``dx`` are passed over once and not twice.
 
-``cpp/`` has the projection and its gradient once more, in C++; change both.
+Where the rows of ``x`` do not lie in blocks, as in the instance kind on several samples, one product with
+the maps of both sides takes the place of many small ones.
+
+``cpp/`` has the projection by blocks and its gradient once more, in C++; change both.
 """
 
 import torch
