@@ -154,5 +154,7 @@ def _pieces(edges: Sequence[Sequence[float]]) -> tuple[Tensor, Tensor]:
     for j, each in enumerate(edges):
         bounds = torch.tensor(each, dtype=torch.float64, device="cpu")
         pieces = max(len(each) - 1, 0)
-        lower[j, 0, :pieces], slope[j, 0, :pieces] = bounds[:-1], 1 / bounds.diff()
+        lower[j, 0, :pieces] = bounds[:-1]
+        # Edges may be closer than float32 can tell: their piece is a step, and 0 times its slope is 0.
+        slope[j, 0, :pieces] = (1 / bounds.diff()).clamp(max=torch.finfo(torch.float32).max)
     return lower, slope

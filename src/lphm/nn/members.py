@@ -90,7 +90,7 @@ class Dropout(nn.Module):
         out = x + branch ∘ kept / (1 - share)
 
     On a CPU one random byte decides about each entry, which takes a twentieth of the time of
-    ``torch.nn.Dropout``. So the share is rounded to a multiple of 1/256.
+    ``torch.nn.Dropout``. So the share is rounded to a multiple of 1/256, and is at most 255/256.
 
     Args:
         share: of the entries that are dropped.
@@ -106,7 +106,7 @@ class Dropout(nn.Module):
             return x + branch
         if x.device.type != "cpu":
             return x + F.dropout(branch, self.share)
-        dropped = round(self.share * 256)
+        dropped = min(round(self.share * 256), 255)
         return torch.addcmul(
             x, branch, _random_bytes(x.shape).ge(dropped).to(branch.dtype), value=256 / (256 - dropped)
         )
