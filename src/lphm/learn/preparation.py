@@ -21,7 +21,7 @@ from lphm.data.parquet import ParquetStream, Part
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import StreamFit, fit_stream
 from lphm.data.progress import Progress, no_progress
-from lphm.data.schema import InputSchema
+from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.splits import split_rows, split_validation
 from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
@@ -35,15 +35,13 @@ from lphm.structures.named import structure_for
 VALIDATION_BATCH = 1024
 #: Rows of the test part whose predictions are kept, and of the training part that the summary describes.
 MOST_ROWS = 10_000
-#: Optimizer steps where the number of epochs is not given: half as many as there are rows, within these
-#: bounds. A longer training would learn a small table by heart.
-FEWEST_STEPS, MOST_STEPS = 200, 1500
-#: From SMALL rows on, at least so many epochs.
-FEWEST_EPOCHS = 20
-#: Large tables: instead, enough epochs for so many optimizer steps, at least one.
-ENOUGH_STEPS = 20_000
-#: A network with little dropout learns fewer training rows than this by heart.
-SMALL = 1000
+#: Rows that defaults follow from. A network with little dropout learns fewer than SMALL rows by heart; LARGE
+#: tables do what dropout and averaging do for smaller ones.
+SMALL, LARGE = 1000, 5000
+#: Passes over the training part, of a table that is not large and of a large one.
+EPOCHS, EPOCHS_OF_LARGE = 16, 20
+#: More passes where these are fewer optimizer steps; fewer, at least one, where they are more.
+FEWEST_STEPS, MOST_STEPS = 200, 20_000
 
 Tested: TypeAlias = tuple[dict[str, Any], Evaluation]
 
@@ -201,20 +199,21 @@ def configure(
         InputError: there is no ``W`` of the sizes that were asked for.
     """
     with torch.device("meta"):
-        embedded_rows = build_embedding(schema, network).rows
+        embedded_rows = build_embedding(schema, network, 1).rows
+    kind = network.kind or ("attribute" if isinstance(schema, FeatureSchema) else "both")
+    dropout = 0.4 if rows < SMALL else 0.1 if rows < LARGE else 0.0
     sizes = NetworkConfig(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
-        dropout=network.dropout if network.dropout is not None else (0.4 if rows < SMALL else 0.2),
-        attribute=_structure("attribute", embedded_rows, network),
-        instance=_structure("instance", network.width, network),
+        members=network.members or (4 if rows < LARGE else 2),
+        dropout=dropout if network.dropout is None else network.dropout,
+        attribute=_structure("attribute", embedded_rows, network) if kind in ("attribute", "both") else None,
+        instance=_structure("instance", network.width, network) if kind in ("instance", "both") else None,
     )
     settled = training_config(training, rows)
     return RunConfig(source=source, input=schema, target=target, network=sizes, training=settled)
 
 
-def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any] | None:
-    if options.kind not in (kind, "both"):
-        return None
+def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any]:
     sizes = (options.p, options.q, options.r, options.budget)
     try:
         return structure_for(options.structure, n, *sizes).to_config()
@@ -224,11 +223,13 @@ def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any] | N
 
 def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
     """The training on so many rows."""
-    batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(rows, 20) / 20))))
-    steps = min(max(rows // 2, FEWEST_STEPS), MOST_STEPS)
+    # A large batch leaves a small table too few steps; a small one costs more for each row.
+    size = min(rows / 20, max(32, math.sqrt(rows) / 1.3))
+    batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(size, 1)))))
     batches = math.ceil(rows / batch_size)
-    fewest = 1 if rows < SMALL else min(FEWEST_EPOCHS, math.ceil(ENOUGH_STEPS / batches))
-    epochs = options.epochs or max(fewest, math.ceil(steps / batches))
+    passes = EPOCHS if rows < LARGE else EPOCHS_OF_LARGE
+    steps = min(max(passes * batches, FEWEST_STEPS), MOST_STEPS)
+    epochs = options.epochs or math.ceil(steps / batches)
     return TrainingConfig(
         seed=options.seed,
         epochs=epochs,

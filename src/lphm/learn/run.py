@@ -27,7 +27,7 @@ from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
 from lphm.learn.devices import available_device
-from lphm.learn.options import Checked, Count, DeviceName, Optimizer, Seed, Share, Sizes
+from lphm.learn.options import Checked, Count, DeviceName, Few, Optimizer, Seed, Share, Sizes
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import InterdependenceNetwork
 from lphm.structures import from_config
@@ -42,6 +42,7 @@ BLOCK_NUMBERS, MOST_SAMPLES = 2**18, 1024
 class NetworkConfig(Sizes, Checked):
     """The network, with everything settled; a structure is its ``to_config()``, or None if there is none."""
 
+    members: Few
     dropout: Share
     attribute: dict[str, Any] | None
     instance: dict[str, Any] | None
@@ -68,9 +69,9 @@ class RunConfig(Strict):
     training: TrainingConfig
 
 
-def build_embedding(schema: InputSchema, sizes: Sizes) -> FeatureEmbedding | RowEmbedding:
+def build_embedding(schema: InputSchema, sizes: Sizes, members: int) -> FeatureEmbedding | RowEmbedding:
     """The embedding of rows that the schema encodes; its rows are filled up so that channels divide them."""
-    shape = (sizes.width, sizes.members, math.lcm(4, sizes.channels))
+    shape = (sizes.width, members, math.lcm(4, sizes.channels))
     if isinstance(schema, FeatureSchema):
         edges = [column.standardised_edges for column in schema.numeric]
         return FeatureEmbedding(edges, len(schema.categorical), schema.vocabulary, *shape)
@@ -85,7 +86,7 @@ def build_network(config: RunConfig) -> InterdependenceNetwork:
     """
     sizes = config.network
     try:
-        embedding = build_embedding(config.input, sizes)
+        embedding = build_embedding(config.input, sizes, sizes.members)
         attribute = None if sizes.attribute is None else from_config(sizes.attribute)
         instance = None if sizes.instance is None else from_config(sizes.instance)
         for name, n, structure in (("rows", embedding.rows, attribute), ("width", sizes.width, instance)):

@@ -124,7 +124,8 @@ class DenseCall:
         if not needs_dx:
             return dw, None
         dZ = self._by_sample(dQ.bmm(W.mT), len(x))  # (N, n, n)
-        return dw, accumulate(matmul_in_layout_of(x, Q.mT, G), dZ + dZ.mT, x)
+        dx = accumulate(matmul_in_layout_of(x, Q.mT, G), dZ, x)
+        return dw, accumulate(dx, dZ.mT, x)
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:
         """The same in plain operators."""

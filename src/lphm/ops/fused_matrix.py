@@ -3,18 +3,17 @@
     right_c = W_c x      xi_c = xᵀ right_c        dright_c = x G_c
     dW_c = Σ dright_c xᵀ                          dx = Σ_c right_c G_cᵀ + W_cᵀ dright_c
 
-The rows of all ``W_c`` take turns, so that the columns of the channels of one sample stand side by side, and
-every product is one for all channels.
+``right`` and ``dright`` are kept transposed, a column of all channels in one row: so the products with ``W``
+are one large product each, in place of a small one for each sample.
 """
 
 from dataclasses import dataclass
 from types import ModuleType
 
-import torch
 from torch import Tensor
 
 from lphm.ops.checks import Kind
-from lphm.ops.fused import Gradients, accumulate, matmul_in_layout_of, plain_members
+from lphm.ops.fused import Gradients, plain_members
 from lphm.ops.reference import orient, product
 from lphm.structures.base import Structure, dense_pair, flatten_batch
 
@@ -36,35 +35,28 @@ class MatrixCall:
     def forward(self, w: Tensor, x: Tensor) -> tuple[Tensor, ...]:
         """The result, and what the backward needs."""
         X, n = orient(flatten_batch(x), self.kind), self.structure.n
-        W, *kept = (w.view(-1, n, n),) if self.kernel is None else self.kernel.dense(self.structure, w)
-        (N, _, k), C, M = X.shape, len(W) // self.members, self.members
-        W = W.view(M, C, n, n).transpose(1, 2).reshape(M, n * C, n)
-        right = X.new_empty(N, n * C, k)
-        for own, rows, out in zip(W, X.chunk(M), right.chunk(M), strict=True):
-            torch.bmm(own.expand(len(rows), -1, -1), rows, out=out)
-        right = right.view(N, n, C * k)
-        xi = X.mT.bmm(right).view(N, k, C, k).transpose(1, 2)  # (N, C, k, k)
-        return self._shaped(xi, w, x), X, W, right, *kept
+        W, *kept = (w,) if self.kernel is None else self.kernel.dense(self.structure, w)
+        W = W.view(self.members, -1, n)  # (M, C n, n)
+        (N, _, k), columns = X.shape, X.mT.contiguous()  # (N, k, n)
+        right = columns.view(self.members, -1, n).bmm(W.mT)  # (M, N/M k, C n)
+        xi = right.view(N, -1, n).bmm(X).view(N, k, -1, k).permute(0, 2, 3, 1)  # (N, C, k, k)
+        return self._shaped(xi, w, x), X, columns, W, right, *kept
 
     def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
         """The gradients of ``w`` and of ``x`` in the core's orientation, from that of ``xi``."""
-        X, W, right, *kept = saved
-        (N, n, k), (M, rows, _) = X.shape, W.shape
-        C = rows // n
-        G = orient(G, self.kind).reshape(N, C, k, k).transpose(1, 2).reshape(N, k, C * k)
-        dright = X.bmm(G).view(N, n * C, k)
-        dW = dright.bmm(X.mT).view(M, N // M, n, C, n).sum(1).transpose(1, 2).reshape(M * C, n, n)
-        dw = (
-            dW.view(w.shape)
-            if self.kernel is None
-            else self.kernel.dense_backward(self.structure, w, dW, *kept)
-        )
+        X, columns, W, right, *kept = saved
+        (N, n, k), M = X.shape, self.members
+        G = orient(G, self.kind).reshape(N, -1, k, k).permute(0, 3, 1, 2).reshape(N, -1, k)  # (N, k C, k)
+        dright = G.bmm(columns).view(right.shape)
+        dW = dright.mT.bmm(columns.view(M, -1, n))  # (M, C n, n)
+        if self.kernel is None:
+            dw = dW.view(w.shape)
+        else:
+            dw = self.kernel.dense_backward(self.structure, w, dW.view(-1, n, n), *kept)
         if not needs_dx:
             return dw, None
-        dx = matmul_in_layout_of(X, right, G.mT)
-        for own, total, d in zip(W, dx.chunk(M), dright.chunk(M), strict=True):
-            accumulate(total, own.mT.expand(len(total), -1, -1), d)
-        return dw, dx
+        dx = dright.bmm(W).view(N, k, n).baddbmm_(G.mT, right.view(N, -1, n))
+        return dw, dx.mT
 
     def plain(self, w: Tensor, x: Tensor) -> Tensor:
         """The same in plain operators."""
