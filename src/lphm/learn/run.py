@@ -35,7 +35,7 @@ from lphm.structures import from_config
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 STRICT = ConfigDict(extra="forbid")
 #: Numbers of the embedded samples that are predicted at a time on a CPU, and the most samples.
-BLOCK_NUMBERS, MOST_SAMPLES = 2**18, 1024
+BLOCK_NUMBERS, MOST_SAMPLES = 2**17, 1024
 
 
 @validated(kw_only=True, config=STRICT)
