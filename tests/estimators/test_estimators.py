@@ -111,7 +111,7 @@ def test_warm_start_goes_on_and_early_stopping_stops() -> None:
 
 def test_interdependence_matrix() -> None:
     X, y = load_iris(return_X_y=True)
-    model = LPHMClassifier(**QUICK).fit(X, y)
+    model = LPHMClassifier(**QUICK, kind="both").fit(X, y)
     xi = model.interdependence_matrix(X[:5])
     assert xi.shape == (5, 4, 4)
     np.testing.assert_allclose(xi.sum(axis=1), 1, atol=1e-5)  # softmax over what is looked at
