@@ -116,6 +116,12 @@ def test_interdependence_matrix() -> None:
     assert xi.shape == (5, 4, 4)
     np.testing.assert_allclose(xi.sum(axis=1), 1, atol=1e-5)  # softmax over what is looked at
     assert model.interdependence_matrix(X[:5], "attribute").shape == (5, 8, 8)
+    assert np.array_equal(model.interdependence_matrix(X[:5], "instance"), xi)
+    table = LPHMClassifier(**QUICK).fit(X, y)  # which has the attribute kind alone
+    default = table.interdependence_matrix(X[:5])
+    assert np.array_equal(table.interdependence_matrix(X[:5], "attribute"), default)
+    with pytest.raises(ValueError, match="kind must be one that the network was fitted with, got None"):
+        LPHMClassifier(**QUICK, kind="none").fit(X, y).interdependence_matrix(X)
     with pytest.raises(
         ValueError, match="kind must be one that the network was fitted with, got 'attribute'"
     ):
