@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lphm import LPHM, DivisibilityError, Full
 from lphm.nn import network as module
@@ -17,17 +18,18 @@ from lphm.nn.network import (
     InterdependenceReadout,
     interdependence_parameters,
 )
+from support import reference
 
 EDGES = [[-1.0, 0.0, 2.0], [0.0, 1.0], []]
 
 
-def table_network(width: int = 16, members: int = 1, dropout: float = 0.0) -> InterdependenceNetwork:
+def table_network(
+    width: int = 16, members: int = 1, dropout: float = 0.0, blocks: int = 1
+) -> InterdependenceNetwork:
     """Three numbers and three categories: two learned rows fill up."""
     embedding = FeatureEmbedding(EDGES, categorical=3, vocabulary=9, width=width, members=members)
     attribute, instance = LPHM(n=8, p=2, q=4, r=2), LPHM(n=width, p=4, q=2, r=2)
-    return InterdependenceNetwork(
-        embedding, width, 4, attribute, instance, channels=2, instance_channels=4, dropout=dropout
-    )
+    return InterdependenceNetwork(embedding, width, 4, attribute, instance, blocks, 2, 4, dropout)
 
 
 def series_network(members: int = 1) -> InterdependenceNetwork:
@@ -89,6 +91,32 @@ def test_members_are_networks_that_have_their_slices_as_parameters(layout: str) 
         }
         alone.load_state_dict(slices)
         torch.testing.assert_close(alone(x)[:, 0], together[:, member], rtol=1e-10, atol=1e-12)
+
+
+@both_inputs
+def test_a_network_is_the_sum_of_its_parts(layout: str) -> None:
+    """Head on the mean row after the blocks, linear part and readout, with W formed by torch.kron."""
+    build, draw = NETWORKS[layout]
+    network, x = disturbed(build(members=3)), draw()
+    embedded, got = network.embedding(x), network(x)
+    for m in range(3):
+        rows = embedded[m]
+        for block in network.blocks:
+            for branch in block.branches[:-1]:
+                mix = branch.mix
+                z = F.layer_norm(rows, rows.shape[-1:])
+                mixed = reference.grouped(mix.structure, mix.weight[m], z, None, mix.kind, mix.normalize)
+                rows = rows + mixed * branch.scale[m]
+            up, down = block.branches[-1].up, block.branches[-1].down
+            hidden = F.gelu(F.layer_norm(rows, rows.shape[-1:]) @ up.weight[m] + up.bias[m])
+            rows = rows + hidden @ down.weight[m] + down.bias[m]
+        mean = rows.mean(dim=1)
+        want = F.layer_norm(mean, mean.shape[-1:]) @ network.head.weight[m] + network.head.bias[m]
+        flat = (x if layout == "series" else embedded[m]).flatten(1)
+        want = want + flat @ network.linear.weight[m]
+        want = want + network.readout(network.embedding.pooled(x, embedded))[m]
+        torch.testing.assert_close(got[:, m], want, rtol=1e-9, atol=1e-10)
+        assert [b.mix.kind for b in network.blocks[0].branches[:-1]] == ["attribute", "instance"]
 
 
 @both_inputs
@@ -328,7 +356,7 @@ def test_decay_groups_hold_every_parameter_once(layout: str) -> None:
 
 @pytest.mark.parametrize(("kind", "k"), [("attribute", 16), ("instance", 8)])
 def test_interdependence_is_the_last_layers_matrix_in_the_first_member(kind: str, k: int) -> None:
-    network, x = disturbed(table_network(16, members=2)).eval(), table_rows(5).double()
+    network, x = disturbed(table_network(16, members=2, blocks=2)).eval(), table_rows(5).double()
     channels = {"attribute": 2, "instance": 4}[kind]
     xi = network.interdependence(x, kind)
     assert xi.shape == (5, channels, k, k)
