@@ -1,105 +1,348 @@
-"""The network: shapes, gradients, and that no row of a table sees another."""
+"""The network: its members are networks of their own, no row of a table sees another, and its encodings."""
+
+import copy
 
 import pytest
 import torch
+from torch import Tensor, nn
 
-from lphm import LPHM, BilinearInterdependence, DivisibilityError, Full
+from lphm import LPHM, DivisibilityError, Full
+from lphm.nn import network as module
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
+from lphm.nn.members import MemberInterdependence
 from lphm.nn.network import (
+    PIECES_DECAY,
     InterdependenceBlock,
     InterdependenceNetwork,
+    InterdependenceReadout,
     interdependence_parameters,
 )
 
-
-def table_network(width: int = 16) -> InterdependenceNetwork:
-    embedding = FeatureEmbedding(numeric=3, categorical=2, vocabulary=7, width=width)
-    return InterdependenceNetwork(embedding, width, 4, LPHM(n=8, p=2, r=2), LPHM(n=width, p=4, r=2))
+EDGES = [[-1.0, 0.0, 2.0], [0.0, 1.0], []]
 
 
-def table_rows(rows: int) -> torch.Tensor:
-    codes = torch.stack([torch.randint(0, 3, (rows,)), torch.randint(3, 7, (rows,))], dim=1)
-    return torch.cat([torch.randn(rows, 3), codes], dim=1)
-
-
-def test_grid_shapes_and_gradients_reach_every_parameter() -> None:
-    network = InterdependenceNetwork(
-        RowEmbedding(6, 5, 12), 12, 3, LPHM(n=8, p=2, r=1), LPHM(n=12, p=3, r=2), channels=4
+def table_network(width: int = 16, members: int = 1, dropout: float = 0.0) -> InterdependenceNetwork:
+    """Three numbers and three categories: two learned rows fill up."""
+    embedding = FeatureEmbedding(EDGES, categorical=3, vocabulary=9, width=width, members=members)
+    attribute, instance = LPHM(n=8, p=2, q=4, r=2), LPHM(n=width, p=4, q=2, r=2)
+    return InterdependenceNetwork(
+        embedding, width, 4, attribute, instance, channels=2, instance_channels=4, dropout=dropout
     )
-    for zero in (network.head, network.readout.head):  # what starts at zero hides the rest
-        torch.nn.init.normal_(zero.weight)
-    out = network(torch.randn(7, 6, 5))
-    assert out.shape == (7, 3)
+
+
+def series_network(members: int = 1) -> InterdependenceNetwork:
+    """Six steps of five columns: two rows of the position fill up."""
+    return InterdependenceNetwork(
+        RowEmbedding(6, 9, 12, members), 12, 3, LPHM(n=8, p=2, q=4, r=1), LPHM(n=12, p=3, r=2), blocks=2
+    )
+
+
+def table_rows(rows: int) -> Tensor:
+    codes = [torch.randint(low, low + 3, (rows,)) for low in (0, 3, 6)]
+    numbers = torch.randn(rows, 3)
+    numbers[::3, 1] = torch.nan
+    return torch.cat([numbers, torch.stack(codes, dim=1)], dim=1)
+
+
+def disturbed(network: InterdependenceNetwork) -> InterdependenceNetwork:
+    """In float64, with what starts at zero random as well: it would hide the rest."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return network.double()
+
+
+NETWORKS = {
+    "table": (table_network, lambda: table_rows(7).double()),
+    "series": (series_network, lambda: torch.randn(7, 6, 9, dtype=torch.float64)),
+}
+both_inputs = pytest.mark.parametrize("layout", NETWORKS)
+
+
+def members_dim(name: str) -> int:
+    """Which dimension of a parameter is that of the members."""
+    return {"embedding.numbers": 2, "embedding.pieces": 2, "embedding.category": 1}.get(name, 0)
+
+
+@both_inputs
+def test_gradients_reach_every_parameter(layout: str) -> None:
+    build, draw = NETWORKS[layout]
+    network = disturbed(build(members=3))
+    out = network(draw())
+    assert out.shape == (7, 3, network.head.weight.shape[-1])
     out.square().sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
 
 
-def test_a_prediction_never_depends_on_other_rows() -> None:
-    network, x = table_network().eval(), table_rows(9)
+@both_inputs
+def test_members_are_networks_that_have_their_slices_as_parameters(layout: str) -> None:
+    build, draw = NETWORKS[layout]
+    network, x = disturbed(build(members=3)), draw()
+    together = network(x)
+    assert together.std(dim=1).min() > 1e-3  # no two members say the same
+    for member in range(3):
+        alone = build().double()
+        slices = {
+            name: parameter.narrow(members_dim(name), member, 1)
+            for name, parameter in network.state_dict().items()
+        }
+        alone.load_state_dict(slices)
+        torch.testing.assert_close(alone(x)[:, 0], together[:, member], rtol=1e-10, atol=1e-12)
+
+
+@both_inputs
+def test_the_loss_of_a_member_does_not_touch_the_parameters_of_another(layout: str) -> None:
+    build, draw = NETWORKS[layout]
+    network = disturbed(build(members=3))
+    network(draw())[:, 1].square().sum().backward()
+    for name, parameter in network.named_parameters():
+        sizes = parameter.grad.abs().movedim(members_dim(name), 0).flatten(1).sum(dim=1)
+        assert sizes[1] > 0, name
+        assert sizes[[0, 2]].tolist() == [0, 0], name
+
+
+@both_inputs
+def test_members_start_from_different_weights_and_the_same_answer(layout: str) -> None:
+    build, draw = NETWORKS[layout]
+    network = build(members=2)
+    for name, parameter in network.named_parameters():
+        first, second = parameter.unbind(members_dim(name))
+        constant = parameter.unique().numel() == 1  # zeros, and the scales of the branches
+        assert constant or not torch.equal(first, second), name
+    assert not network(draw().float()).any()
+
+
+def test_dropout_differs_between_members_and_is_none_in_eval_mode() -> None:
+    network, one = table_network(members=2, dropout=0.5), table_network(dropout=0.5)
+    disturbed(network)
+    disturbed(one)
+    for name, parameter in network.named_parameters():  # two members with the same weights
+        slices = one.get_parameter(name).detach()
+        parameter.data = torch.cat([slices, slices], dim=members_dim(name)).clone()
+    x = table_rows(5).double()
+    trained, said = network.train()(x), network.eval()(x)
+    assert not torch.allclose(trained[:, 0], trained[:, 1])
+    torch.testing.assert_close(said[:, 0], said[:, 1])
+    assert torch.equal(network(x), said)
+
+
+@both_inputs
+def test_a_prediction_never_depends_on_other_rows(layout: str) -> None:
+    build, draw = NETWORKS[layout]
+    network, x = disturbed(build(members=2)).eval(), draw()
     together = network(x)
     alone = torch.cat([network(row) for row in torch.split(x, 1)])
-    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
 
 
-def test_every_row_of_x_reaches_the_output_through_the_mixing_alone() -> None:
+def test_every_row_of_x_reaches_the_output_through_the_mixing_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the last norm rows meet in a mean only: without mixing, no second derivative between two."""
 
     def cross(network: InterdependenceNetwork) -> float:
-        network.norm = torch.nn.Identity()
         torch.nn.init.ones_(network.head.weight)
         at = torch.randn(2, dtype=torch.float64)
-        hessian = torch.autograd.functional.hessian(lambda v: network(v.unsqueeze(0))[0, 0], at)
+        hessian = torch.autograd.functional.hessian(lambda v: network(v.unsqueeze(0))[0, 0, 0], at)
         return float(hessian[0, 1].abs())
 
-    embedding = FeatureEmbedding(2, 0, 0, 8)
-    mixed = InterdependenceNetwork(embedding, 8, 1, LPHM(n=8, p=2, r=1), None, channels=2, blocks=1)
+    normalise = module.normalised  # of (members, N, rows, width); the last norm is of (members, N, width)
+    monkeypatch.setattr(module, "normalised", lambda x: normalise(x) if x.dim() == 4 else x)
+    embedding = FeatureEmbedding([[], []], 0, 0, 8)
+    mixed = InterdependenceNetwork(embedding, 8, 1, LPHM(n=4, p=2, r=1), None, channels=2, blocks=1)
     plain = InterdependenceNetwork(embedding, 8, 1, None, None, blocks=1)
-    torch.nn.init.ones_(mixed.blocks[0].branches[0][2].scale)
+    torch.nn.init.ones_(mixed.blocks[0].branches[0].scale)
     assert cross(plain.double().eval()) == 0
     assert cross(mixed.double().eval()) > 1e-6
 
 
+# Embeddings.
+
+
+def embedded(embedding: FeatureEmbedding, *numbers: float) -> Tensor:
+    """The rows of a table with a single number, ``(values, members, width)``."""
+    return embedding(torch.tensor(numbers, dtype=embedding.numbers.dtype).unsqueeze(1))[:, :, 0].transpose(
+        0, 1
+    )
+
+
+def test_pieces_rise_from_0_to_1_between_their_edges_and_are_constant_outside() -> None:
+    embedding = FeatureEmbedding([[-1.0, 0.0, 4.0]], 0, 0, width=3, members=2).double()
+    torch.nn.init.zeros_(embedding.numbers)
+    first, second = torch.randn(2, 2, 3, dtype=torch.float64)  # (members, width) each
+    embedding.pieces.data = torch.stack([first, second]).unsqueeze(0)
+    got = embedded(embedding, -9.0, -1.0, -0.25, 0.0, 1.0, 4.0, 1000.0)
+    shares = [(0, 0), (0, 0), (0.75, 0), (1, 0), (1, 0.25), (1, 1), (1, 1)]
+    want = torch.stack([a * first + b * second for a, b in shares])
+    torch.testing.assert_close(got, want)
+
+
+def test_an_outlier_counts_at_most_as_three_standard_deviations() -> None:
+    embedding = FeatureEmbedding([[]], 0, 0, width=4, members=2).double()
+    weight, bias, _ = embedding.numbers[0]
+    for x, clipped in ((0.0, 0.0), (3.0, 3 / 2**0.5), (-4.0, -2.4), (1e6, 3.0), (-1e6, -3.0)):
+        torch.testing.assert_close(embedded(embedding, x)[0], clipped * weight + bias, rtol=1e-8, atol=1e-8)
+
+
+def test_columns_with_few_edges_and_without_any_have_only_their_own_pieces() -> None:
+    edges = [[0.0, 1.0, 2.0, 3.0], [5.0, 6.0], [7.0], []]
+    embedding = FeatureEmbedding(edges, 0, 0, width=2).double()
+    assert embedding.pieces.shape == (4, 3, 1, 2)
+    x = torch.tensor([[0.5, 5.5, 7.0, 1.0], [9.0, 9.0, 9.0, 9.0]], dtype=torch.float64)
+    before = embedding(x)
+    torch.nn.init.ones_(embedding.pieces)
+    added = (embedding(x) - before)[0, :, :, 0]
+    torch.testing.assert_close(added, torch.tensor([[0.5, 0.5, 0, 0], [3, 1, 0, 0]], dtype=torch.float64))
+    without = FeatureEmbedding([[], []], 0, 0, width=2)
+    assert without.pieces.numel() == 0
+    assert without(torch.randn(3, 2)).isfinite().all()
+
+
+@pytest.mark.parametrize("close", [[0.0, 0.0], [1.0, 1.0 + 2**-52], [0.0, 1e-40], [-1e-46, 0.0]])
+def test_edges_that_float32_cannot_tell_apart_make_a_step(close: list[float]) -> None:
+    embedding = FeatureEmbedding([[-2.0, *close, 3.0]], 0, 0, width=2)
+    torch.nn.init.ones_(embedding.pieces)
+    at = [close[0] - 1, close[0], close[1] + 1]
+    torch.nn.init.zeros_(embedding.numbers)
+    got = embedded(embedding, *at)[:, 0, 0].tolist()
+    shares = [(at[0] + 2) / (close[0] + 2), 1, 2 + (at[2] - close[1]) / (3 - close[1])]
+    assert got == pytest.approx(shares, abs=1e-5)
+
+
+def test_pieces_start_at_zero_and_edges_are_not_saved() -> None:
+    network = table_network()
+    assert not network.embedding.pieces.any()
+    assert {name for name in network.state_dict() if "embedding" in name} == {
+        f"embedding.{name}" for name in ("numbers", "pieces", "category", "filler")
+    }
+
+
+def test_edges_are_there_where_a_network_is_built_without_memory() -> None:
+    with torch.device("meta"):
+        network = table_network()
+    network.load_state_dict(table_network().state_dict(), assign=True)
+    assert torch.equal(network.embedding.slope, table_network().embedding.slope)
+    assert network(table_rows(3)).isfinite().all()
+
+
 def test_missing_number_counts_as_the_mean_until_learned() -> None:
-    embedding = FeatureEmbedding(2, 0, 0, 8)
+    embedding = FeatureEmbedding([[-1.0, 1.0], [0.0, 2.0]], 0, 0, 8, members=2)
+    torch.nn.init.normal_(embedding.pieces)
     missing, mean = torch.tensor([[float("nan"), 1.0]]), torch.tensor([[0.0, 1.0]])
     torch.testing.assert_close(embedding(missing), embedding(mean))
-    torch.nn.init.ones_(embedding.missing)
-    torch.testing.assert_close(embedding(missing)[0, 0], embedding(mean)[0, 0] + 1)
-    torch.testing.assert_close(embedding(missing)[0, 1:], embedding(mean)[0, 1:])
+    torch.nn.init.ones_(embedding.numbers[:, 2])
+    torch.testing.assert_close(embedding(missing)[:, 0, 0], embedding(mean)[:, 0, 0] + 1)
+    torch.testing.assert_close(embedding(missing)[:, 0, 1:], embedding(mean)[:, 0, 1:])
 
 
-def test_embedding_fills_up_to_a_multiple() -> None:
-    embedding = FeatureEmbedding(numeric=9, categorical=2, vocabulary=5, width=4)
-    assert embedding.rows == 16
-    assert embedding(torch.zeros(3, 11)).shape == (3, 16, 4)
+def test_every_category_has_its_own_vector_in_each_member() -> None:
+    embedding = FeatureEmbedding([[]], categorical=2, vocabulary=5, width=3, members=2)
+    out = embedding(torch.tensor([[0.0, 1.0, 4.0], [0.0, 0.0, 2.0]]))
+    for row, codes in enumerate([(1, 4), (0, 2)]):
+        for place, code in enumerate(codes, start=1):
+            torch.testing.assert_close(out[:, row, place], embedding.category[code])
+
+
+@pytest.mark.parametrize(
+    ("numeric", "categorical", "multiple", "rows"),
+    [(9, 2, 4, 12), (4, 0, 4, 4), (1, 0, 4, 4), (0, 3, 4, 4), (9, 2, 12, 12), (2, 2, 1, 4), (13, 0, 8, 16)],
+)
+def test_features_fill_up_to_a_multiple(numeric: int, categorical: int, multiple: int, rows: int) -> None:
+    embedding = FeatureEmbedding([[0.0, 1.0]] * numeric, categorical, 3, 4, members=2, multiple=multiple)
+    assert (embedding.rows, embedding.linear_inputs) == (rows, 4 * rows)
+    out = embedding(torch.zeros(5, numeric + categorical))
+    assert out.shape == (2, 5, rows, 4)
+    learned = out[:, :, numeric + categorical :]
+    assert torch.equal(learned, embedding.filler.expand_as(learned))
+
+
+@pytest.mark.parametrize(("steps", "multiple", "rows"), [(6, 4, 8), (8, 4, 8), (5, 12, 12)])
+def test_steps_fill_up_to_a_multiple(steps: int, multiple: int, rows: int) -> None:
+    embedding = RowEmbedding(steps, 3, 4, members=2, multiple=multiple)
+    x = torch.randn(5, steps, 3)
+    out = embedding(x)
+    assert out.shape == (2, 5, rows, 4)
+    linear = embedding.linear
+    want = x @ linear.weight.unsqueeze(1) + linear.bias.unsqueeze(1) + embedding.position[:, :, :steps]
+    torch.testing.assert_close(out[:, :, :steps], want)
+    learned = out[:, :, steps:]
+    assert torch.equal(learned, embedding.position[:, :, steps:].expand_as(learned))
+    pooled = embedding.pooled(x, out)
+    assert torch.equal(pooled[:, :, :steps], x.expand(2, -1, -1, -1))
+    assert not pooled[:, :, steps:].any()
+
+
+# Parts.
 
 
 def test_channels_must_divide_rows_and_width() -> None:
     with pytest.raises(DivisibilityError, match=r"channels must divide rows, got channels=4, rows=6"):
         InterdependenceBlock(8, Full(n=6), None, channels=4)
-    with pytest.raises(DivisibilityError, match=r"channels must divide width, got channels=3, width=8"):
-        InterdependenceBlock(8, None, Full(n=8), channels=3)
+    with pytest.raises(
+        DivisibilityError, match=r"instance_channels must divide width, got instance_channels=3, width=8"
+    ):
+        InterdependenceBlock(8, None, Full(n=8), instance_channels=3)
+
+
+def test_the_readout_is_a_linear_map_of_normalised_entries_of_xi() -> None:
+    structure = LPHM(n=8, p=2, q=4, r=2)
+    readout = InterdependenceReadout(structure, 10, 3, channels=2, members=2, most=4).double()
+    for parameter in readout.parameters():
+        nn.init.normal_(parameter)
+    x = torch.randn(2, 5, 8, 10, dtype=torch.float64)
+    got = readout(x)
+    for member in range(2):
+        Z = x[member] @ readout.project.weight[member]  # (N, 8, 4)
+        W = structure.to_dense(readout.pool.weight[member])  # (channels, 8, 8)
+        entries = (Z.mT.unsqueeze(1) @ W @ Z.unsqueeze(1)).flatten(1)  # (N, channels · 4 · 4)
+        spread = (entries.var(dim=1, correction=0, keepdim=True) + 1e-5).sqrt()
+        entries = (entries - entries.mean(dim=1, keepdim=True)) / spread
+        want = entries @ readout.head.weight[member] + readout.head.bias[member]
+        torch.testing.assert_close(got[member], want)
+
+
+def test_columns_of_xi_are_not_projected_where_they_are_few() -> None:
+    structure = LPHM(n=8, p=2, r=1)
+    assert isinstance(InterdependenceReadout(structure, 8, 3, channels=2).project, nn.Identity)
+    assert InterdependenceReadout(structure, 9, 3, channels=2).project.weight.shape == (1, 9, 8)
 
 
 def test_interdependence_parameters_count_w_and_nothing_else() -> None:
-    network = table_network(16)  # 4 channels x (block and readout of 8: p=q=2, r=2; block of 16: p=q=4, r=2)
-    assert interdependence_parameters(network) == 4 * (2 * (4 + 2 * 8) + (16 + 2 * 8))
+    # Of 8: pq = 8 and 2 (4 + 2), in block and readout with 2 channels; of 16: 8 and 2 (4 + 8), 4 channels.
+    for members in (1, 3):
+        network = table_network(16, members)
+        assert interdependence_parameters(network) == members * (2 * 2 * (8 + 12) + 4 * (8 + 24))
+
+
+@both_inputs
+def test_decay_groups_hold_every_parameter_once(layout: str) -> None:
+    network = NETWORKS[layout][0](members=2)
+    groups = network.decay_groups(0.25)
+    grouped = [p for group in groups for p in group["params"]]
+    assert len({id(p) for p in grouped}) == len(grouped)
+    assert {id(p) for p in grouped} == {id(p) for p in network.parameters()}
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    for name, parameter in network.named_parameters():
+        assert decays[id(parameter)] == (PIECES_DECAY * 0.25 if name == "embedding.pieces" else 0.25), name
+    torch.optim.AdamW(groups, fused=True)
 
 
 @pytest.mark.parametrize(("kind", "k"), [("attribute", 16), ("instance", 8)])
-def test_interdependence_is_the_last_layers_matrix(kind: str, k: int) -> None:
-    network, x = table_network(16).eval(), table_rows(5)
-    seen = []
-    layers = [m for m in network.modules() if isinstance(m, BilinearInterdependence) and m.kind == kind]
-    if kind == "attribute":  # of all columns, by the W of the readout, which itself pools fewer
-        xi = network.interdependence(x, kind)
-        assert xi.shape == (5, 4, k, k)
-        torch.testing.assert_close(xi, network.readout.pool.matrix(network.embedding(x)))
-        return
-    last = layers[-1]
-    handle = last.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+def test_interdependence_is_the_last_layers_matrix_in_the_first_member(kind: str, k: int) -> None:
+    network, x = disturbed(table_network(16, members=2)).eval(), table_rows(5).double()
+    channels = {"attribute": 2, "instance": 4}[kind]
     xi = network.interdependence(x, kind)
+    assert xi.shape == (5, channels, k, k)
+    if kind == "attribute":  # of all columns, by the W of the readout, which itself pools fewer
+        torch.testing.assert_close(xi, network.readout.pool.matrix(network.embedding(x))[0])
+        return
+    seen = []
+    layers = [m for m in network.modules() if isinstance(m, MemberInterdependence) and m.kind == kind]
+    handle = layers[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    network(x)
     handle.remove()
-    assert xi.shape == (5, 4, k, k)
-    torch.testing.assert_close(xi, last.matrix(seen[-1]))
+    torch.testing.assert_close(xi, layers[-1].matrix(seen[-1])[0])
+
+
+def test_a_copy_predicts_the_same() -> None:
+    network, x = disturbed(table_network(members=2)).eval(), table_rows(5).double()
+    assert torch.equal(copy.deepcopy(network)(x), network(x))

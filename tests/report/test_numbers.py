@@ -11,7 +11,7 @@ from sklearn.metrics import confusion_matrix, mean_absolute_error, recall_score,
 
 from lphm.learn.evaluation import Evaluation
 from lphm.learn.run import load_run
-from lphm.nn.layer import BilinearInterdependence
+from lphm.nn.network import interdependence_layers
 from lphm.report import write_report
 from lphm.report.content import calibration, calibration_error, confusion, normal_quantiles, residuals
 from lphm.structures import Full, RandomMatrixAdaptation
@@ -160,10 +160,10 @@ def test_samples_are_described(classified: Path, regressed: Path, pages: dict[st
 def test_factors_are_those_of_the_layers(classified: Path, pages: dict[str, Element]) -> None:
     page = pages["classification"]
     network, data = load_run(classified).network, data_of(page)
-    layers = [m for m in network.modules() if isinstance(m, BilinearInterdependence)]
+    layers = interdependence_layers(network)
     assert len(section(page, "factors").all("details")) == len(layers) == 5
     for i, layer in enumerate(layers):
-        factors = layer.structure.unpack(layer.weight.detach())
+        factors = layer.structure.unpack(layer.weight.detach()[0])
         for letter, factor in zip(layer.structure.factor_shapes, factors, strict=True):
             np.testing.assert_allclose(heat_map_of(page, f"w{i}-{letter}")[1], factor[0].numpy(), rtol=1e-3)
             values = np.array(data[f"w{i}-{letter}"]["values"])
@@ -182,6 +182,18 @@ def test_factors_of_other_structures(tmp_path: Path, structure) -> None:
     assert len(section(page, "factors").all("figure")) == 3 * len(shapes)
     for letter, shape in shapes.items():
         assert heat_map_of(page, f"w0-{letter}")[1].size == np.prod(shape)
+
+
+def test_factors_of_every_member_can_be_chosen(tmp_path: Path) -> None:
+    layer = interdependence_layers(write_run(tmp_path, members=3, instance=None).network)[0]
+    page = page_of(write_report(tmp_path).parent)
+    names = [o.text for o in page.all("select", id="w0-A-choice")[0].all("option")]
+    assert names == [f"channel {c} of member {m}" for m in (1, 2, 3) for c in (1, 2)]
+    first = layer.structure.unpack(layer.weight.detach())[0]
+    values = np.array(data_of(page)["w0-A"]["values"])
+    np.testing.assert_allclose(values, first.reshape(6, -1).numpy(), rtol=1e-3)
+    summary = section(page, "factors").all("summary")[0].text
+    assert "2 channels of each of 3 members, 156 parameters" in summary
 
 
 def test_parameters_are_counted(classified: Path, pages: dict[str, Element]) -> None:

@@ -46,20 +46,22 @@ def fit_stream(
     """Fit the schemas of a stream; each process reads a share of the row groups and reports its progress.
 
     Statistics are merged in the order of the row groups, so the result is the same bit for bit for any number
-    of processes. A task that is not given is decided from the first targets.
+    of processes. They are merged once every process has read one, so memory does not grow with the rows. A
+    task that is not given is decided from the first targets.
     """
     task = task or _infer(stream)
-    groups: dict[int, _GroupStatistics] = {}
-    for share in gather_results(partial(_share, stream, task, progress or no_progress)):
-        groups |= share
     columns, classes = ColumnStatistics(), set()
-    for number in range(len(stream.groups)):
-        columns.merge(groups[number].columns)
-        _check_categories(columns)
-        classes |= groups[number].classes
+    counts: dict[Part, list[int]] = {part: [] for part in PARTS}
+    for first in range(0, len(stream.groups), world_size()):
+        for group in gather_results(partial(_read, stream, task, first, progress or no_progress)):
+            if group is not None:
+                columns.merge(group.columns)
+                _check_categories(columns)
+                classes |= group.classes
+                for part, rows in group.counts.items():
+                    counts[part].append(rows)
     target = columns.numbers.pop(stream.target, Moments())
     varying = {name for name, moments in columns.numbers.items() if moments.std > 0}
-    counts = {part: [groups[number].counts[part] for number in range(len(groups))] for part in PARTS}
     return StreamFit(feature_schema(columns, varying), _target(stream.target, task, target, classes), counts)
 
 
@@ -70,14 +72,15 @@ def _infer(stream: ParquetStream) -> Task:
     raise InputError(f"{stream.name} must hold rows with a target, got none")
 
 
-def _share(stream: ParquetStream, task: Task, progress: Progress) -> dict[int, _GroupStatistics]:
-    """The statistics of this process's row groups."""
-    share: dict[int, _GroupStatistics] = {}
+def _read(stream: ParquetStream, task: Task, first: int, progress: Progress) -> _GroupStatistics | None:
+    """The statistics of this process's row group among those from ``first`` on; None if it has none left."""
     numbers = range(rank(), len(stream.groups), world_size())
-    for number in numbers:
-        share[number] = _statistics(stream, task, number)
-        progress(f"reading {stream.name}", len(share), len(numbers))
-    return share
+    done = first // world_size()
+    if done == len(numbers):
+        return None
+    group = _statistics(stream, task, numbers[done])
+    progress(f"reading {stream.name}", done + 1, len(numbers))
+    return group
 
 
 def _statistics(stream: ParquetStream, task: Task, number: int) -> _GroupStatistics:

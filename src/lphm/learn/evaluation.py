@@ -24,7 +24,7 @@ from lphm.data.dataset import Dataset
 from lphm.data.targets import ClassTarget
 from lphm.errors import InputError
 from lphm.learn.run import Run
-from lphm.nn.layer import BilinearInterdependence
+from lphm.nn.network import interdependence_layers
 from lphm.ops.checks import Kind
 
 PREDICTIONS, INTERDEPENDENCE = "predictions.csv", "interdependence.npz"
@@ -115,10 +115,8 @@ def evaluate(
     matrices: dict[str, Interdependence] = {}
     if interdependence:
         rows = _classified_examples(predictions) if is_classes else _regressed_examples(np.asarray(truth))
-        layers = [m for m in run.network.modules() if isinstance(m, BilinearInterdependence)]
-        matrices = {
-            kind: _average(run, data, kind, rows) for kind in KINDS if kind in {m.kind for m in layers}
-        }
+        present = {layer.kind for layer in interdependence_layers(run.network)}
+        matrices = {kind: _average(run, data, kind, rows) for kind in KINDS if kind in present}
     loss, score = target.loss(outputs, y).item(), target.score(outputs, y).item()
     return Evaluation(loss, score, target.score_name, predictions, matrices)
 

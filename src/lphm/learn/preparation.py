@@ -224,7 +224,7 @@ def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any]:
 def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
     """The training on so many rows."""
     # A large batch leaves a small table too few steps; a small one costs more for each row.
-    size = min(rows / 20, max(32, math.sqrt(rows) / 1.3))
+    size = min(rows / 20, max(32, math.sqrt(rows)))
     batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(size, 1)))))
     batches = math.ceil(rows / batch_size)
     passes = EPOCHS if rows < LARGE else EPOCHS_OF_LARGE

@@ -195,6 +195,6 @@ def parameters(network: nn.Module) -> dict[str, Any]:
         ],
         "total": sum(tensor.numel() for tensor in network.parameters()),
         "interdependence": sum(layer.weight.numel() for layer in layers.values()),
-        "full": sum(layer.channels * layer.structure.n**2 for layer in layers.values()),
+        "full": sum(layer.weight[..., 0].numel() * layer.structure.n**2 for layer in layers.values()),
         "layers": len(layers),
     }

@@ -9,7 +9,7 @@ import pandas as pd
 from torch import Tensor, nn
 
 from lphm.learn.evaluation import Interdependence
-from lphm.nn.layer import BilinearInterdependence
+from lphm.nn.members import MemberInterdependence
 from lphm.report.sources import Sources
 
 #: Largest number of cells along a side of a heat map, and of layers whose factors are shown.
@@ -124,30 +124,36 @@ def _sample(row: int, values: pd.Series, sources: Sources) -> str:
     return f"sample {row + 1}: {sources.target} {truth}, predicted {predicted} ({verdict})"
 
 
-def interdependence_layers(network: nn.Module) -> dict[str, BilinearInterdependence]:
+def interdependence_layers(network: nn.Module) -> dict[str, MemberInterdependence]:
     """The interdependence layers of a network by name."""
-    return {n: m for n, m in network.named_modules() if isinstance(m, BilinearInterdependence)}
+    return {n: m for n, m in network.named_modules() if isinstance(m, MemberInterdependence)}
 
 
 def factor_panels(network: nn.Module) -> list[Panel]:
-    """The factors of ``W`` of the first layers, for each channel."""
+    """The factors of ``W`` of the first layers, for each channel of each member."""
     layers = list(interdependence_layers(network).items())[:MAX_LAYERS]
     return [_factor_panel(f"w{i}", name, layer) for i, (name, layer) in enumerate(layers)]
 
 
-def _factor_panel(prefix: str, name: str, layer: BilinearInterdependence) -> Panel:
-    structure, channels = layer.structure, layer.channels
-    factors = zip(structure.factor_shapes, structure.unpack(layer.weight.detach()), strict=True)
-    sizes = f"{channels} channel{'s' if channels > 1 else ''}, {layer.weight.numel():,} parameters"
+def _factor_panel(prefix: str, name: str, layer: MemberInterdependence) -> Panel:
+    structure, (members, channels) = layer.structure, layer.weight.shape[:2]
+    weights = layer.weight.detach().flatten(0, 1)
+    factors = zip(structure.factor_shapes, structure.unpack(weights), strict=True)
+    each = f" of each of {members} members" if members > 1 else ""
+    sizes = f"{channels} channel{'s' if channels > 1 else ''}{each}, {layer.weight.numel():,} parameters"
     return Panel(
         f"{name}: {layer.kind} interdependence, {structure}, {sizes}",
-        [f"channel {channel + 1}" for channel in range(channels)],
+        [
+            f"channel {channel + 1}" + (f" of member {member + 1}" if members > 1 else "")
+            for member in range(members)
+            for channel in range(channels)
+        ],
         [_factor_map(f"{prefix}-{letter}", letter, factor) for letter, factor in factors],
     )
 
 
 def _factor_map(name: str, letter: str, factor: Tensor) -> HeatMap:
-    """A factor ``(channels, *shape)``; a vector is shown as a row, and leading dimensions as rows."""
+    """A factor ``(matrices, *shape)``; a vector is shown as a row, and leading dimensions as rows."""
     title = f"{letter}, {' × '.join(map(str, factor.shape[1:]))}"
     matrices = factor.reshape(factor.shape[0], -1, factor.shape[-1]).double().numpy()
     numbers = [[str(i + 1) for i in range(side)] for side in matrices.shape[1:]]
