@@ -146,7 +146,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
 
         Args:
             X: samples as at ``fit``.
-            kind: "instance" or "attribute", one that the network has.
+            kind: "instance" or "attribute", one that the network has; that of a table has the instance kind if it
+                was built with ``kind="both"`` or ``"instance"``.
 
         Raises:
             ValueError: the network has no such interdependence.
