@@ -108,7 +108,7 @@ def test_task_and_structure_can_be_chosen(tmp_path: Path) -> None:
     assert "test R²" in table
     assert table["interdependence parameters"] == "0"
     table = summary(lphm("train", *common, "--structure", "full", "--blocks", 1, cwd=tmp_path))
-    assert table["interdependence parameters"] == f"{4 * (4 * 2 * 16**2 + 32**2):,}"
+    assert table["interdependence parameters"] == f"{4 * 4 * 2 * 16**2:,}"
     assert load_run(tmp_path / "runs" / "wine-2").config.network.blocks == 1
 
 
@@ -240,7 +240,7 @@ BAD_TABLES = {
     ),
     "channels that do not divide": (
         "x,z,y\n" + NUMBERS,
-        ("--target", "y", "--instance-channels", 3),
+        ("--target", "y", "--kind", "both", "--instance-channels", 3),
         "instance_channels must divide width, got instance_channels=3, width=32",
     ),
 }

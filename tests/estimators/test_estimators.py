@@ -47,6 +47,25 @@ def test_a_seed_repeats_a_fit_bit_for_bit_and_another_does_not() -> None:
     assert not np.allclose(first, other)
 
 
+@pytest.mark.parametrize("columns", [1, 4, 13])
+@pytest.mark.parametrize("members", [1, 4])
+@pytest.mark.parametrize("cls", [LPHMClassifier, LPHMRegressor])
+def test_a_sample_gets_the_same_answer_bit_for_bit(cls: type, columns: int, members: int) -> None:
+    X, y = load_wine(return_X_y=True)
+    X = X[:, :columns]
+    model = cls(**{**QUICK, "members": members, "epochs": 3, "kind": "both"}).fit(X, y)
+    answers = [model.predict, model.predict_proba] if cls is LPHMClassifier else [model.predict]
+    order = np.random.default_rng(0).permutation(len(X))
+    for answer in answers:
+        every = answer(X)
+        assert len(np.unique(every, axis=0)) > 1
+        assert np.array_equal(answer(X[order]), every[order])
+        assert np.array_equal(answer(X[50:57]), every[50:57])
+        assert np.array_equal(answer(np.repeat(X[3:4], 1100, axis=0)), np.repeat(every[3:4], 1100, axis=0))
+        for i in (0, 100, 177):
+            assert np.array_equal(answer(X[i : i + 1]), every[i : i + 1])
+
+
 def test_save_and_load(tmp_path: Path) -> None:
     X, y = load_iris(return_X_y=True, as_frame=True)
     names = np.array(["setosa", "versicolor", "virginica"])[y]
@@ -111,11 +130,17 @@ def test_warm_start_goes_on_and_early_stopping_stops() -> None:
 
 def test_interdependence_matrix() -> None:
     X, y = load_iris(return_X_y=True)
-    model = LPHMClassifier(**QUICK).fit(X, y)
+    model = LPHMClassifier(**QUICK, kind="both").fit(X, y)
     xi = model.interdependence_matrix(X[:5])
     assert xi.shape == (5, 4, 4)
     np.testing.assert_allclose(xi.sum(axis=1), 1, atol=1e-5)  # softmax over what is looked at
     assert model.interdependence_matrix(X[:5], "attribute").shape == (5, 8, 8)
+    assert np.array_equal(model.interdependence_matrix(X[:5], "instance"), xi)
+    table = LPHMClassifier(**QUICK).fit(X, y)  # which has the attribute kind alone
+    default = table.interdependence_matrix(X[:5])
+    assert np.array_equal(table.interdependence_matrix(X[:5], "attribute"), default)
+    with pytest.raises(ValueError, match="kind must be one that the network was fitted with, got None"):
+        LPHMClassifier(**QUICK, kind="none").fit(X, y).interdependence_matrix(X)
     with pytest.raises(
         ValueError, match="kind must be one that the network was fitted with, got 'attribute'"
     ):

@@ -21,10 +21,10 @@ def test_fit_and_predict(device: str, precision: str, tmp_path: Path) -> None:
     assert model.score(X, y) > 0.9
     assert {tensor.device.type for tensor in model.run_.network.state_dict().values()} == {"cpu"}
     on_gpu = model.predict_proba(X)
-    np.testing.assert_allclose(on_gpu, model.set_params(device="cpu").predict_proba(X), atol=1e-10)
+    np.testing.assert_allclose(on_gpu, model.set_params(device="cpu").predict_proba(X), atol=1e-5)
     model.save(tmp_path / "model")
     back = LPHMClassifier.load(tmp_path / "model")
-    np.testing.assert_allclose(on_gpu, back.predict_proba(X), atol=1e-10)
+    assert np.array_equal(back.predict_proba(X), model.predict_proba(X))
 
 
 def test_a_regression_is_as_good_as_on_the_cpu() -> None:

@@ -101,7 +101,7 @@ def test_the_comparison_has_the_same_folds_for_every_variant(tmp_path: Path, who
 
 
 def test_the_variants_keep_what_they_have_in_common() -> None:
-    network = NetworkOptions(p=2, q=4, r=1, width=16)
+    network = NetworkOptions(kind="both", p=2, q=4, r=1, width=16)
     assert {name: (o.kind, o.structure, o.p, o.q, o.r) for name, o in variants(network).items()} == {
         "none": ("none", "lphm", None, None, None),
         "full": ("both", "full", None, None, None),
@@ -109,3 +109,5 @@ def test_the_variants_keep_what_they_have_in_common() -> None:
         "lphm": ("both", "lphm", 2, 4, 1),
     }
     assert all(options.width == 16 for options in variants(network).values())
+    open_kind = variants(NetworkOptions())  # which then follows from the data, for every variant alike
+    assert [options.kind for options in open_kind.values()] == ["none", None, None, None]

@@ -14,7 +14,7 @@ from lphm.data.dataset import Dataset
 from lphm.data.splits import split_rows, split_validation
 from lphm.distributed import LaunchInfo
 from lphm.errors import InputError
-from lphm.learn import devices, run
+from lphm.learn import devices
 from lphm.learn.devices import available_device
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
@@ -73,11 +73,12 @@ def test_a_run_predicts_where_it_is_told(machine: Machine) -> None:
         replace(make_run(), device="cuda").predict(FRAME)
 
 
-def test_float64_is_computed_on_the_cpu_where_mps_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = make_run()
-    want = replace(model, device="cpu").outputs(FRAME, dtype=torch.float64)
-    monkeypatch.setattr(run, "available_device", lambda _name: "mps")
-    assert torch.equal(model.outputs(FRAME, dtype=torch.float64), want)
+def test_predictions_are_computed_in_float32_which_every_device_has() -> None:
+    model, seen = make_run(), []
+    model.network.register_forward_pre_hook(lambda _, args: seen.append(args[0].dtype))
+    outputs = replace(model, device="cpu").outputs(FRAME)
+    assert (outputs.dtype, outputs.device.type) == (torch.float32, "cpu")
+    assert set(seen) == {torch.float32}
 
 
 # Precision.

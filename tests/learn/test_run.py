@@ -1,17 +1,21 @@
 """A run folder: written whole, read back equal, and refused with one line when it was tampered with."""
 
+import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
 
 from lphm.errors import InputError
+from lphm.learn import run as run_module
 from lphm.learn.options import NetworkOptions
-from lphm.learn.run import NetworkConfig, load_run, save_run
-from support.runs import DAMAGE, FRAME, make_run
+from lphm.learn.run import NetworkConfig, Run, load_run, save_run
+from support.predictions import LAYOUTS, Inputs, drawn_run, select
+from support.runs import DAMAGE, FRAME, edit_config, make_run
 
 
 @pytest.fixture
@@ -38,11 +42,6 @@ def test_config_holds_the_structures_themselves(folder: Path) -> None:
     assert config["network"]["attribute"] == {"name": "lphm", "n": 4, "p": 2, "q": 4, "r": 1}
 
 
-def test_prediction_in_pieces_is_the_same(folder: Path) -> None:
-    run = load_run(folder)
-    torch.testing.assert_close(run.outputs(FRAME, batch_size=5), run.outputs(FRAME), rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.parametrize("case", DAMAGE)
 def test_damaged_runs(folder: Path, case: str) -> None:
     damage, message = DAMAGE[case]
@@ -52,16 +51,34 @@ def test_damaged_runs(folder: Path, case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("edges", [[0.0, 0.0], [1.0, 0.5], [0.0, float("inf")], ["low", "high"]])
+def test_edges_of_a_configuration_must_increase(folder: Path, edges: list) -> None:
+    edit_config(lambda config: config["input"]["numeric"][0].update(edges=edges))(folder)
+    with pytest.raises(
+        InputError, match=r"config.json must describe a run, got at input.features.numeric.0.edges"
+    ):
+        load_run(folder)
+
+
+def test_other_edges_than_at_training_do_not_fit_the_weights(folder: Path) -> None:
+    edit_config(lambda config: config["input"]["numeric"][0].update(edges=[0.0, 1.0]))(folder)
+    with pytest.raises(
+        InputError, match=r"tensor 'embedding.pieces' must be \(1, 1, 1, 8\) .*, got \(1, 2, 1, 8\)"
+    ):
+        load_run(folder)
+
+
 def test_no_run_at_all(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere is not a run folder \(it has no config.json\)"):
         load_run(tmp_path / "nowhere")
 
 
-def test_progress_counts_the_samples(folder: Path) -> None:
+def test_progress_counts_the_samples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reports = []
     run = load_run(folder)
-    run.outputs(FRAME, batch_size=5, progress=lambda *report: reports.append(report))
-    assert reports == [("predicting", done, 12) for done in (5, 10, 12)]
+    monkeypatch.setattr(run_module, "MOST_SAMPLES", 8)
+    run.outputs(FRAME, progress=lambda *report: reports.append(report))
+    assert reports == [("predicting", done, 12) for done in (8, 12)]
 
 
 def test_bounds_hold_for_options_and_for_a_saved_configuration_alike() -> None:
@@ -70,3 +87,90 @@ def test_bounds_hold_for_options_and_for_a_saved_configuration_alike() -> None:
             NetworkOptions(**wrong)
         with pytest.raises(ValidationError, match=next(iter(wrong))):
             NetworkConfig(**{"dropout": 0.1, "attribute": None, "instance": None, **wrong})
+
+
+# A sample gets the same answer bit for bit, whatever it is asked for with.
+
+RNG = np.random.default_rng(0)
+
+
+def assert_alone_as_in_any_company(run: Run, inputs: Inputs, size: int) -> None:
+    """The answer of a sample does not depend on others, on their order or on its place in a block."""
+    every = run.outputs(inputs)
+    assert every.isfinite().all()
+    assert len(every.unique(dim=0)) > 1
+    order = RNG.permutation(len(inputs))
+    assert torch.equal(run.outputs(select(inputs, order)), every[order])
+    for i in (0, len(inputs) - 1):
+        assert torch.equal(run.outputs(select(inputs, [i])), every[i : i + 1])
+        places = run.outputs(select(inputs, [i] * size))  # every place of a block
+        assert torch.equal(places, every[i].expand(size, -1))
+    for few in (2, 3, 7):
+        assert torch.equal(run.outputs(select(inputs, range(few))), every[:few])
+
+
+@pytest.mark.parametrize("columns", [1, 3, 9, 20, 33])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("members", [1, 2, 3, 4])
+def test_a_sample_gets_the_same_answer_bit_for_bit(
+    columns: int, layout: str, classes: int, members: int
+) -> None:
+    run, inputs = drawn_run(layout, columns, classes, members)
+    size = run_module._block_size(run.network, "cpu")
+    assert size >= 16
+    assert_alone_as_in_any_company(run, inputs, size)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 8, 16])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("classes", [0, 2, 3])
+@pytest.mark.parametrize("members", [1, 3])
+def test_also_in_the_small_blocks_of_wide_samples(
+    most: int, layout: str, classes: int, members: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, inputs = drawn_run(layout, 9, classes, members, width=12)
+    numbers = members * run.network.embedding.rows * 12
+    monkeypatch.setattr(run_module, "BLOCK_NUMBERS", most * numbers)
+    size = run_module._block_size(run.network, "cpu")
+    assert size <= most
+    assert_alone_as_in_any_company(run, inputs, size)
+
+
+@pytest.mark.parametrize("options", [{"kind": "attribute"}, {"kind": "instance"}, {"structure": "full"}])
+@pytest.mark.parametrize("width", [8, 64])
+def test_also_for_other_networks(options: dict, width: int) -> None:
+    run, inputs = drawn_run("table", 20, 3, 2, width=width, blocks=2, instance_channels=2, **options)
+    assert_alone_as_in_any_company(run, inputs, run_module._block_size(run.network, "cpu"))
+
+
+def test_the_network_sees_blocks_of_one_size() -> None:
+    run, inputs = drawn_run("table", 9, 3, 2)
+    shapes = []
+    run.network.register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape))
+    for count in (1, 11, len(inputs)):
+        run.outputs(select(inputs, range(count)))
+    assert len(set(shapes)) == 1
+
+
+def test_blocks_are_as_large_as_the_network_is_small() -> None:
+    sizes = [run_module._block_size(drawn_run("table", n, 0, 4)[0].network, "cpu") for n in (3, 33, 200)]
+    assert sizes[0] > sizes[1] > sizes[2] >= 1
+    assert max(sizes) <= run_module.MOST_SAMPLES
+
+
+def test_no_samples_have_no_answers(folder: Path) -> None:
+    run = load_run(folder)
+    assert run.outputs(FRAME[:0]).shape == (0, 2)
+    assert list(run.predict(FRAME[:0]).columns) == ["y", "probability_no", "probability_yes"]
+
+
+def test_the_answer_is_that_of_the_members_in_float64() -> None:
+    for layout in LAYOUTS:
+        run, inputs = drawn_run(layout, 9, 3, 3)
+        members = copy.deepcopy(run.network).double()(run.config.input.encode(inputs).double())
+        want = members.softmax(dim=-1).mean(dim=1).log()
+        torch.testing.assert_close(run.outputs(inputs).double(), want, rtol=1e-4, atol=1e-4)
+        run, inputs = drawn_run(layout, 9, 0, 3)
+        members = copy.deepcopy(run.network).double()(run.config.input.encode(inputs).double())
+        torch.testing.assert_close(run.outputs(inputs).double(), members.mean(dim=1), rtol=1e-4, atol=1e-4)

@@ -29,7 +29,7 @@ PRODUCT = Dataset(
     pd.Series((NUMBERS["a"] * NUMBERS["b"] > 0).map({True: "same", False: "not"}), name="product"),
 )
 NOISE = Dataset("noise", NUMBERS, pd.Series(np.random.default_rng(0).choice(["u", "v"], 120), name="noise"))
-SMALL = NetworkOptions(width=8, channels=2, members=2)
+SMALL = NetworkOptions(kind="both", width=8, channels=2, members=2)
 ONE_EPOCH = TrainingOptions(epochs=1)
 
 

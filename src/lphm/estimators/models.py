@@ -138,7 +138,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
         check_is_fitted(self)
         return replace(self.run_, device=self.device).outputs(self._inputs(X, reset=False))
 
-    def interdependence_matrix(self, X: ArrayLike, kind: Kind = "instance") -> np.ndarray:
+    def interdependence_matrix(self, X: ArrayLike, kind: Kind | None = None) -> np.ndarray:
         """``xi`` of every sample, the mean over channels: ``(N, k, k)``.
 
         instance: between the features of a table, or the steps of series (and the learned rows that fill up).
@@ -146,15 +146,19 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
 
         Args:
             X: samples as at ``fit``.
-            kind: "instance" or "attribute", one that the network has; that of a table has the instance kind if it
-                was built with ``kind="both"`` or ``"instance"``.
+            kind: "instance" or "attribute", one that the network has; instance where it has both and none is
+                given.
 
         Raises:
             ValueError: the network has no such interdependence.
         """
         check_is_fitted(self)
-        if getattr(self.run_.config.network, kind, None) is None:
+        sizes = self.run_.config.network
+        present: dict[Kind, Any] = {"instance": sizes.instance, "attribute": sizes.attribute}
+        kinds = [each for each, structure in present.items() if structure is not None]
+        if not kinds or kind not in (None, *kinds):
             raise ValueError(f"kind must be one that the network was fitted with, got {kind!r}")
+        kind = kind or kinds[0]
         encoded = self.run_.config.input.encode(self._inputs(X, reset=False))
         parts = (self.run_.network.interdependence(part, kind) for part in torch.split(encoded, 256))
         return np.concatenate([part.mean(dim=1).numpy() for part in parts])

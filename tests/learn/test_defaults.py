@@ -1,0 +1,61 @@
+"""What follows from the data where an option is not given."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
+from lphm.data.targets import NumberTarget
+from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.preparation import configure, training_config
+from lphm.learn.run import RunConfig
+
+TABLE = pd.DataFrame(np.random.default_rng(0).standard_normal((20, 6)), columns=list("abcdef"))
+SCHEMAS: dict[str, tuple[InputSchema, set[str]]] = {
+    "table": (fit_features(TABLE), {"attribute"}),
+    "grid": (fit_grid(TABLE, 2, 3), {"attribute", "instance"}),
+    "series": (fit_series(TABLE.to_numpy().reshape(20, 2, 3)), {"attribute", "instance"}),
+}
+
+
+def configured(layout: str, rows: int, **options: object) -> RunConfig:
+    target = NumberTarget(name="y", mean=0.0, std=1.0)
+    network = NetworkOptions(**options)
+    return configure("t", SCHEMAS[layout][0], target, rows, network, TrainingOptions())
+
+
+def kinds(config: RunConfig) -> set[str]:
+    return {kind for kind in ("attribute", "instance") if getattr(config.network, kind) is not None}
+
+
+@pytest.mark.parametrize("layout", SCHEMAS)
+def test_the_kind_follows_from_the_layout(layout: str) -> None:
+    assert kinds(configured(layout, 300)) == SCHEMAS[layout][1]
+    assert kinds(configured(layout, 300, kind="both")) == {"attribute", "instance"}
+    assert kinds(configured(layout, 300, kind="instance")) == {"instance"}
+    assert kinds(configured(layout, 300, kind="none")) == set()
+
+
+@pytest.mark.parametrize(
+    ("rows", "members", "dropout"),
+    [(20, 4, 0.4), (999, 4, 0.4), (1000, 4, 0.1), (4999, 4, 0.1), (5000, 2, 0.0), (10**6, 2, 0.0)],
+)
+def test_members_and_dropout_follow_from_the_rows(rows: int, members: int, dropout: float) -> None:
+    network = configured("table", rows).network
+    assert (network.members, network.dropout) == (members, dropout)
+    given = configured("table", rows, members=3, dropout=0.0).network
+    assert (given.members, given.dropout) == (3, 0.0)
+
+
+@pytest.mark.parametrize("rows", [2, 20, 100, 999, 1000, 4999, 5000, 50_000, 10**6, 10**9])
+def test_a_training_has_enough_steps_and_not_too_many(rows: int) -> None:
+    training = training_config(TrainingOptions(), rows)
+    assert 16 <= training.batch_size <= 256
+    batches = math.ceil(rows / training.batch_size)
+    assert training.epochs == 1 or training.epochs * batches < 20_000 + batches
+    assert training.epochs * batches >= 200
+    assert training.patience == math.ceil(training.epochs / 2)
+    given = training_config(TrainingOptions(epochs=7, batch_size=11, patience=5), rows)
+    assert (given.epochs, given.batch_size, given.patience) == (7, 11, 5)
