@@ -57,9 +57,7 @@ def table_numbers(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     """Columns of a table as float64, ``(N, columns)``; otherwise as ``column_numbers``."""
     chosen = frame[list(names)]
     if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in chosen.dtypes):
-        values: np.ndarray = chosen.to_numpy(
-            dtype=np.float64
-        )  # all at once, unless there is an error to explain
+        values: np.ndarray = chosen.to_numpy(dtype=np.float64)
         if not np.isinf(values).any():
             return values
     columns = [column_numbers(frame[name], name) for name in names]
