@@ -27,8 +27,8 @@ from lphm.data.columns import (
 from lphm.data.targets import Strict
 from lphm.errors import InputError
 
-#: Pieces of the encoding of a number.
-PIECES = 16
+#: Pieces of the encoding of a number, and those where a column has fewer than FEW_ROWS numbers.
+PIECES, FEWER_PIECES, FEW_ROWS = 16, 4, 450
 
 
 class NumericColumn(Strict):
@@ -241,7 +241,9 @@ def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSc
                 name=name,
                 mean=moments.mean,
                 std=moments.std or 1.0,
-                edges=statistics.distributions[name].edges(PIECES),
+                edges=statistics.distributions[name].edges(
+                    PIECES if moments.count >= FEW_ROWS else FEWER_PIECES
+                ),
             )
             for name, moments in numbers.items()
         ],

@@ -21,7 +21,7 @@ from lphm.data.parquet import ParquetStream, Part
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import StreamFit, fit_stream
 from lphm.data.progress import Progress, no_progress
-from lphm.data.schema import FeatureSchema, InputSchema
+from lphm.data.schema import FEW_ROWS, FeatureSchema, InputSchema
 from lphm.data.splits import split_rows, split_validation
 from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
@@ -38,10 +38,11 @@ MOST_ROWS = 10_000
 #: Rows that defaults follow from. A network with little dropout learns fewer than SMALL rows by heart; LARGE
 #: tables do what dropout and averaging do for smaller ones.
 SMALL, LARGE = 1000, 5000
-#: Passes over the training part, of a table that is not large and of a large one.
+#: Passes over the training part, of a table that is not large and of a large one. A table of fewer than
+#: FEW_ROWS rows gets the fewest optimizer steps instead, for it is soon learned by heart.
 EPOCHS, EPOCHS_OF_LARGE = 16, 20
-#: More passes where these are fewer optimizer steps; fewer, at least one, where they are more.
-FEWEST_STEPS, MOST_STEPS = 200, 20_000
+#: Optimizer steps; there is at least one pass.
+FEWEST_STEPS, MOST_STEPS = 160, 20_000
 
 Tested: TypeAlias = tuple[dict[str, Any], Evaluation]
 
@@ -227,7 +228,7 @@ def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
     size = min(rows / 20, max(32, math.sqrt(rows)))
     batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(size, 1)))))
     batches = math.ceil(rows / batch_size)
-    passes = EPOCHS if rows < LARGE else EPOCHS_OF_LARGE
+    passes = 0 if rows < FEW_ROWS else EPOCHS if rows < LARGE else EPOCHS_OF_LARGE
     steps = min(max(passes * batches, FEWEST_STEPS), MOST_STEPS)
     epochs = options.epochs or math.ceil(steps / batches)
     return TrainingConfig(
