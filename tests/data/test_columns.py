@@ -10,7 +10,7 @@ import pytest
 from lphm.data.columns import MOST_POINTS, Distribution, table_numbers
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_schema import fit_stream
-from lphm.data.schema import PIECES, NumericColumn, fit_features
+from lphm.data.schema import FEW_ROWS, FEWER_PIECES, PIECES, NumericColumn, fit_features
 from lphm.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -196,3 +196,11 @@ def test_columns_together_are_those_one_by_one(types: dict[str, str]) -> None:
 def test_errors_name_the_column(frame: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         table_numbers(pd.DataFrame(frame), ["a", "b"])
+
+
+@pytest.mark.parametrize(("rows", "pieces"), [(FEW_ROWS - 1, FEWER_PIECES), (FEW_ROWS, PIECES)])
+def test_a_column_of_few_numbers_has_fewer_pieces(rows: int, pieces: int) -> None:
+    values = np.random.default_rng(0).standard_normal(500)
+    values[rows:] = np.nan
+    (column,) = fit_features(pd.DataFrame({"x": values})).numeric
+    assert len(column.edges) == pieces + 1

@@ -280,7 +280,9 @@ def test_features_fill_up_to_a_multiple(numeric: int, categorical: int, multiple
     out = embedding(torch.zeros(5, numeric + categorical))
     assert out.shape == (2, 5, rows, 4)
     learned = out[:, :, numeric + categorical :]
-    assert torch.equal(learned, embedding.filler.expand_as(learned))
+    filled_up = rows > numeric + categorical
+    assert (embedding.filler is not None) == filled_up
+    assert not filled_up or torch.equal(learned, embedding.filler.expand_as(learned))
 
 
 @pytest.mark.parametrize(("steps", "multiple", "rows"), [(6, 4, 8), (8, 4, 8), (5, 12, 12)])

@@ -117,9 +117,11 @@ class FeatureEmbedding(nn.Module):
         self.register_buffer("slope", slope, persistent=False)
         self.numbers = nn.Parameter(torch.zeros(self.numeric, 3, members, width))
         self.pieces = nn.Parameter(torch.zeros(self.numeric, lower.shape[-1], members, width))
-        self.category = nn.Parameter(torch.randn(vocabulary, members, width) * scale)
+        # No parameter without an entry: DDP warns of its strides.
+        category = torch.randn(vocabulary, members, width) * scale
+        self.category = nn.Parameter(category) if vocabulary else None
         fillers = self.rows - self.numeric - categorical
-        self.filler = nn.Parameter(torch.randn(members, 1, fillers, width) * scale)
+        self.filler = nn.Parameter(torch.randn(members, 1, fillers, width) * scale) if fillers else None
         nn.init.normal_(self.numbers[:, :2], std=scale)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -133,10 +135,13 @@ class FeatureEmbedding(nn.Module):
         terms = torch.cat([clipped, torch.ones_like(clipped), absent.to(x.dtype), shares], dim=-1)
         vectors = torch.cat([self.numbers, self.pieces], dim=1)
         numeric = torch.unflatten(terms.bmm(vectors.flatten(2)), -1, (self.members, -1))  # (numeric, N, ...)
-        category = F.embedding(codes.long(), self.category.flatten(1))
-        category = torch.unflatten(category, -1, (self.members, -1))
-        filler = self.filler.expand(-1, len(x), -1, -1)
-        return torch.cat([numeric.permute(2, 1, 0, 3), category.permute(2, 0, 1, 3), filler], dim=2)
+        rows = [numeric.permute(2, 1, 0, 3)]
+        if self.category is not None:
+            category = F.embedding(codes.long(), self.category.flatten(1))
+            rows.append(torch.unflatten(category, -1, (self.members, -1)).permute(2, 0, 1, 3))
+        if self.filler is not None:
+            rows.append(self.filler.expand(-1, len(x), -1, -1))
+        return torch.cat(rows, dim=2)
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
         """What the readout pools: the features as they are embedded, ``(members, N, rows, width)``."""
