@@ -160,7 +160,7 @@ def test_samples_are_described(classified: Path, regressed: Path, pages: dict[st
 def test_factors_are_those_of_the_layers(classified: Path, pages: dict[str, Element]) -> None:
     page = pages["classification"]
     network, data = load_run(classified).network, data_of(page)
-    layers = interdependence_layers(network)
+    layers = list(interdependence_layers(network).values())
     assert len(section(page, "factors").all("details")) == len(layers) == 5
     for i, layer in enumerate(layers):
         factors = layer.structure.unpack(layer.weight.detach()[0])
@@ -185,7 +185,7 @@ def test_factors_of_other_structures(tmp_path: Path, structure) -> None:
 
 
 def test_factors_of_every_member_can_be_chosen(tmp_path: Path) -> None:
-    layer = interdependence_layers(write_run(tmp_path, members=3, instance=None).network)[0]
+    (layer, *_) = interdependence_layers(write_run(tmp_path, members=3, instance=None).network).values()
     page = page_of(write_report(tmp_path).parent)
     names = [o.text for o in page.all("select", id="w0-A-choice")[0].all("option")]
     assert names == [f"channel {c} of member {m}" for m in (1, 2, 3) for c in (1, 2)]

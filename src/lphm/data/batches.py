@@ -1,6 +1,7 @@
 """Batches of samples, epoch by epoch: what a training loop reads, from memory or from disk."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -18,7 +19,7 @@ def epoch_seed(seed: int, number: int) -> int:
     return seed * 1_000_003 + number
 
 
-class Batches:
+class Batches(ABC):
     """Samples that are read in batches, once in every epoch.
 
     The batches of an epoch depend on its number and on nothing that was read before: a training that is
@@ -38,12 +39,12 @@ class Batches:
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, number))
         return torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
 
+    @abstractmethod
     def epoch(self, number: int) -> Iterator[Batch]:
         """The batches of the epoch with this number, counted from 0; of several processes, this one's share.
 
         Every process has the same number of batches: an empty share is one sample that counts nothing.
         """
-        raise NotImplementedError
 
 
 class MemoryBatches(Batches):

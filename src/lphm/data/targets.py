@@ -5,6 +5,7 @@ those of the ensemble. ``weight`` ``(N,)`` says how much each sample counts; 1 i
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import Annotated, ClassVar, Literal
 
 import pandas as pd
@@ -28,7 +29,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Target(Strict):
+class _Target(Strict, ABC):
     """What classes and numbers share."""
 
     task: str
@@ -44,9 +45,9 @@ class _Target(Strict):
         """Cross entropy, or mean squared error of the standardised target."""
         return _mean(self._losses(combined, y), weight)
 
+    @abstractmethod
     def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
         """The loss of every sample."""
-        raise NotImplementedError
 
 
 class ClassTarget(_Target):

@@ -115,7 +115,7 @@ def evaluate(
     matrices: dict[str, Interdependence] = {}
     if interdependence:
         rows = _classified_examples(predictions) if is_classes else _regressed_examples(np.asarray(truth))
-        present = {layer.kind for layer in interdependence_layers(run.network)}
+        present = {layer.kind for layer in interdependence_layers(run.network).values()}
         matrices = {kind: _average(run, data, kind, rows) for kind in KINDS if kind in present}
     loss, score = target.loss(outputs, y).item(), target.score(outputs, y).item()
     return Evaluation(loss, score, target.score_name, predictions, matrices)

@@ -19,7 +19,7 @@ from lphm.learn.lightning import Execution, History, fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
 from lphm.learn.run import Run, build_network
-from lphm.nn.network import interdependence_layers, interdependence_parameters
+from lphm.nn.network import full_parameters, interdependence_parameters
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,6 @@ def train(
     trained = _fit(prepared, Execution(prepared.options.device, folder, resume, progress))
     tested, evaluation = prepared.test(trained.run, progress)
     network = trained.run.network
-    layers = interdependence_layers(network)
     metrics = {
         "task": trained.run.config.target.task,
         **tested,
@@ -101,9 +100,7 @@ def train(
         "seconds": round(trained.seconds, 2),
         "parameters": sum(p.numel() for p in network.parameters()),
         "interdependence_parameters": interdependence_parameters(network),
-        "interdependence_parameters_full": sum(
-            layer.weight[..., 0].numel() * layer.structure.n**2 for layer in layers
-        ),
+        "interdependence_parameters_full": full_parameters(network),
         "history": trained.history.lines,
     }
     return Outcome(trained.run, metrics, evaluation, prepared.sample)

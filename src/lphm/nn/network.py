@@ -251,11 +251,7 @@ class InterdependenceNetwork(nn.Module):
         if kind == "attribute" and self.readout is not None:
             return self.readout.pool.matrix(self.embedding.pooled(x, embedded))[0]
         found: list[Tensor] = []
-        of_kind = [
-            mix
-            for mix in self.blocks.modules()
-            if isinstance(mix, MemberInterdependence) and mix.kind == kind
-        ]
+        of_kind = [mix for mix in interdependence_layers(self.blocks).values() if mix.kind == kind]
         hook = of_kind[-1].register_forward_pre_hook(lambda mix, args: found.append(mix.matrix(args[0])[0]))
         try:
             self(x)
@@ -264,11 +260,17 @@ class InterdependenceNetwork(nn.Module):
         return found[0]
 
 
-def interdependence_layers(network: nn.Module) -> list[MemberInterdependence]:
-    """The layers of a network that have a ``W``."""
-    return [module for module in network.modules() if isinstance(module, MemberInterdependence)]
+def interdependence_layers(network: nn.Module) -> dict[str, MemberInterdependence]:
+    """The layers of a network that have a ``W``, by name."""
+    return {name: m for name, m in network.named_modules() if isinstance(m, MemberInterdependence)}
 
 
 def interdependence_parameters(network: nn.Module) -> int:
     """Number of parameters that make the matrices ``W`` of a network."""
-    return sum(layer.weight.numel() for layer in interdependence_layers(network))
+    return sum(layer.weight.numel() for layer in interdependence_layers(network).values())
+
+
+def full_parameters(network: nn.Module) -> int:
+    """The same number if every ``W`` were ``Full``: ``n²`` for each channel of each member."""
+    layers = interdependence_layers(network).values()
+    return sum(layer.weight[..., 0].numel() * layer.structure.n**2 for layer in layers)

@@ -9,8 +9,9 @@ from markupsafe import Markup
 from torch import nn
 
 from lphm.learn.run import Run
+from lphm.nn.network import full_parameters, interdependence_layers, interdependence_parameters
 from lphm.report.charts import BINS, curves, reliability_chart, residual_histogram, scatter_chart
-from lphm.report.heat_maps import factor_panels, interdependence_layers, xi_panels
+from lphm.report.heat_maps import factor_panels, xi_panels
 from lphm.report.sources import Sources
 from lphm.structures import from_config
 
@@ -194,7 +195,7 @@ def parameters(network: nn.Module) -> dict[str, Any]:
             for name, t in network.state_dict().items()
         ],
         "total": sum(tensor.numel() for tensor in network.parameters()),
-        "interdependence": sum(layer.weight.numel() for layer in layers.values()),
-        "full": sum(layer.weight[..., 0].numel() * layer.structure.n**2 for layer in layers.values()),
+        "interdependence": interdependence_parameters(network),
+        "full": full_parameters(network),
         "layers": len(layers),
     }

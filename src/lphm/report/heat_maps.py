@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from lphm.learn.evaluation import Interdependence
 from lphm.nn.members import MemberInterdependence
+from lphm.nn.network import interdependence_layers
 from lphm.report.sources import Sources
 
 #: Largest number of cells along a side of a heat map, and of layers whose factors are shown.
@@ -122,11 +123,6 @@ def _sample(row: int, values: pd.Series, sources: Sources) -> str:
         return f"sample {row + 1}: {sources.target} {float(truth):.4g}, predicted {float(predicted):.4g}"
     verdict = "correct" if truth == predicted else "wrong"
     return f"sample {row + 1}: {sources.target} {truth}, predicted {predicted} ({verdict})"
-
-
-def interdependence_layers(network: nn.Module) -> dict[str, MemberInterdependence]:
-    """The interdependence layers of a network by name."""
-    return {n: m for n, m in network.named_modules() if isinstance(m, MemberInterdependence)}
 
 
 def factor_panels(network: nn.Module) -> list[Panel]:

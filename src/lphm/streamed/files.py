@@ -1,5 +1,6 @@
 """Files of rows that are read block by block, and outputs that are put together from parts."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ class Block(NamedTuple):
     kept: pa.Table | None
 
 
-class RowFile:
+class RowFile(ABC):
     """Rows on disk."""
 
     rows: int
@@ -36,9 +37,9 @@ class RowFile:
     dtype: np.dtype[Any]  # of the output: float32 if all columns are, or float64
     identity: list[list[Any]]  # names, sizes and times of the files; it differs if the data have changed
 
+    @abstractmethod
     def blocks(self, first: int = 0) -> Iterator[Block]:
         """The blocks from row ``first`` on, where a block begins; they are the same in every call."""
-        raise NotImplementedError
 
     @property
     def block_rows(self) -> int:
