@@ -12,16 +12,12 @@ Kind = Literal["attribute", "instance"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-@dataclass(frozen=True)
-class Case:
-    """One kind at one size: ``X`` is ``b x m``, ``W = A ⊗ (S Tᵀ)`` has ``p x q`` blocks of rank ``r``."""
+class Oriented:
+    """Sizes that follow from the kind, for ``X`` ``b x m``."""
 
     kind: Kind
     b: int
     m: int
-    p: int
-    q: int
-    r: int
 
     @property
     def n(self) -> int:
@@ -32,6 +28,18 @@ class Case:
     def k(self) -> int:
         """Rows and columns of ``xi``."""
         return self.m if self.kind == "attribute" else self.b
+
+
+@dataclass(frozen=True)
+class Case(Oriented):
+    """One kind at one size: ``X`` is ``b x m``, ``W = A ⊗ (S Tᵀ)`` has ``p x q`` blocks of rank ``r``."""
+
+    kind: Kind
+    b: int
+    m: int
+    p: int
+    q: int
+    r: int
 
     @property
     def structure(self) -> lphm.LPHM:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import lphm
-from benchmarks.cases import KINDS, Kind
+from benchmarks.cases import KINDS, Kind, Oriented
 from benchmarks.oracle import Truth
 
 #: Numbers of ``xi`` that the oracle forms at a time.
@@ -16,7 +16,7 @@ CHUNK = 2**22
 
 
 @dataclass(frozen=True)
-class LayerCase:
+class LayerCase(Oriented):
     """A layer on ``N`` matrices ``X`` (``b x m``), or with ``matrix`` the ``xi`` of every channel."""
 
     kind: Kind
@@ -28,16 +28,6 @@ class LayerCase:
     r: int
     normalize: str | None = None
     matrix: bool = False
-
-    @property
-    def n(self) -> int:
-        """Rows and columns of ``W``."""
-        return self.b if self.kind == "attribute" else self.m
-
-    @property
-    def k(self) -> int:
-        """Rows and columns of ``xi``."""
-        return self.m if self.kind == "attribute" else self.b
 
     @property
     def d(self) -> int:
