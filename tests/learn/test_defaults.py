@@ -51,12 +51,23 @@ def test_members_and_dropout_follow_from_the_rows(rows: int, members: int, dropo
 
 @pytest.mark.parametrize("rows", [2, 20, 100, 999, 1000, 4999, 5000, 50_000, 10**6, 10**9])
 def test_a_training_has_enough_steps_and_not_too_many(rows: int) -> None:
-    training = training_config(TrainingOptions(), rows)
+    training = training_config(TrainingOptions(), rows, SCHEMAS["table"][0])
     assert 16 <= training.batch_size <= 256
     batches = math.ceil(rows / training.batch_size)
     assert training.epochs == 1 or training.epochs * batches < 20_000 + batches
     assert training.epochs * batches >= 160
     assert rows >= 450 or (training.epochs - 1) * batches < 160
     assert training.patience == math.ceil(training.epochs / 2)
-    given = training_config(TrainingOptions(epochs=7, batch_size=11, patience=5), rows)
+    given = training_config(TrainingOptions(epochs=7, batch_size=11, patience=5), rows, SCHEMAS["table"][0])
     assert (given.epochs, given.batch_size, given.patience) == (7, 11, 5)
+
+
+@pytest.mark.parametrize("layout", SCHEMAS)
+def test_the_learning_rate_and_the_instance_channels_follow_from_the_layout(layout: str) -> None:
+    found = configured(layout, 300)
+    channels, rate = (1, 3e-3) if layout == "table" else (4, 2e-3)
+    assert (found.network.instance_channels, found.training.learning_rate) == (channels, rate)
+    assert configured(layout, 300, width=6).network.instance_channels in (1, 2)  # divides the width
+    given = training_config(TrainingOptions(learning_rate=0.5), 300, SCHEMAS[layout][0])
+    assert given.learning_rate == 0.5
+    assert configured(layout, 300, instance_channels=2).network.instance_channels == 2

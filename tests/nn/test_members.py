@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lphm import LPHM, BilinearInterdependence, Structure
-from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear
+from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm
 from lphm.ops import members as ops
 from lphm.ops.fused import DenseCall, apply_fused
 from lphm.ops.fused_matrix import MatrixCall
@@ -30,6 +30,18 @@ def test_linear_is_a_linear_map_for_each_member(between: tuple[int, ...], bias: 
     x = torch.randn(MEMBERS, *(between or (1,)), 5, dtype=torch.float64, requires_grad=True)
     each = [F.linear(x[m], linear.weight[m].mT, linear.bias[m, 0] if bias else None) for m in range(MEMBERS)]
     check(linear(x), torch.stack(each), (x, *linear.parameters()))
+
+
+def test_norm_has_a_scale_and_a_shift_for_each_member() -> None:
+    norm = MemberNorm(MEMBERS, 6).double()
+    x = torch.randn(MEMBERS, 5, 6, dtype=torch.float64)
+    assert torch.equal(norm(x), F.layer_norm(x, (6,)))  # at the start
+    with torch.no_grad():
+        for parameter in norm.parameters():
+            parameter.normal_()
+    x.requires_grad_()
+    each = [F.layer_norm(x[m], (6,), norm.weight[m, 0], norm.bias[m, 0]) for m in range(MEMBERS)]
+    check(norm(x), torch.stack(each), (x, *norm.parameters()))
 
 
 def test_linear_takes_inputs_that_are_views() -> None:

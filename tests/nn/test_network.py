@@ -326,6 +326,7 @@ def test_the_readout_is_a_linear_map_of_normalised_entries_of_xi() -> None:
         entries = (Z.mT.unsqueeze(1) @ W @ Z.unsqueeze(1)).flatten(1)  # (N, channels · 4 · 4)
         spread = (entries.var(dim=1, correction=0, keepdim=True) + 1e-5).sqrt()
         entries = (entries - entries.mean(dim=1, keepdim=True)) / spread
+        entries = entries * readout.norm.weight[member] + readout.norm.bias[member]
         want = entries @ readout.head.weight[member] + readout.head.bias[member]
         torch.testing.assert_close(got[member], want)
 

@@ -86,8 +86,6 @@ class Sizes:
     """Blocks of the network."""
     channels: Count = 4
     """Attribute interdependences side by side in each layer."""
-    instance_channels: Count = 1
-    """Instance interdependences side by side in each layer."""
 
 
 @dataclass(kw_only=True)
@@ -97,6 +95,9 @@ class NetworkOptions(Sizes, StructureOptions):
     kind: KindName | None = None
     """Which interdependences there are: of columns (attribute), of rows (instance), both or none. Default:
     attribute for a table, both for series and images."""
+    instance_channels: Count | None = None
+    """Instance interdependences side by side in each layer. Default: 1 for a table, 4 for series and
+    images."""
     members: Few | None = None
     """Networks that are trained side by side and averaged. Default: 4, from 5,000 rows on 2."""
     dropout: Share | None = None
@@ -108,8 +109,9 @@ class NetworkOptions(Sizes, StructureOptions):
 class Optimizer:
     """The optimiser, its arithmetic and its time."""
 
-    learning_rate: Positive = 3e-3
-    """The largest learning rate; it rises at first and falls to zero at the end."""
+    learning_rate: Positive | None = None
+    """The largest learning rate; it rises at first and falls to zero at the end. Default: 3e-3 for a table,
+    2e-3 for series and images."""
     weight_decay: Annotated[float, Bounds(at_least=0)] = 0.1
     """Weight decay of AdamW."""
     precision: PrecisionName = "32-true"

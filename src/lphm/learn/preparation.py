@@ -93,7 +93,9 @@ def encode(
         schemas = fit_inputs(train_part), fit_target(train_part.target, task)
         config = configure(data.name, *schemas, rows, network, training)
     else:
-        config = start.config.model_copy(update={"training": training_config(training, rows)})
+        config = start.config.model_copy(
+            update={"training": training_config(training, rows, start.config.input)}
+        )
     held_out = None
     if validation is not None:
         held_out = _batches(config, validation, training, VALIDATION_BATCH, shuffle=False)
@@ -201,16 +203,18 @@ def configure(
     """
     with torch.device("meta"):
         embedded_rows = build_embedding(schema, network, 1).rows
-    kind = network.kind or ("attribute" if isinstance(schema, FeatureSchema) else "both")
+    is_table = isinstance(schema, FeatureSchema)
+    kind = network.kind or ("attribute" if is_table else "both")
     dropout = 0.4 if rows < SMALL else 0.1 if rows < LARGE else 0.0
     sizes = NetworkConfig(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
+        instance_channels=network.instance_channels or (1 if is_table else math.gcd(4, network.width)),
         members=network.members or (4 if rows < LARGE else 2),
         dropout=dropout if network.dropout is None else network.dropout,
         attribute=_structure("attribute", embedded_rows, network) if kind in ("attribute", "both") else None,
         instance=_structure("instance", network.width, network) if kind in ("instance", "both") else None,
     )
-    settled = training_config(training, rows)
+    settled = training_config(training, rows, schema)
     return RunConfig(source=source, input=schema, target=target, network=sizes, training=settled)
 
 
@@ -222,8 +226,8 @@ def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any]:
         raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
 
 
-def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
-    """The training on so many rows."""
+def training_config(options: TrainingOptions, rows: int, schema: InputSchema) -> TrainingConfig:
+    """The training on so many rows, encoded by the schema."""
     # A large batch leaves a small table too few steps; a small one costs more for each row.
     size = min(rows / 20, max(32, math.sqrt(rows)))
     batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(size, 1)))))
@@ -231,10 +235,12 @@ def training_config(options: TrainingOptions, rows: int) -> TrainingConfig:
     passes = 0 if rows < FEW_ROWS else EPOCHS if rows < LARGE else EPOCHS_OF_LARGE
     steps = min(max(passes * batches, FEWEST_STEPS), MOST_STEPS)
     epochs = options.epochs or math.ceil(steps / batches)
+    chosen = {field.name: getattr(options, field.name) for field in fields(Optimizer)}
+    chosen["learning_rate"] = options.learning_rate or (3e-3 if isinstance(schema, FeatureSchema) else 2e-3)
     return TrainingConfig(
         seed=options.seed,
         epochs=epochs,
         batch_size=batch_size,
-        **{field.name: getattr(options, field.name) for field in fields(Optimizer)},
+        **chosen,
         patience=options.patience or math.ceil(epochs / 2),
     )

@@ -27,7 +27,7 @@ from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
 from lphm.learn.devices import available_device
-from lphm.learn.options import Checked, Count, DeviceName, Few, Optimizer, Seed, Share, Sizes
+from lphm.learn.options import Checked, Count, DeviceName, Few, Optimizer, Positive, Seed, Share, Sizes
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import InterdependenceNetwork
 from lphm.structures import from_config
@@ -42,6 +42,7 @@ BLOCK_NUMBERS, MOST_SAMPLES = 2**17, 1024
 class NetworkConfig(Sizes, Checked):
     """The network, with everything settled; a structure is its ``to_config()``, or None if there is none."""
 
+    instance_channels: Count
     members: Few
     dropout: Share
     attribute: dict[str, Any] | None
@@ -52,6 +53,7 @@ class NetworkConfig(Sizes, Checked):
 class TrainingConfig(Optimizer, Checked):
     """How the network is trained, with everything settled."""
 
+    learning_rate: Positive
     seed: Seed
     epochs: Count
     batch_size: Count

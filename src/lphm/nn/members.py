@@ -45,6 +45,23 @@ class MemberLinear(nn.Module):
         return out.view(*x.shape[:-1], -1)
 
 
+class MemberNorm(nn.Module):
+    """Layer normalisation with a scale and a shift of its own for each member.
+
+    Shape:
+        ``(members, N, width)`` to the same.
+    """
+
+    def __init__(self, members: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(members, 1, width))
+        self.bias = nn.Parameter(torch.zeros(members, 1, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension of ``x``."""
+        return torch.addcmul(self.bias, F.layer_norm(x, x.shape[-1:]), self.weight)
+
+
 class MemberInterdependence(nn.Module):
     """``lphm.BilinearInterdependence`` for each member.
 

@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 from lphm.errors import require_divisor, require_positive
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
-from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear
+from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm
 from lphm.ops.checks import Kind
 from lphm.structures import Structure
 
@@ -36,7 +36,7 @@ PIECES_DECAY = 30
 
 
 def normalised(x: Tensor) -> Tensor:
-    """Layer normalisation, without a scale and a shift: what follows can learn them, or did not miss them."""
+    """Layer normalisation without a scale and a shift, which what follows it learns or did not miss."""
     return F.layer_norm(x, x.shape[-1:])
 
 
@@ -158,12 +158,14 @@ class InterdependenceReadout(nn.Module):
         d = min(columns, most)
         self.project = MemberLinear(members, columns, d, bias=False) if d < columns else nn.Identity()
         self.pool = MemberInterdependence(structure, "attribute", members, channels)
+        # Its scale and shift are worth two points on series; those of the other norms were worth nothing.
+        self.norm = MemberNorm(members, channels * d * d)
         self.head = MemberLinear(members, channels * d * d, outputs, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """Read ``xi`` of ``x`` out."""
         xi = self.pool.matrix(self.project(x))  # (members, N, channels, d, d)
-        out: Tensor = self.head(normalised(xi.flatten(-3)))
+        out: Tensor = self.head(self.norm(xi.flatten(-3)))
         return out
 
 
