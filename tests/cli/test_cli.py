@@ -297,7 +297,7 @@ def test_a_damaged_run_in_a_new_interpreter(tmp_path: Path) -> None:
 
 def test_without_the_extra_the_command_line_says_what_to_install(tmp_path: Path) -> None:
     """A Python that has torch but not the extra: its packages are hidden by modules that fail to import."""
-    for package in ("cyclopts", "lightning"):
+    for package in ("cyclopts", "safetensors"):
         (tmp_path / f"{package}.py").write_text(f'raise ModuleNotFoundError("No module named {package!r}")')
     code = "import runpy; runpy.run_module('lphm', run_name='__main__')"
     result = subprocess.run(

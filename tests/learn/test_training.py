@@ -1,5 +1,6 @@
 """From data to a tested run: sizes, schemas of training rows alone, one look at the test part, resuming."""
 
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from lphm.data.splits import split_rows, split_validation
 from lphm.errors import InputError
 from lphm.learn import preparation
 from lphm.learn.evaluation import evaluate
-from lphm.learn.lightning import CHECKPOINT
+from lphm.learn.loop import CHECKPOINT
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import Run
 from lphm.learn.training import Outcome, Trained, learn, prepare, train
@@ -273,11 +274,21 @@ def test_a_resumed_training_stops_where_it_would_have_stopped(
     same_training(learn(NOISE, SMALL, options, folder=tmp_path, resume=True), overfitted)
 
 
-def test_a_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
-    learn(PRODUCT, SMALL, ONE_EPOCH, folder=tmp_path)
+@pytest.mark.parametrize("damage", ["cut", "changed", "empty", "text", "pickle", "of another network"])
+def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, damage: str) -> None:
+    other = replace(SMALL, members=1) if damage == "of another network" else SMALL
+    learn(PRODUCT, other, ONE_EPOCH, folder=tmp_path)
     file = tmp_path / CHECKPOINT
-    file.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(InputError, match=r"checkpoint\.ckpt must be a whole checkpoint, got a damaged file"):
+    whole = file.read_bytes()
+    contents = {
+        "cut": whole[:-100],
+        "changed": whole.replace(b"weight", b"height"),
+        "empty": b"",
+        "text": b"not a checkpoint",
+        "pickle": pickle.dumps({"network": 1}),
+    }
+    file.write_bytes(contents.get(damage, whole))
+    with pytest.raises(InputError, match=r"checkpoint\.ckpt must be a whole checkpoint of this training"):
         learn(PRODUCT, SMALL, ONE_EPOCH, folder=tmp_path, resume=True)
 
 

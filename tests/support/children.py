@@ -21,7 +21,7 @@ from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
 from lphm.data.targets import fit_target
 from lphm.distributed import process_group, rank, world_size
-from lphm.learn import clock, lightning
+from lphm.learn import clock, loop
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import configure
 from lphm.learn.run import build_network
@@ -53,7 +53,7 @@ def train_in_float64(file: Path) -> None:
         share = {"rank": rank(), "world_size": world_size()}
         batches = MemoryBatches(x, y, weight, 17, 0, **share)
         held_out = MemoryBatches(x[:31], y[:31], weight[20:51], 8, 0, shuffle=False, **share)
-        history = lightning.fit(model, config, batches, held_out)
+        history = loop.fit(model, config, batches, held_out)
         is_first = rank() == 0
     if is_first:
         losses = {
@@ -71,7 +71,7 @@ def exit_after_two_epochs(*arguments: object) -> None:
         if status.startswith("epoch 2 of"):
             os._exit(7)
 
-    lightning.no_progress = stop
+    loop.no_progress = stop
     lphm(*arguments, "--quiet")
 
 

@@ -25,6 +25,7 @@ def make_run() -> Run:
             width=8,
             blocks=1,
             channels=2,
+            instance_channels=1,
             dropout=0.1,
             members=1,
             attribute=LPHM(n=4, p=2, q=4, r=1).to_config(),

@@ -15,7 +15,7 @@ from lphm.data.parquet import ParquetStream
 from lphm.data.progress import Progress
 from lphm.data.targets import Task
 from lphm.learn.evaluation import Evaluation
-from lphm.learn.lightning import Execution, History, fit
+from lphm.learn.loop import Execution, History, fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
 from lphm.learn.run import Run, build_network

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lphm.nn.init import normal_
 from lphm.nn.members import MemberLinear
 
 
@@ -42,7 +43,7 @@ class RowEmbedding(nn.Module):
         self.columns = columns
         self.linear_inputs = steps * columns
         self.linear = MemberLinear(members, columns, width)
-        self.position = nn.Parameter(torch.randn(members, 1, self.rows, width) / math.sqrt(width))
+        self.position = nn.Parameter(normal_(torch.empty(members, 1, self.rows, width), width**-0.5))
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
         """What the readout pools: the data's own columns, ``(members, N, rows, columns)``.
@@ -118,11 +119,12 @@ class FeatureEmbedding(nn.Module):
         self.numbers = nn.Parameter(torch.zeros(self.numeric, 3, members, width))
         self.pieces = nn.Parameter(torch.zeros(self.numeric, lower.shape[-1], members, width))
         # No parameter without an entry: DDP warns of its strides.
-        category = torch.randn(vocabulary, members, width) * scale
+        category = normal_(torch.empty(vocabulary, members, width), scale)
         self.category = nn.Parameter(category) if vocabulary else None
         fillers = self.rows - self.numeric - categorical
-        self.filler = nn.Parameter(torch.randn(members, 1, fillers, width) * scale) if fillers else None
-        nn.init.normal_(self.numbers[:, :2], std=scale)
+        filler = normal_(torch.empty(members, 1, fillers, width), scale)
+        self.filler = nn.Parameter(filler) if fillers else None
+        normal_(self.numbers[:, :2], scale)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed ``x``."""

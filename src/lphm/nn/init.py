@@ -42,7 +42,17 @@ def initialize_(
     factors = structure.unpack(w)
     std = (structure.n**2 * structure.terms) ** (-0.5 / len(factors))
     for position, factor in enumerate(factors):
-        factor.normal_(0.0, std, generator=generator)
+        normal_(factor, std, generator)
         if position == 0:
             factor.mul_(gain)
     return w
+
+
+@torch.no_grad()
+def normal_(x: Tensor, std: float, generator: torch.Generator | None = None) -> Tensor:
+    """Fill ``x`` in place with normal numbers of mean 0, and return it.
+
+    A tensor on the device "meta", which has no memory, is returned as it is: to draw it, torch would import
+    its compiler, which takes a second.
+    """
+    return x if x.is_meta else x.normal_(0.0, std, generator=generator)
