@@ -79,7 +79,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The output of the hidden layer."""
-        out: Tensor = self.down(F.gelu(self.up(normalised(x))))
+        out: Tensor = self.down(F.relu(self.up(normalised(x))))
         return out
 
 
