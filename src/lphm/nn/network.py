@@ -26,18 +26,13 @@ from torch.nn import functional as F
 
 from lphm.errors import require_divisor, require_positive
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
-from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm
+from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm, normalised
 from lphm.ops.checks import Kind
 from lphm.structures import Structure
 
 #: How many times more the pieces of the embedding decay than other parameters. They fit any curve of a single
 #: feature, noise included, and have to show that it pays.
 PIECES_DECAY = 30
-
-
-def normalised(x: Tensor) -> Tensor:
-    """Layer normalisation without a scale and a shift, which what follows it learns or did not miss."""
-    return F.layer_norm(x, x.shape[-1:])
 
 
 class MixingBranch(nn.Module):
