@@ -34,8 +34,10 @@ from lphm.structures import from_config
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 STRICT = ConfigDict(extra="forbid")
-#: Numbers of the embedded samples that are predicted at a time on a CPU, and the most samples.
-BLOCK_NUMBERS, MOST_SAMPLES = 2**17, 1024
+#: Most numbers of the embedded samples of a block on a CPU and elsewhere, and most samples.
+BLOCK_NUMBERS, DEVICE_NUMBERS, MOST_SAMPLES = 2**16, 2**21, 1024
+#: Blocks that are computed side by side on a CPU where there are many samples.
+BLOCKS = 4
 
 
 @validated(kw_only=True, config=STRICT)
@@ -121,22 +123,29 @@ class Run:
     def outputs(self, inputs: pd.DataFrame | np.ndarray, progress: Progress | None = None) -> Tensor:
         """The combined outputs of the members for every sample, ``(N, outputs)``, on the CPU.
 
-        Samples are computed in blocks of one size, of which the last is filled up: the same operators see the
-        same shapes, so an answer is the same bit for bit whatever samples it is asked for with.
+        Samples are computed in blocks of one size, of which the last is filled up, and every block has
+        products of its own, also where several are computed side by side: the same products see the same
+        shapes, so an answer is the same bit for bit whatever samples it is asked for with.
         """
         device, network = available_device(self.device), self.network.eval()
         if device != "cpu":
             network = copy.deepcopy(network).to(device)
         encoded = self.config.input.encode(inputs)
-        size = _block_size(network, device)
+        size, few, many = _blocks(network, device)
+        networks: dict[int, InterdependenceNetwork] = {}
         outputs: list[Tensor] = []
-        for first in range(0, max(len(encoded), 1), size):
-            block = encoded[first : first + size]
-            filler = encoded.new_zeros(size - len(block), *encoded.shape[1:])
-            members = network(torch.cat([block, filler]).to(device)).cpu()
-            outputs.append(self.config.target.combine(members)[: len(block)])
+        done, total = 0, len(encoded)
+        while done < total or not outputs:
+            blocks = many if 3 * (total - done) > size * many else few
+            if blocks not in networks:
+                networks[blocks] = network.side_by_side(blocks)
+            part = encoded[done : done + size * blocks]
+            filler = encoded.new_zeros(size * blocks - len(part), *encoded.shape[1:])
+            members = networks[blocks](torch.cat([part, filler]).to(device)).cpu()
+            outputs.append(self.config.target.combine(members.contiguous())[: len(part)])
+            done += len(part)
             if progress is not None:
-                progress("predicting", min(first + size, len(encoded)), len(encoded))
+                progress("predicting", done, total)
         return torch.cat(outputs)
 
     def predict(self, inputs: pd.DataFrame | np.ndarray, progress: Progress | None = None) -> pd.DataFrame:
@@ -144,13 +153,19 @@ class Run:
         return self.config.target.decode(self.outputs(inputs, progress=progress))
 
 
-def _block_size(network: InterdependenceNetwork, device: str) -> int:
-    """Samples in a block: many enough to fill the operators, few enough for a single sample to be cheap."""
-    numbers = network.members * network.embedding.rows * network.head.weight.shape[1]  # of a sample
-    most = BLOCK_NUMBERS if device == "cpu" else 16 * BLOCK_NUMBERS
+def _blocks(network: InterdependenceNetwork, device: str) -> tuple[int, int, int]:
+    """Samples in a block, and how many blocks are computed side by side for few samples and for many.
+
+    On a CPU blocks are so small that a single sample is cheap, and so many that the operators are filled.
+    """
+    embedding = network.embedding
+    numbers = network.members * embedding.rows * network.head.weight.shape[1]  # of a sample
+    most = BLOCK_NUMBERS if device == "cpu" else DEVICE_NUMBERS
     size = min(1 << int(math.log2(max(most / numbers, 1))), MOST_SAMPLES)
-    # The product of two rows and a single output is no matrix product, and rounds its rows differently.
-    return 1 if size == 2 else size
+    if device != "cpu":
+        return size, 1, 1
+    # A product is rounded as one among others is, unless there is no other.
+    return size, 2 if 1 in (network.members, embedding.products) else 1, BLOCKS
 
 
 def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:
