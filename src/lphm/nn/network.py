@@ -236,10 +236,10 @@ class InterdependenceNetwork(nn.Module):
         return torch.unflatten(out, 0, (self.copies, -1)).transpose(1, 2).flatten(0, 1)
 
     def side_by_side(self, copies: int) -> "InterdependenceNetwork":
-        """The network for so many parts of equal size in each batch, which do not share a product.
+        """This network for batches of so many parts of equal size, which do not share a product.
 
-        Each part meets a copy of its own of the members, so that every product has the shape that it has for
-        one part alone. There its rows are rounded alike, where in one product of other shape they are not.
+        Each part meets a copy of the members of its own, so that every product has the shape that it has for
+        one part alone: in a product of another shape the same rows may be rounded differently.
         """
         if copies == self.copies:
             return self
