@@ -2,7 +2,6 @@
 
 import copy
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -167,38 +166,37 @@ def test_also_for_other_networks(options: dict[str, Any], threads: int) -> None:
 
 
 class Products(TorchDispatchMode):
-    """Notes the shapes of all matrix products, without their batch, and the smallest batch."""
+    """Notes of all matrix products which shapes they have, and whether they are alone in their batch.
+
+    A product that is alone may be rounded differently from one among others.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.shapes: set[tuple[int, ...]] = set()
-        self.smallest = math.inf
+        self.found: set[tuple[Any, ...]] = set()
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = function.overloadpacket.__name__
-        if name in {"mm", "addmm"}:
-            self.shapes.add(tuple(size for arg in args[-2:] for size in arg.shape))
-        elif name in {"bmm", "baddbmm"}:
-            self.shapes.add(tuple(size for arg in args[-2:] for size in arg.shape[1:]))
-            self.smallest = min(self.smallest, len(args[-1]))
+        if function.overloadpacket.__name__ in {"mm", "addmm", "bmm", "baddbmm", "matmul"}:
+            a, b = args[-2:]
+            batch = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+            self.found.add((*a.shape[-2:], *b.shape[-2:], batch.numel() == 1))
         return function(*args, **(kwargs or {}))
 
 
+SIZES = [{"columns": columns, "members": members} for columns in (1, 9) for members in (1, 2)]
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("columns", [1, 9])
-@pytest.mark.parametrize("members", [1, 2])
-def test_products_have_the_same_shapes_for_few_and_many_samples(
-    layout: str, columns: int, members: int
-) -> None:
-    run, inputs = drawn_run(layout, columns, 3, members)
-    shapes = []
+@pytest.mark.parametrize("options", [*SIZES, *OTHERS.values()], ids=str)
+def test_products_are_the_same_for_few_and_many_samples(layout: str, options: dict[str, Any]) -> None:
+    run, inputs = drawn_run(layout, **{"columns": 20, "classes": 3, "members": 2, **options})
+    found = []
     for count in (1, 11, len(inputs)):
         with Products() as products:
             run.outputs(select(inputs, range(count)))
-        assert products.smallest > 1  # a product that is alone may be rounded differently
-        shapes.append(products.shapes)
-    assert len(shapes[0]) > 5
-    assert shapes[0] == shapes[1] == shapes[2]
+        found.append(products.found)
+    assert len(found[0]) > 3
+    assert found[0] == found[1] == found[2]
 
 
 def test_many_samples_are_computed_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
