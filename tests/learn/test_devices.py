@@ -1,5 +1,9 @@
 """Where a network is trained and predicts, and in which precision."""
 
+import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -131,3 +135,26 @@ def test_every_kind_and_a_regression_in_bfloat16(kind: str, tmp_path: Path) -> N
     trained = learn(samples, small, TrainingOptions(epochs=2, precision="bf16-mixed"), folder=tmp_path)
     assert np.isfinite([line["train_loss"] for line in trained.history.lines]).all()
     assert trained.run.outputs(numbers).dtype == torch.float32
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc does with freed memory")
+def test_freed_memory_is_kept() -> None:
+    code = """
+import resource, sys, torch
+from lphm.learn.devices import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+def faults(rounds):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(rounds):
+        [torch.ones(2**18) for _ in range(8)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults(10)
+print(faults(10))
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    kept, given_back = (
+        int(subprocess.check_output([sys.executable, "-c", code, how], env=environment, text=True))
+        for how in ("kept", "given back")
+    )
+    assert kept < given_back / 10

@@ -3,12 +3,14 @@
 import copy
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lphm.errors import InputError
 from lphm.learn import run as run_module
@@ -76,7 +78,8 @@ def test_no_run_at_all(tmp_path: Path) -> None:
 def test_progress_counts_the_samples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reports = []
     run = load_run(folder)
-    monkeypatch.setattr(run_module, "MOST_SAMPLES", 8)
+    monkeypatch.setattr(run_module, "MOST_SAMPLES", 4)
+    monkeypatch.setattr(run_module, "SIDE_NUMBERS", 1)  # two blocks, as there is one member
     run.outputs(FRAME, progress=lambda *report: reports.append(report))
     assert reports == [("predicting", done, 12) for done in (8, 12)]
 
@@ -112,13 +115,13 @@ def assert_alone_as_in_any_company(run: Run, inputs: Inputs, size: int) -> None:
 @pytest.mark.parametrize("columns", [1, 3, 9, 20, 33])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("classes", [0, 3])
-@pytest.mark.parametrize("members", [1, 2, 3, 4])
+@pytest.mark.parametrize("members", [1, 2, 3, 8])
 def test_a_sample_gets_the_same_answer_bit_for_bit(
     columns: int, layout: str, classes: int, members: int
 ) -> None:
     run, inputs = drawn_run(layout, columns, classes, members)
-    size = run_module._block_size(run.network, "cpu")
-    assert size >= 16
+    size, _, most = run_module._blocks(run.network, "cpu")
+    assert size * most > len(inputs) > size
     assert_alone_as_in_any_company(run, inputs, size)
 
 
@@ -132,31 +135,94 @@ def test_also_in_the_small_blocks_of_wide_samples(
     run, inputs = drawn_run(layout, 9, classes, members, width=12)
     numbers = members * run.network.embedding.rows * 12
     monkeypatch.setattr(run_module, "BLOCK_NUMBERS", most * numbers)
-    size = run_module._block_size(run.network, "cpu")
+    size, *_ = run_module._blocks(run.network, "cpu")
     assert size <= most
     assert_alone_as_in_any_company(run, inputs, size)
 
 
-@pytest.mark.parametrize("options", [{"kind": "attribute"}, {"kind": "instance"}, {"structure": "full"}])
-@pytest.mark.parametrize("width", [8, 64])
-def test_also_for_other_networks(options: dict, width: int) -> None:
-    run, inputs = drawn_run("table", 20, 3, 2, width=width, blocks=2, instance_channels=2, **options)
-    assert_alone_as_in_any_company(run, inputs, run_module._block_size(run.network, "cpu"))
+OTHERS: dict[str, dict[str, Any]] = {
+    "attribute": {"kind": "attribute"},
+    "instance": {"kind": "instance"},
+    "none": {"kind": "none"},
+    "full": {"structure": "full"},
+    "blocks": {"blocks": 2, "instance_channels": 2, "width": 64},
+    "narrow": {"width": 2},
+    # All xi together have more numbers than are kept; one member's have not.
+    "many xi": {"columns": 64, "width": 8, "kind": "instance", "instance_channels": 8, "members": 4},
+    "members take turns": {"columns": 128, "width": 8},
+}
 
 
-def test_the_network_sees_blocks_of_one_size() -> None:
-    run, inputs = drawn_run("table", 9, 3, 2)
-    shapes = []
-    run.network.register_forward_pre_hook(lambda _, args: shapes.append(args[0].shape))
+@pytest.mark.parametrize("options", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_also_for_other_networks(options: dict[str, Any], threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        run, inputs = drawn_run("table", **{"columns": 20, "classes": 3, "members": 2, **options})
+        assert_alone_as_in_any_company(run, inputs, run_module._blocks(run.network, "cpu")[0])
+    finally:
+        torch.set_num_threads(before)
+
+
+class Products(TorchDispatchMode):
+    """Notes of all matrix products which shapes they have, and whether they are alone in their batch.
+
+    A product that is alone may be rounded differently from one among others.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[tuple[Any, ...]] = set()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function.overloadpacket.__name__ in {"mm", "addmm", "bmm", "baddbmm", "matmul"}:
+            a, b = args[-2:]
+            batch = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+            self.found.add((*a.shape[-2:], *b.shape[-2:], batch.numel() == 1))
+        return function(*args, **(kwargs or {}))
+
+
+SIZES = [{"columns": columns, "members": members} for columns in (1, 9) for members in (1, 2)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("options", [*SIZES, *OTHERS.values()], ids=str)
+def test_products_are_the_same_for_few_and_many_samples(layout: str, options: dict[str, Any]) -> None:
+    run, inputs = drawn_run(layout, **{"columns": 20, "classes": 3, "members": 2, **options})
+    found = []
     for count in (1, 11, len(inputs)):
-        run.outputs(select(inputs, range(count)))
-    assert len(set(shapes)) == 1
+        with Products() as products:
+            run.outputs(select(inputs, range(count)))
+        found.append(products.found)
+    assert len(found[0]) > 3
+    assert found[0] == found[1] == found[2]
+
+
+def test_many_samples_are_computed_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, inputs = drawn_run("table", 20, 3, 2)
+    monkeypatch.setattr(run_module, "SIDE_NUMBERS", 2 * 16 * 2 * 20 * 16)  # of two blocks of 16 samples
+    batches = []
+    run.network.register_forward_pre_hook(lambda _, args: batches.append(len(args[0])))
+    every = run.outputs(inputs)
+    assert batches == [32, 16]
+    batches.clear()
+    run.outputs(select(inputs, [0]))
+    assert batches == [16]
+    monkeypatch.setattr(run_module, "SIDE_NUMBERS", 1)
+    assert torch.equal(run.outputs(inputs), every)
 
 
 def test_blocks_are_as_large_as_the_network_is_small() -> None:
-    sizes = [run_module._block_size(drawn_run("table", n, 0, 4)[0].network, "cpu") for n in (3, 33, 200)]
-    assert sizes[0] > sizes[1] > sizes[2] >= 1
-    assert max(sizes) <= run_module.MOST_SAMPLES
+    found = [run_module._blocks(drawn_run("table", n, 0, 4)[0].network, "cpu") for n in (3, 100, 400)]
+    assert found[0][0] == run_module.MOST_SAMPLES
+    assert found[0][0] > found[1][0] > found[2][0] >= 1
+    assert found[0][2] > found[1][2] >= found[2][2] >= 1
+
+
+def test_another_device_than_a_cpu_gets_one_large_block() -> None:
+    network = drawn_run("table", 20, 3, 1)[0].network
+    assert run_module._blocks(network, "cuda") == (run_module.MOST_DEVICE_SAMPLES, 1, 1)
 
 
 def test_no_samples_have_no_answers(folder: Path) -> None:

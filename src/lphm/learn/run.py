@@ -26,7 +26,7 @@ from lphm.data.progress import Progress
 from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
-from lphm.learn.devices import available_device
+from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import Checked, Count, DeviceName, Few, Optimizer, Positive, Seed, Share, Sizes
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import InterdependenceNetwork
@@ -34,8 +34,10 @@ from lphm.structures import from_config
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 STRICT = ConfigDict(extra="forbid")
-#: Numbers of the embedded samples that are predicted at a time on a CPU, and the most samples.
-BLOCK_NUMBERS, MOST_SAMPLES = 2**17, 1024
+#: Most numbers of the embedded samples of a block, of all blocks side by side, and most samples of a block.
+BLOCK_NUMBERS, SIDE_NUMBERS, MOST_SAMPLES = 2**16, 2**18, 16
+#: The same for the one block on another device than a CPU.
+DEVICE_NUMBERS, MOST_DEVICE_SAMPLES = 2**21, 1024
 
 
 @validated(kw_only=True, config=STRICT)
@@ -121,22 +123,29 @@ class Run:
     def outputs(self, inputs: pd.DataFrame | np.ndarray, progress: Progress | None = None) -> Tensor:
         """The combined outputs of the members for every sample, ``(N, outputs)``, on the CPU.
 
-        Samples are computed in blocks of one size, of which the last is filled up: the same operators see the
-        same shapes, so an answer is the same bit for bit whatever samples it is asked for with.
+        Samples are computed in blocks of one size, of which the last is filled up, and every block has
+        products of its own, also where several are computed side by side: the same products see the same
+        shapes, so an answer is the same bit for bit whatever samples it is asked for with.
         """
+        keep_freed_memory()
         device, network = available_device(self.device), self.network.eval()
         if device != "cpu":
             network = copy.deepcopy(network).to(device)
-        encoded = self.config.input.encode(inputs)
-        size = _block_size(network, device)
+        size, least, most = _blocks(network, device)
+        encoded, side_by_side = self.config.input.encode(inputs), network
         outputs: list[Tensor] = []
-        for first in range(0, max(len(encoded), 1), size):
-            block = encoded[first : first + size]
-            filler = encoded.new_zeros(size - len(block), *encoded.shape[1:])
-            members = network(torch.cat([block, filler]).to(device)).cpu()
-            outputs.append(self.config.target.combine(members)[: len(block)])
+        done, total = 0, len(encoded)
+        while done < total or not outputs:
+            blocks = min(max(math.ceil((total - done) / size), least), most)
+            if blocks != side_by_side.copies:
+                side_by_side = network.side_by_side(blocks)
+            part = encoded[done : done + size * blocks]
+            filler = encoded.new_zeros(size * blocks - len(part), *encoded.shape[1:])
+            members = side_by_side(torch.cat([part, filler]).to(device)).cpu()
+            outputs.append(self.config.target.combine(members.contiguous())[: len(part)])
+            done += len(part)
             if progress is not None:
-                progress("predicting", min(first + size, len(encoded)), len(encoded))
+                progress("predicting", done, total)
         return torch.cat(outputs)
 
     def predict(self, inputs: pd.DataFrame | np.ndarray, progress: Progress | None = None) -> pd.DataFrame:
@@ -144,13 +153,23 @@ class Run:
         return self.config.target.decode(self.outputs(inputs, progress=progress))
 
 
-def _block_size(network: InterdependenceNetwork, device: str) -> int:
-    """Samples in a block: many enough to fill the operators, few enough for a single sample to be cheap."""
+def _blocks(network: InterdependenceNetwork, device: str) -> tuple[int, int, int]:
+    """Samples in a block, and the least and the most blocks that are computed side by side.
+
+    On a CPU blocks are so small that a single sample is cheap, and so many that the operators are filled.
+    """
     numbers = network.members * network.embedding.rows * network.head.weight.shape[1]  # of a sample
-    most = BLOCK_NUMBERS if device == "cpu" else 16 * BLOCK_NUMBERS
-    size = min(1 << int(math.log2(max(most / numbers, 1))), MOST_SAMPLES)
-    # The product of two rows and a single output is no matrix product, and rounds its rows differently.
-    return 1 if size == 2 else size
+    if device != "cpu":
+        return _power_of_two(DEVICE_NUMBERS / numbers, MOST_DEVICE_SAMPLES), 1, 1
+    size = _power_of_two(BLOCK_NUMBERS / numbers, MOST_SAMPLES)
+    # A product that is alone in its batch may be rounded differently.
+    least = 2 if 1 in (network.members, network.embedding.products) else 1
+    return size, least, max(SIDE_NUMBERS // (numbers * size), least)
+
+
+def _power_of_two(number: float, most: int) -> int:
+    """The largest one that is neither above ``number`` nor above ``most``; at least 1."""
+    return min(1 << int(math.log2(max(number, 1))), most)
 
 
 def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:

@@ -1,4 +1,8 @@
-"""Samples as matrices with a learned row for each step or feature: the way into the network."""
+"""Samples as matrices with a learned row for each step or feature: the way into the network.
+
+With several ``copies``, the samples are as many parts of equal size. Each part has products of its own, of
+the shapes that it would have alone.
+"""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +26,7 @@ class RowEmbedding(nn.Module):
     Learned rows fill up to ``multiple``.
 
     Shape:
-        ``(N, steps, columns)`` to ``(members, N, rows, width)``.
+        ``(copies · N, steps, columns)`` to ``(copies · members, N, rows, width)``.
 
     Args:
         steps: rows of the input.
@@ -35,32 +39,39 @@ class RowEmbedding(nn.Module):
         rows: rows of the output.
         columns: columns of what the readout pools.
         linear_inputs: numbers that the linear part takes.
+        products: matrix products side by side that embed one part of the samples.
     """
 
     def __init__(self, steps: int, columns: int, width: int, members: int = 1, multiple: int = 4) -> None:
         super().__init__()
-        self.rows, self.members = filled(steps, multiple), members
+        self.rows, self.members, self.products = filled(steps, multiple), members, members
         self.columns = columns
         self.linear_inputs = steps * columns
         self.linear = MemberLinear(members, columns, width)
         self.position = nn.Parameter(normal_(torch.empty(members, 1, self.rows, width), width**-0.5))
 
-    def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
-        """What the readout pools: the data's own columns, ``(members, N, rows, columns)``.
+    def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:
+        """What the readout pools: the data's own columns, ``(copies · members, N, rows, columns)``.
 
         Zero rows fill up.
         """
-        return F.pad(x, (0, 0, 0, self.rows - x.shape[-2])).expand(self.members, -1, -1, -1)
+        x = F.pad(x, (0, 0, 0, self.rows - x.shape[-2]))
+        return self._for_members(x, len(embedded) // self.members)
 
-    def flat(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
-        """What the linear part takes, ``(members, N, linear_inputs)``: the input itself."""
-        return x.flatten(-2).expand(self.members, -1, -1)
+    def flat(self, x: Tensor, embedded: Tensor) -> Tensor:
+        """What the linear part takes, ``(copies · members, N, linear_inputs)``: the input itself."""
+        return self._for_members(x.flatten(-2), len(embedded) // self.members)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, copies: int = 1) -> Tensor:
         """Embed ``x``."""
-        linear = self.linear(x.expand(self.members, -1, -1, -1))
+        linear = self.linear(self._for_members(x, copies))
         embedded: Tensor = F.pad(linear, (0, 0, 0, self.rows - x.shape[-2])) + self.position
         return embedded
+
+    def _for_members(self, x: Tensor, copies: int) -> Tensor:
+        """``(copies · N, ...)`` to ``(copies · members, N, ...)``, the same for all members."""
+        x = x.view(copies, 1, len(x) // copies, *x.shape[1:])
+        return x.expand(-1, self.members, *x.shape[2:]).flatten(0, 1)
 
 
 class FeatureEmbedding(nn.Module):
@@ -75,8 +86,8 @@ class FeatureEmbedding(nn.Module):
     starts at zero; a missing or unknown category as a learned vector. Learned rows fill up to ``multiple``.
 
     Shape:
-        ``(N, features)``, the numbers first, ``nan`` where missing, then one category code for each
-        of the other features; to ``(members, N, rows, width)``.
+        ``(copies · N, features)``, the numbers first, ``nan`` where missing, then one category code for each
+        of the other features; to ``(copies · members, N, rows, width)``.
 
     Args:
         edges: for each numeric feature increasing numbers, between which it has a piece each; or none.
@@ -92,6 +103,7 @@ class FeatureEmbedding(nn.Module):
         rows: rows of the output.
         columns: columns of what the readout pools.
         linear_inputs: numbers that the linear part takes.
+        products: matrix products side by side that embed one part of the samples.
     """
 
     lower: Tensor  # (numeric, 1, pieces)
@@ -107,7 +119,8 @@ class FeatureEmbedding(nn.Module):
         multiple: int = 4,
     ) -> None:
         super().__init__()
-        self.numeric, self.members = len(edges), members
+        self.numeric = self.products = len(edges)
+        self.members = members
         self.rows = filled(self.numeric + categorical, multiple)
         self.columns = width
         self.linear_inputs = self.rows * width
@@ -126,9 +139,10 @@ class FeatureEmbedding(nn.Module):
         self.filler = nn.Parameter(filler) if fillers else None
         normal_(self.numbers[:, :2], scale)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, copies: int = 1) -> Tensor:
         """Embed ``x``."""
-        numbers, codes = x[:, : self.numeric].t().unsqueeze(-1), x[:, self.numeric :]
+        x = x.view(copies, len(x) // copies, x.shape[1])
+        numbers, codes = x[..., : self.numeric].mT.unsqueeze(-1), x[..., self.numeric :]
         absent = numbers.isnan()
         known = numbers.nan_to_num(nan=0.0)
         clipped = known * torch.rsqrt(1 + (known / 3).square())
@@ -136,21 +150,21 @@ class FeatureEmbedding(nn.Module):
         # One product for each feature gives its rows of all members.
         terms = torch.cat([clipped, torch.ones_like(clipped), absent.to(x.dtype), shares], dim=-1)
         vectors = torch.cat([self.numbers, self.pieces], dim=1)
-        numeric = torch.unflatten(terms.bmm(vectors.flatten(2)), -1, (self.members, -1))  # (numeric, N, ...)
-        rows = [numeric.permute(2, 1, 0, 3)]
+        numeric = terms.matmul(vectors.flatten(2))  # (copies, numeric, N, members · width)
+        rows = [torch.unflatten(numeric, -1, (self.members, -1)).permute(0, 3, 2, 1, 4)]
         if self.category is not None:
             category = F.embedding(codes.long(), self.category.flatten(1))
-            rows.append(torch.unflatten(category, -1, (self.members, -1)).permute(2, 0, 1, 3))
+            rows.append(torch.unflatten(category, -1, (self.members, -1)).permute(0, 3, 1, 2, 4))
         if self.filler is not None:
-            rows.append(self.filler.expand(-1, len(x), -1, -1))
-        return torch.cat(rows, dim=2)
+            rows.append(self.filler.expand(copies, -1, x.shape[1], -1, -1))
+        return torch.cat(rows, dim=3).flatten(0, 1)
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
-        """What the readout pools: the features as they are embedded, ``(members, N, rows, width)``."""
+        """What the readout pools: the features as embedded, ``(copies · members, N, rows, width)``."""
         return embedded
 
     def flat(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
-        """What the linear part takes, ``(members, N, linear_inputs)``."""
+        """What the linear part takes, ``(copies · members, N, linear_inputs)``."""
         return embedded.flatten(-2)
 
 

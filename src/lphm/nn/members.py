@@ -45,6 +45,15 @@ class MemberLinear(nn.Module):
         return out.view(*x.shape[:-1], -1)
 
 
+def normalised(x: Tensor) -> Tensor:
+    """Layer normalisation without a scale and a shift, which what follows it learns or did not miss.
+
+    On a CPU torch takes a third less time where it is given both, here 1 and 0.
+    """
+    shape = x.shape[-1:]
+    return F.layer_norm(x, shape, x.new_ones(shape), x.new_zeros(shape))
+
+
 class MemberNorm(nn.Module):
     """Layer normalisation with a scale and a shift of its own for each member.
 
@@ -59,7 +68,7 @@ class MemberNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension of ``x``."""
-        return torch.addcmul(self.bias, F.layer_norm(x, x.shape[-1:]), self.weight)
+        return torch.addcmul(self.bias, normalised(x), self.weight)
 
 
 class MemberInterdependence(nn.Module):

@@ -18,6 +18,7 @@ averaged: on a small table a single network's answer depends on its seed as much
 ensembles: Lakshminarayanan et al., 2017, arXiv:1612.01474). The same operators compute all of them.
 """
 
+import copy
 from typing import Any
 
 import torch
@@ -26,18 +27,13 @@ from torch.nn import functional as F
 
 from lphm.errors import require_divisor, require_positive
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
-from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm
+from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm, normalised
 from lphm.ops.checks import Kind
 from lphm.structures import Structure
 
 #: How many times more the pieces of the embedding decay than other parameters. They fit any curve of a single
 #: feature, noise included, and have to show that it pays.
 PIECES_DECAY = 30
-
-
-def normalised(x: Tensor) -> Tensor:
-    """Layer normalisation without a scale and a shift, which what follows it learns or did not miss."""
-    return F.layer_norm(x, x.shape[-1:])
 
 
 class MixingBranch(nn.Module):
@@ -185,6 +181,10 @@ class InterdependenceNetwork(nn.Module):
         channels: parameter vectors of each attribute interdependence; divides ``rows``.
         instance_channels: those of each instance interdependence; divides ``width``.
         dropout: share of the branches' outputs that is dropped in training.
+
+    Attributes:
+        members: networks side by side.
+        copies: of each member, see ``side_by_side``.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class InterdependenceNetwork(nn.Module):
             channels=channels,
             instance_channels=instance_channels,
         )
-        self.embedding, self.members = embedding, embedding.members
+        self.embedding, self.members, self.copies = embedding, embedding.members, 1
         self.blocks = nn.ModuleList(
             InterdependenceBlock(
                 width, attribute, instance, channels, instance_channels, dropout, self.members
@@ -224,7 +224,7 @@ class InterdependenceNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of each member, or what it says about the standardised target."""
-        embedded = self.embedding(x)
+        embedded = self.embedding(x, self.copies)  # (copies · members, N, rows, width)
         mixed = embedded
         for block in self.blocks:
             mixed = block(mixed)
@@ -233,7 +233,24 @@ class InterdependenceNetwork(nn.Module):
         )
         if self.readout is not None:
             out = out + self.readout(self.embedding.pooled(x, embedded))
-        return out.transpose(0, 1)
+        return torch.unflatten(out, 0, (self.copies, -1)).transpose(1, 2).flatten(0, 1)
+
+    def side_by_side(self, copies: int) -> "InterdependenceNetwork":
+        """This network for batches of so many parts of equal size, which do not share a product.
+
+        Each part meets a copy of the members of its own, so that every product has the shape that it has for
+        one part alone: in a product of another shape the same rows may be rounded differently.
+        """
+        if copies == self.copies:
+            return self
+        network = copy.deepcopy(self)
+        network.copies = copies
+        # Where features are embedded, the parameters for it serve all copies.
+        shared = "embedding." if isinstance(self.embedding, FeatureEmbedding) else ()
+        for name, parameter in network.named_parameters():
+            if not name.startswith(shared):
+                parameter.data = parameter.data.repeat(copies, *[1] * (parameter.dim() - 1))
+        return network
 
     def decay_groups(self, weight_decay: float) -> list[dict[str, Any]]:
         """The parameters by how much they decay, for an optimiser; see ``PIECES_DECAY``."""

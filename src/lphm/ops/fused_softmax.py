@@ -37,8 +37,8 @@ Weights = Sequence[Tensor]  # left, right and P
 class SoftmaxCall:
     """``x`` mixed by the softmax of its own ``xi``, which is formed.
 
-    If all ``xi`` have more than ``KEPT`` numbers, they are formed for a few samples at a time, and once more
-    in the backward.
+    If all ``xi`` of a single member have more than ``KEPT`` numbers, they are formed for a few samples at a
+    time, and once more in the backward.
 
     With a kernel that forms the maps, ``w`` is the parameters; without, it is ``F`` ``(2, C, K, n)`` itself,
     and autograd goes on from its gradient. Other shapes are those of ``ThinCall``. The instance kind can have
@@ -86,11 +86,11 @@ class SoftmaxCall:
         return of_members, _apply_to_rows, partial(_backward_of_rows, members=self.members)
 
     def _parts(self, F: Tensor, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-        """The tensors, by samples: all at once, or on a CPU a few at a time where ``xi`` is not kept."""
+        """The tensors, by samples: all at once, or on a CPU a few of one member where ``xi`` is not kept."""
         X = tensors[0]
         k = X.shape[2] if self.kind == "attribute" else X.shape[1]
         numbers = F.shape[1] * k * k  # of xi, for one sample
-        if len(X) * numbers <= KEPT or X.device.type != "cpu":
+        if self.members > 1 or len(X) * numbers <= KEPT or X.device.type != "cpu":
             return [tensors]
         return list(zip(*(torch.split(t, max(1, KEPT // 8 // numbers)) for t in tensors), strict=True))
 

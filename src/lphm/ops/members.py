@@ -63,8 +63,9 @@ def _plan_apply(
     if kernel is None or n != structure.n or x_shape.numel() * channels == 0 or n % channels:
         return None
     if normalize == "softmax" and kind == "instance" and hasattr(kernel, "maps"):
+        # How many members there are does not decide: what each of them computes may not depend on it.
         small = forms_small_xi(structure, k, n // channels)
-        if small and members * samples * channels * k * k <= KEPT:
+        if small and samples * channels * k * k <= KEPT // 4:
             return SoftmaxCall(structure, kernel, kind, members)
     if normalize is None and hasattr(kernel, "dense"):
         order = choose_order(structure, samples, k, n // channels, by_hand=True)
