@@ -9,11 +9,11 @@ from torch.nn import functional as F
 
 from lphm import LPHM, DivisibilityError, Full
 from lphm.nn import network as module
+from lphm.nn.blocks import FeedForward, InterdependenceBlock
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.members import MemberInterdependence
 from lphm.nn.network import (
     PIECES_DECAY,
-    InterdependenceBlock,
     InterdependenceNetwork,
     InterdependenceReadout,
     interdependence_parameters,
@@ -71,7 +71,7 @@ def test_gradients_reach_every_parameter(layout: str) -> None:
     build, draw = NETWORKS[layout]
     network = disturbed(build(members=3))
     out = network(draw())
-    assert out.shape == (7, 3, network.head.weight.shape[-1])
+    assert out.shape == (7, 3, network.linear.weight.shape[-1])
     out.square().sum().backward()
     silent = [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
@@ -95,28 +95,37 @@ def test_members_are_networks_that_have_their_slices_as_parameters(layout: str) 
 
 @both_inputs
 def test_a_network_is_the_sum_of_its_parts(layout: str) -> None:
-    """Head on the mean row after the blocks, linear part and readout, with W formed by torch.kron."""
+    """Head after the blocks, linear part and readout, with W formed by torch.kron."""
     build, draw = NETWORKS[layout]
     network, x = disturbed(build(members=3)), draw()
     embedded, got = network.embedding(x), network(x)
+
+    def hidden_layer(part: FeedForward, x: Tensor, m: int) -> Tensor:
+        hidden = F.layer_norm(x, x.shape[-1:]) @ part.up.weight[m] + part.up.bias[m]
+        return hidden.clamp(min=0) @ part.down.weight[m] + part.down.bias[m]
+
     for m in range(3):
         rows = embedded[m]
         for block in network.blocks:
-            for branch in block.branches[:-1]:
+            mixing, others = block.branches[:2], block.branches[2:]
+            assert [branch.mix.kind for branch in mixing] == ["attribute", "instance"]
+            for branch in mixing:
                 mix = branch.mix
                 z = F.layer_norm(rows, rows.shape[-1:])
                 mixed = reference.grouped(mix.structure, mix.weight[m], z, None, mix.kind, mix.normalize)
                 rows = rows + mixed * branch.scale[m]
-            up, down = block.branches[-1].up, block.branches[-1].down
-            hidden = F.relu(F.layer_norm(rows, rows.shape[-1:]) @ up.weight[m] + up.bias[m])
-            rows = rows + hidden @ down.weight[m] + down.bias[m]
-        mean = rows.mean(dim=1)
-        want = F.layer_norm(mean, mean.shape[-1:]) @ network.head.weight[m] + network.head.bias[m]
+            assert len(others) == (layout == "series")
+            for branch in others:
+                rows = rows + hidden_layer(branch, rows, m)
+        if layout == "table":
+            want = hidden_layer(network.head, rows.flatten(1), m)
+        else:
+            mean, linear = rows.mean(dim=1), network.head.linear
+            want = F.layer_norm(mean, mean.shape[-1:]) @ linear.weight[m] + linear.bias[m]
         flat = (x if layout == "series" else embedded[m]).flatten(1)
         want = want + flat @ network.linear.weight[m]
         want = want + network.readout(network.embedding.pooled(x, embedded))[m]
         torch.testing.assert_close(got[:, m], want, rtol=1e-9, atol=1e-10)
-        assert [b.mix.kind for b in network.blocks[0].branches[:-1]] == ["attribute", "instance"]
 
 
 @both_inputs
@@ -164,23 +173,36 @@ def test_a_prediction_never_depends_on_other_rows(layout: str) -> None:
     torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
 
 
-def test_every_row_of_x_reaches_the_output_through_the_mixing_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the last norm rows meet in a mean only: without mixing, no second derivative between two."""
+def test_rows_of_one_kind_meet_in_the_mixing_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the last norm they meet in a mean only: without mixing, no second derivative between two."""
 
     def cross(network: InterdependenceNetwork) -> float:
-        torch.nn.init.ones_(network.head.weight)
+        torch.nn.init.ones_(network.head.linear.weight)
         at = torch.randn(2, dtype=torch.float64)
-        hessian = torch.autograd.functional.hessian(lambda v: network(v.unsqueeze(0))[0, 0, 0], at)
+        hessian = torch.autograd.functional.hessian(lambda v: network(v.view(1, 2, 1))[0, 0, 0], at)
         return float(hessian[0, 1].abs())
 
-    normalise = module.normalised  # of (members, N, rows, width); the last norm is of (members, N, width)
-    monkeypatch.setattr(module, "normalised", lambda x: normalise(x) if x.dim() == 4 else x)
-    embedding = FeatureEmbedding([[], []], 0, 0, 8)
+    monkeypatch.setattr(module, "normalised", lambda x: x)  # that of the head
+    embedding = RowEmbedding(2, 1, 8)
     mixed = InterdependenceNetwork(embedding, 8, 1, LPHM(n=4, p=2, r=1), None, channels=2, blocks=1)
     plain = InterdependenceNetwork(embedding, 8, 1, None, None, blocks=1)
     torch.nn.init.ones_(mixed.blocks[0].branches[0].scale)
     assert cross(plain.double().eval()) == 0
     assert cross(mixed.double().eval()) > 1e-6
+
+
+def test_features_meet_in_the_head_too() -> None:
+    plain = disturbed(InterdependenceNetwork(FeatureEmbedding([[], []], 0, 0, 8), 8, 1, None, None)).eval()
+    at = torch.randn(2, dtype=torch.float64)
+    hessian = torch.autograd.functional.hessian(lambda v: plain(v.unsqueeze(0))[0, 0, 0], at)
+    assert float(hessian[0, 1].abs()) > 1e-6
+
+
+def test_dropout_of_hidden_units_leaves_their_mean() -> None:
+    part, x = FeedForward(1, 6, 40, 3, dropout=0.5).double(), torch.randn(1, 1, 6, dtype=torch.float64)
+    trained = torch.cat([part.train()(x) for _ in range(4000)])
+    assert len(trained.unique(dim=0)) > 1000
+    torch.testing.assert_close(trained.mean(dim=0, keepdim=True), part.eval()(x), rtol=0, atol=0.03)
 
 
 # Embeddings.

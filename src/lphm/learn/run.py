@@ -158,7 +158,7 @@ def _blocks(network: InterdependenceNetwork, device: str) -> tuple[int, int, int
 
     On a CPU blocks are so small that a single sample is cheap, and so many that the operators are filled.
     """
-    numbers = network.members * network.embedding.rows * network.head.weight.shape[1]  # of a sample
+    numbers = network.members * network.embedding.rows * network.width  # of a sample
     if device != "cpu":
         return _power_of_two(DEVICE_NUMBERS / numbers, MOST_DEVICE_SAMPLES), 1, 1
     size = _power_of_two(BLOCK_NUMBERS / numbers, MOST_SAMPLES)

@@ -1,16 +1,19 @@
 """The network on top: blocks of attribute and instance mixing over an embedded input.
 
-    input -> embedding (*, b, d) -> blocks -> mean over the rows -> head
-        │              ├────────> linear part ────────────────────> +
-        └──────────────┴────────> readout of xi itself ───────────> +
+    input -> embedding (*, b, d) -> blocks -> head
+        │              ├────────> linear part ────> +
+        └──────────────┴────────> readout of xi ──> +
 
 The linear part carries what a linear model of the input can say; the rest adds to it (wide and deep: Cheng et
 al., 2016, arXiv:1606.07792). All three start at zero: what they say first is the same for every sample. Each
-block adds three branches to its input, each on the normalised input: columns mixed by an attribute
-interdependence, rows mixed by an instance interdependence, and a feed-forward network. The readout gives the
-head an attribute interdependence itself, entry by entry, as second-order pooling does with a covariance
-(Carreira et al., 2012, ECCV): what tells samples apart may be how columns go together, where their means say
-nothing.
+block adds branches to its input, each on the normalised input: columns mixed by an attribute interdependence
+and rows mixed by an instance interdependence. The readout gives an attribute interdependence itself, entry by
+entry, as second-order pooling does with a covariance (Carreira et al., 2012, ECCV): what tells samples apart
+may be how columns go together, where their means say nothing.
+
+Rows of one kind, such as steps, each go through a feed-forward network at the end of a block, and the head
+takes their mean. Rows that are the features of a table mean different things, so a hidden layer in the head
+sees all of them.
 
 Several networks of one shape, the members, are trained side by side on the same batches. They differ in their
 first weights and in what dropout takes from them, each is trained by its own loss, and their answers are
@@ -23,11 +26,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from lphm.errors import require_divisor, require_positive
+from lphm.errors import require_positive
+from lphm.nn.blocks import FeedForward, InterdependenceBlock
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
-from lphm.nn.members import Dropout, MemberInterdependence, MemberLinear, MemberNorm, normalised
+from lphm.nn.members import MemberInterdependence, MemberLinear, MemberNorm, normalised
 from lphm.ops.checks import Kind
 from lphm.structures import Structure
 
@@ -36,96 +39,36 @@ from lphm.structures import Structure
 PIECES_DECAY = 30
 
 
-class MixingBranch(nn.Module):
-    """Mixes the normalised input, and scales every column of the result.
-
-    An attribute interdependence multiplies its input three times over. A network that starts close to its
-    feed-forward part, and takes from the mixing what pays, generalises better than one in which both start
-    at equal size: the scales are 0.1 at the start (LayerScale: Touvron et al., 2021, arXiv:2103.17239).
+class RowHead(nn.Module):
+    """A linear map of the normalised mean row, which starts at zero: for rows of one kind, such as steps.
 
     Shape:
-        ``(members, N, rows, width)`` to the same.
-
-    Args:
-        width: columns of the input.
-        mix: the interdependence of each member.
+        ``(members, N, rows, width)`` to ``(members, N, outputs)``.
     """
 
-    def __init__(self, width: int, mix: MemberInterdependence) -> None:
+    def __init__(self, members: int, width: int, outputs: int) -> None:
         super().__init__()
-        self.mix = mix
-        self.scale = nn.Parameter(torch.full((len(mix.weight), 1, 1, width), 0.1))
+        self.linear = MemberLinear(members, width, outputs, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The mixed and scaled input."""
-        out: Tensor = self.mix(normalised(x)) * self.scale
+        """What the mean row says."""
+        out: Tensor = self.linear(normalised(x.mean(dim=-2)))
         return out
 
 
-class FeedForward(nn.Module):
-    """A network with one hidden layer on each row of the normalised input.
+class FeatureHead(FeedForward):
+    """A hidden layer that sees all rows, and starts with outputs of zero: for rows that are features.
 
     Shape:
-        ``(members, N, rows, width)`` to the same.
+        ``(members, N, rows, width)`` to ``(members, N, outputs)``.
     """
 
-    def __init__(self, members: int, width: int) -> None:
-        super().__init__()
-        self.up, self.down = MemberLinear(members, width, 2 * width), MemberLinear(members, 2 * width, width)
+    def __init__(self, members: int, rows: int, width: int, outputs: int, dropout: float) -> None:
+        super().__init__(members, rows * width, 4 * width, outputs, dropout, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The output of the hidden layer."""
-        out: Tensor = self.down(F.relu(self.up(normalised(x))))
-        return out
-
-
-class InterdependenceBlock(nn.Module):
-    """Columns mixed, rows mixed, then a feed-forward network; each a residual on the normalised input.
-
-    Shape:
-        ``(members, N, rows, width)`` to the same.
-
-    Args:
-        width: columns of the input.
-        attribute: structure of the attribute interdependence, ``n = rows``; none if not given.
-        instance: structure of the instance interdependence, ``n = width``; none if not given.
-        channels: parameter vectors of the attribute interdependence; divides ``rows``.
-        instance_channels: those of the instance interdependence; divides ``width``.
-        dropout: share of the branches' outputs that is dropped in training.
-        members: networks side by side.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        attribute: Structure | None = None,
-        instance: Structure | None = None,
-        channels: int = 1,
-        instance_channels: int = 1,
-        dropout: float = 0.0,
-        members: int = 1,
-    ) -> None:
-        super().__init__()
-        branches: list[nn.Module] = []
-        if attribute is not None:
-            require_divisor("rows", attribute.n, channels=channels)
-            mix = MemberInterdependence(attribute, "attribute", members, channels)
-            with torch.no_grad():  # entries of xi of variance 1 / width: D @ xi, a sum over width columns,
-                attribute.unpack(mix.weight)[0].mul_(width**-0.5)  # has entries of the size of D's
-            branches.append(MixingBranch(width, mix))
-        if instance is not None:
-            require_divisor("width", width, instance_channels=instance_channels)
-            mix = MemberInterdependence(instance, "instance", members, instance_channels, "softmax")
-            branches.append(MixingBranch(width, mix))
-        branches.append(FeedForward(members, width))
-        self.branches = nn.ModuleList(branches)
-        self.dropout = Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Add every branch to ``x``."""
-        for branch in self.branches:
-            x = self.dropout(x, branch(x))
-        return x
+        """What all rows together say."""
+        return super().forward(x.flatten(-2))
 
 
 class InterdependenceReadout(nn.Module):
@@ -166,7 +109,7 @@ class InterdependenceReadout(nn.Module):
 
 
 class InterdependenceNetwork(nn.Module):
-    """Embedding, blocks, mean over the rows, head; beside them a linear part and a readout of ``xi``.
+    """Embedding, blocks and head; beside them a linear part and a readout of ``xi``.
 
     Shape:
         the input of ``embedding`` to ``(N, members, outputs)``.
@@ -180,7 +123,7 @@ class InterdependenceNetwork(nn.Module):
         blocks: number of blocks.
         channels: parameter vectors of each attribute interdependence; divides ``rows``.
         instance_channels: those of each instance interdependence; divides ``width``.
-        dropout: share of the branches' outputs that is dropped in training.
+        dropout: share of the branches' outputs, and of the head's hidden units, that is dropped in training.
 
     Attributes:
         members: networks side by side.
@@ -208,13 +151,16 @@ class InterdependenceNetwork(nn.Module):
             instance_channels=instance_channels,
         )
         self.embedding, self.members, self.copies = embedding, embedding.members, 1
+        self.width, has_features = width, isinstance(embedding, FeatureEmbedding)
+        mixing = (width, attribute, instance, channels, instance_channels, dropout, self.members)
         self.blocks = nn.ModuleList(
-            InterdependenceBlock(
-                width, attribute, instance, channels, instance_channels, dropout, self.members
-            )
-            for _ in range(blocks)
+            InterdependenceBlock(*mixing, feed_forward=not has_features) for _ in range(blocks)
         )
-        self.head = MemberLinear(self.members, width, outputs, zero=True)
+        self.head = (
+            FeatureHead(self.members, embedding.rows, width, outputs, dropout)
+            if has_features
+            else RowHead(self.members, width, outputs)
+        )
         self.linear = MemberLinear(self.members, embedding.linear_inputs, outputs, bias=False, zero=True)
         self.readout = (
             None
@@ -228,9 +174,7 @@ class InterdependenceNetwork(nn.Module):
         mixed = embedded
         for block in self.blocks:
             mixed = block(mixed)
-        out: Tensor = self.head(normalised(mixed.mean(dim=-2))) + self.linear(
-            self.embedding.flat(x, embedded)
-        )
+        out: Tensor = self.head(mixed) + self.linear(self.embedding.flat(x, embedded))
         if self.readout is not None:
             out = out + self.readout(self.embedding.pooled(x, embedded))
         return torch.unflatten(out, 0, (self.copies, -1)).transpose(1, 2).flatten(0, 1)
