@@ -139,7 +139,7 @@ def test_every_kind_and_a_regression_in_bfloat16(kind: str, tmp_path: Path) -> N
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc does with freed memory")
 def test_freed_memory_is_kept() -> None:
-    """Without the call the same takes 20,000 page faults, where nothing by chance keeps the end of the heap."""
+    """Without the call it takes 20,000 page faults, unless something happens to keep the end of the heap."""
     code = """
 import resource, torch
 from lphm.learn.devices import keep_freed_memory
