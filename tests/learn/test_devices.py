@@ -139,11 +139,11 @@ def test_every_kind_and_a_regression_in_bfloat16(kind: str, tmp_path: Path) -> N
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc does with freed memory")
 def test_freed_memory_is_kept() -> None:
+    """Without the call it takes 20,000 page faults, unless something happens to keep the end of the heap."""
     code = """
-import resource, sys, torch
+import resource, torch
 from lphm.learn.devices import keep_freed_memory
-if sys.argv[1] == "kept":
-    keep_freed_memory()
+keep_freed_memory()
 def faults(rounds):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(rounds):
@@ -153,8 +153,5 @@ faults(10)
 print(faults(10))
 """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    kept, given_back = (
-        int(subprocess.check_output([sys.executable, "-c", code, how], env=environment, text=True))
-        for how in ("kept", "given back")
-    )
-    assert kept < given_back / 10
+    found = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    assert int(found) < 1000

@@ -214,7 +214,7 @@ def test_many_samples_are_computed_side_by_side(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_blocks_are_as_large_as_the_network_is_small() -> None:
-    found = [run_module._blocks(drawn_run("table", n, 0, 4)[0].network, "cpu") for n in (3, 100, 400)]
+    found = [run_module._blocks(drawn_run("table", n, 0, 4)[0].network, "cpu") for n in (3, 200, 800)]
     assert found[0][0] == run_module.MOST_SAMPLES
     assert found[0][0] > found[1][0] > found[2][0] >= 1
     assert found[0][2] > found[1][2] >= found[2][2] >= 1

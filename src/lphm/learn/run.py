@@ -35,7 +35,7 @@ from lphm.structures import from_config
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 STRICT = ConfigDict(extra="forbid")
 #: Most numbers of the embedded samples of a block, of all blocks side by side, and most samples of a block.
-BLOCK_NUMBERS, SIDE_NUMBERS, MOST_SAMPLES = 2**16, 2**18, 16
+BLOCK_NUMBERS, SIDE_NUMBERS, MOST_SAMPLES = 2**17, 2**19, 16
 #: The same for the one block on another device than a CPU.
 DEVICE_NUMBERS, MOST_DEVICE_SAMPLES = 2**21, 1024
 
