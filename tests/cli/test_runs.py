@@ -75,7 +75,7 @@ def test_compare_and_folds(tmp_path: Path) -> None:
     assert files == {"options.json", "cross_validation.json", "comparison.json"}
     assert table["none"]["interdependence_parameters"] == 0
     counts = {name: table[name]["interdependence_parameters"] for name in ("full", "lphm")}
-    assert counts == {"full": 2 * 4 * 4**2, "lphm": 2 * 4 * (4 + 2 * 4)}  # 4 channels in block and readout
+    assert counts == {"full": 2 * 4**2, "lphm": 2 * (4 + 2 * 4)}  # in block and readout
     assert all(
         len(row["scores"]) == 3 and row["spread"] == pytest.approx(np.std(row["scores"]))
         for row in table.values()

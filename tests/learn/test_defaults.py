@@ -63,11 +63,13 @@ def test_a_training_has_enough_steps_and_not_too_many(rows: int) -> None:
 
 
 @pytest.mark.parametrize("layout", SCHEMAS)
-def test_the_learning_rate_and_the_instance_channels_follow_from_the_layout(layout: str) -> None:
+def test_the_learning_rate_and_the_channels_follow_from_the_layout(layout: str) -> None:
     found = configured(layout, 300)
     channels, rate = (1, 3e-3) if layout == "table" else (4, 2e-3)
-    assert (found.network.instance_channels, found.training.learning_rate) == (channels, rate)
+    assert (found.network.channels, found.network.instance_channels) == (channels, channels)
+    assert found.training.learning_rate == rate
     assert configured(layout, 300, width=6).network.instance_channels in (1, 2)  # divides the width
     given = training_config(TrainingOptions(learning_rate=0.5), 300, SCHEMAS[layout][0])
     assert given.learning_rate == 0.5
-    assert configured(layout, 300, instance_channels=2).network.instance_channels == 2
+    given = configured(layout, 300, channels=3, instance_channels=2).network
+    assert (given.channels, given.instance_channels) == (3, 2)

@@ -82,20 +82,20 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "config.json must hold a JSON object, got list",
     ),
     "missing tensor": (
-        edit_weights(lambda w: w.pop("head.weight")),
-        r"'head.weight' must be \(1, 8, 2\) torch.float32, got absent",
+        edit_weights(lambda w: w.pop("head.down.weight")),
+        r"'head.down.weight' must be \(1, 16, 2\) torch.float32, got absent",
     ),
     "unknown tensor": (
         edit_weights(lambda w: w.update(extra=torch.zeros(1))),
         r"'extra' must be absent, got \(1,\) torch.float32",
     ),
     "wrong shape": (
-        edit_weights(lambda w: w.update({"head.bias": torch.zeros(1, 1, 3)})),
-        r"'head.bias' must be \(1, 1, 2\) torch.float32, got \(1, 1, 3\) torch.float32",
+        edit_weights(lambda w: w.update({"head.down.bias": torch.zeros(1, 1, 3)})),
+        r"'head.down.bias' must be \(1, 1, 2\) torch.float32, got \(1, 1, 3\) torch.float32",
     ),
     "wrong type": (
-        edit_weights(lambda w: w.update({"head.bias": torch.zeros(1, 1, 2, dtype=torch.float64)})),
-        r"'head.bias' must be \(1, 1, 2\) torch.float32, got \(1, 1, 2\) torch.float64",
+        edit_weights(lambda w: w.update({"head.down.bias": torch.zeros(1, 1, 2, dtype=torch.float64)})),
+        r"'head.down.bias' must be \(1, 1, 2\) torch.float32, got \(1, 1, 2\) torch.float64",
     ),
     "missing key": (edit_config(lambda c: c.pop("network")), "got at network: Field required"),
     "unknown key": (edit_config(lambda c: c.update(more=1)), "got at more: Extra inputs"),
@@ -128,7 +128,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "'blocks.1.* must be .*, got absent",
     ),
     "a width of terabytes": (
-        edit_config(lambda c: c["network"].update(width=2**20, attribute=None, instance=None)),
+        edit_config(lambda c: c["network"].update(width=2**20, instance=None)),
         r"must be \(.*1048576",
     ),
 }

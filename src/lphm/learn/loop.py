@@ -28,7 +28,7 @@ from lphm.data.progress import Progress, no_progress
 from lphm.distributed import all_reduce_sum, gather_results, rank, world_size
 from lphm.errors import InputError
 from lphm.learn.clock import Clock
-from lphm.learn.devices import available_device
+from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import DeviceName
 from lphm.learn.run import RunConfig
 from lphm.nn.network import InterdependenceNetwork
@@ -72,6 +72,7 @@ def fit(
     Raises:
         InputError: the loss is not finite, the device is not available, or the checkpoint is damaged.
     """
+    keep_freed_memory()
     execution = execution or Execution()
     file = None if execution.folder is None else execution.folder / CHECKPOINT
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):

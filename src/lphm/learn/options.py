@@ -84,8 +84,6 @@ class Sizes:
     """Columns inside the network."""
     blocks: Few = 1
     """Blocks of the network."""
-    channels: Count = 4
-    """Attribute interdependences side by side in each layer."""
 
 
 @dataclass(kw_only=True)
@@ -95,6 +93,9 @@ class NetworkOptions(Sizes, StructureOptions):
     kind: KindName | None = None
     """Which interdependences there are: of columns (attribute), of rows (instance), both or none. Default:
     attribute for a table, both for series and images."""
+    channels: Count | None = None
+    """Attribute interdependences side by side in each layer. Default: 1 for a table, 4 for series and
+    images."""
     instance_channels: Count | None = None
     """Instance interdependences side by side in each layer. Default: 1 for a table, 4 for series and
     images."""

@@ -201,14 +201,16 @@ def configure(
     Raises:
         InputError: there is no ``W`` of the sizes that were asked for.
     """
-    with torch.device("meta"):
-        embedded_rows = build_embedding(schema, network, 1).rows
     is_table = isinstance(schema, FeatureSchema)
+    channels = network.channels or (1 if is_table else 4)
+    with torch.device("meta"):
+        embedded_rows = build_embedding(schema, network.width, 1, channels).rows
     kind = network.kind or ("attribute" if is_table else "both")
     dropout = 0.4 if rows < SMALL else 0.1 if rows < LARGE else 0.0
     sizes = NetworkConfig(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
-        instance_channels=network.instance_channels or (1 if is_table else math.gcd(4, network.width)),
+        channels=channels,
+        instance_channels=network.instance_channels or math.gcd(1 if is_table else 4, network.width),
         members=network.members or (4 if rows < LARGE else 2),
         dropout=dropout if network.dropout is None else network.dropout,
         attribute=_structure("attribute", embedded_rows, network) if kind in ("attribute", "both") else None,

@@ -44,6 +44,7 @@ DEVICE_NUMBERS, MOST_DEVICE_SAMPLES = 2**21, 1024
 class NetworkConfig(Sizes, Checked):
     """The network, with everything settled; a structure is its ``to_config()``, or None if there is none."""
 
+    channels: Count
     instance_channels: Count
     members: Few
     dropout: Share
@@ -73,9 +74,11 @@ class RunConfig(Strict):
     training: TrainingConfig
 
 
-def build_embedding(schema: InputSchema, sizes: Sizes, members: int) -> FeatureEmbedding | RowEmbedding:
+def build_embedding(
+    schema: InputSchema, width: int, members: int, channels: int
+) -> FeatureEmbedding | RowEmbedding:
     """The embedding of rows that the schema encodes; its rows are filled up so that channels divide them."""
-    shape = (sizes.width, members, math.lcm(4, sizes.channels))
+    shape = (width, members, math.lcm(4, channels))
     if isinstance(schema, FeatureSchema):
         edges = [column.standardised_edges for column in schema.numeric]
         return FeatureEmbedding(edges, len(schema.categorical), schema.vocabulary, *shape)
@@ -90,7 +93,7 @@ def build_network(config: RunConfig) -> InterdependenceNetwork:
     """
     sizes = config.network
     try:
-        embedding = build_embedding(config.input, sizes, sizes.members)
+        embedding = build_embedding(config.input, sizes.width, sizes.members, sizes.channels)
         attribute = None if sizes.attribute is None else from_config(sizes.attribute)
         instance = None if sizes.instance is None else from_config(sizes.instance)
         for name, n, structure in (("rows", embedding.rows, attribute), ("width", sizes.width, instance)):

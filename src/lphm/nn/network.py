@@ -64,7 +64,7 @@ class FeatureHead(FeedForward):
     """
 
     def __init__(self, members: int, rows: int, width: int, outputs: int, dropout: float) -> None:
-        super().__init__(members, rows * width, 4 * width, outputs, dropout, zero=True)
+        super().__init__(members, rows * width, 2 * width, outputs, dropout, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """What all rows together say."""
@@ -138,7 +138,7 @@ class InterdependenceNetwork(nn.Module):
         attribute: Structure | None = None,
         instance: Structure | None = None,
         blocks: int = 1,
-        channels: int = 4,
+        channels: int = 1,
         instance_channels: int = 1,
         dropout: float = 0.0,
     ) -> None:
