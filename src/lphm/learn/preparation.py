@@ -38,9 +38,9 @@ MOST_ROWS = 10_000
 #: Rows that defaults follow from. A network with little dropout learns fewer than SMALL rows by heart; LARGE
 #: tables do what dropout and averaging do for smaller ones.
 SMALL, LARGE = 1000, 5000
-#: Passes over the training part, of a table that is not large and of a large one. A table of fewer than
-#: FEW_ROWS rows gets the fewest optimizer steps instead, for it is soon learned by heart.
-EPOCHS, EPOCHS_OF_LARGE = 16, 20
+#: Passes over the training part. A table of fewer than FEW_ROWS rows gets the fewest optimizer steps instead,
+#: for it is soon learned by heart.
+EPOCHS = 16
 #: Optimizer steps; there is at least one pass.
 FEWEST_STEPS, MOST_STEPS = 160, 20_000
 
@@ -234,7 +234,7 @@ def training_config(options: TrainingOptions, rows: int, schema: InputSchema) ->
     size = min(rows / 20, max(32, math.sqrt(rows)))
     batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(size, 1)))))
     batches = math.ceil(rows / batch_size)
-    passes = 0 if rows < FEW_ROWS else EPOCHS if rows < LARGE else EPOCHS_OF_LARGE
+    passes = 0 if rows < FEW_ROWS else EPOCHS
     steps = min(max(passes * batches, FEWEST_STEPS), MOST_STEPS)
     epochs = options.epochs or math.ceil(steps / batches)
     chosen = {field.name: getattr(options, field.name) for field in fields(Optimizer)}
