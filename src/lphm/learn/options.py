@@ -102,8 +102,8 @@ class NetworkOptions(Sizes, StructureOptions):
     members: Few | None = None
     """Networks that are trained side by side and averaged. Default: 4, from 5,000 rows on 2."""
     dropout: Share | None = None
-    """Share of each branch's output that is dropped in training. Default: 0.4 below 1,000 rows, 0.1 below
-    5,000, else 0."""
+    """Share of each branch's output, and of the hidden units of a table's head, that is dropped in training.
+    Default: 0.4 below 1,000 rows, 0.1 below 5,000, else 0."""
 
 
 @dataclass(kw_only=True)
