@@ -179,20 +179,17 @@ def normal_quantiles(values: np.ndarray) -> np.ndarray:
 
 
 def parameters(network: nn.Module) -> dict[str, Any]:
-    """Name, shape, size and role of every saved tensor, and the parameters that a full ``W`` would take."""
-    layers, learned = interdependence_layers(network), dict(network.named_parameters())
-    roles = {
-        name: "interdependence" if name.removesuffix(".weight") in layers else "parameter" for name in learned
-    }
+    """Name, shape, size and role of every parameter, and how many a full ``W`` would take."""
+    layers = interdependence_layers(network)
     return {
         "tensors": [
             (
                 name,
-                " × ".join(map(str, t.shape)) or "scalar",
-                t.numel(),
-                roles.get(name, "buffer, not learned"),
+                " × ".join(map(str, tensor.shape)),
+                tensor.numel(),
+                "interdependence" if name.removesuffix(".weight") in layers else "parameter",
             )
-            for name, t in network.state_dict().items()
+            for name, tensor in network.named_parameters()
         ],
         "total": sum(tensor.numel() for tensor in network.parameters()),
         "interdependence": interdependence_parameters(network),
