@@ -191,6 +191,15 @@ def test_rows_of_one_kind_meet_in_the_mixing_alone(monkeypatch: pytest.MonkeyPat
     assert cross(mixed.double().eval()) > 1e-6
 
 
+@pytest.mark.parametrize(("features", "units"), [(4, 64), (2048, 64), (4096, 32), (100_000, 8)])
+def test_the_hidden_layer_of_very_wide_tables_has_fewer_units(features: int, units: int) -> None:
+    with torch.device("meta"):
+        embedding = FeatureEmbedding([[]] * features, 0, 0, 32)
+        head = InterdependenceNetwork(embedding, 32, 1, None, None).head
+    assert head.up.weight.shape == (1, 32 * features, units)
+    assert head.down.weight.shape == (1, units, 1)
+
+
 def test_features_meet_in_the_head_too() -> None:
     plain = disturbed(InterdependenceNetwork(FeatureEmbedding([[], []], 0, 0, 8), 8, 1, None, None)).eval()
     at = torch.randn(2, dtype=torch.float64)

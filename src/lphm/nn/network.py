@@ -37,6 +37,8 @@ from lphm.structures import Structure
 #: How many times more the pieces of the embedding decay than other parameters. They fit any curve of a single
 #: feature, noise included, and have to show that it pays.
 PIECES_DECAY = 30
+#: Most weights of a hidden layer that sees all features, of one member, as long as it has the fewest units.
+HEAD_WEIGHTS, FEWEST_UNITS = 2**22, 8
 
 
 class RowHead(nn.Module):
@@ -59,12 +61,15 @@ class RowHead(nn.Module):
 class FeatureHead(FeedForward):
     """A hidden layer that sees all rows, and starts with outputs of zero: for rows that are features.
 
+    It has ``2 width`` units, but for thousands of features fewer: see ``HEAD_WEIGHTS``.
+
     Shape:
         ``(members, N, rows, width)`` to ``(members, N, outputs)``.
     """
 
     def __init__(self, members: int, rows: int, width: int, outputs: int, dropout: float) -> None:
-        super().__init__(members, rows * width, 2 * width, outputs, dropout, zero=True)
+        hidden = max(min(2 * width, HEAD_WEIGHTS // (rows * width)), FEWEST_UNITS)
+        super().__init__(members, rows * width, hidden, outputs, dropout, zero=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """What all rows together say."""
