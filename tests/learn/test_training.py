@@ -303,6 +303,27 @@ def test_progress_counts_the_steps_and_says_the_losses() -> None:
     )
 
 
+@pytest.mark.parametrize("members", [1, 3])
+def test_the_gradients_of_a_step_are_at_most_1_for_each_member(
+    monkeypatch: pytest.MonkeyPatch, members: int
+) -> None:
+    norms: list[float] = []
+    step = torch.optim.AdamW.step
+
+    def recorded(self: torch.optim.AdamW) -> None:
+        gradients = [p.grad.norm() for group in self.param_groups for p in group["params"]]
+        norms.append(float(torch.stack(gradients).norm()))
+        step(self)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", recorded)
+    wild = replace(PRODUCT, target=pd.Series(np.random.default_rng(0).standard_normal(120) ** 5))
+    learn(wild, replace(SMALL, members=members), TrainingOptions(epochs=5, learning_rate=0.02))
+    assert max(norms) == pytest.approx(members**0.5, rel=1e-5)
+    norms.clear()
+    learn(PRODUCT, replace(SMALL, members=members), TrainingOptions(epochs=5))
+    assert min(norms) < 0.9 * members**0.5  # smaller gradients are not made larger
+
+
 def test_training_leaves_the_random_state_and_the_threads_as_they_were() -> None:
     state, threads = torch.get_rng_state(), torch.get_num_threads()
     learn(PRODUCT, SMALL, TrainingOptions(epochs=1, batch_size=120, threads=2))
