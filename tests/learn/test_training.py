@@ -303,6 +303,15 @@ def test_progress_counts_the_steps_and_says_the_losses() -> None:
     )
 
 
+def test_every_epoch_drops_other_entries() -> None:
+    seeds: list[int] = []
+    options = TrainingOptions(epochs=3, batch_size=40)
+    learn(PRODUCT, SMALL, options, progress=lambda *_: seeds.append(torch.initial_seed()))
+    assert len(set(seeds)) == 3
+    learn(PRODUCT, SMALL, replace(options, seed=1), progress=lambda *_: seeds.append(torch.initial_seed()))
+    assert len(set(seeds)) == 6
+
+
 @pytest.mark.parametrize("members", [1, 3])
 def test_the_gradients_of_a_step_are_at_most_1_for_each_member(
     monkeypatch: pytest.MonkeyPatch, members: int
