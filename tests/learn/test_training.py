@@ -303,6 +303,13 @@ def test_progress_counts_the_steps_and_says_the_losses() -> None:
     )
 
 
+@pytest.mark.parametrize("members", [1, 3])
+def test_the_training_loss_is_that_of_one_member(members: int) -> None:
+    options = TrainingOptions(epochs=1, learning_rate=1e-12)
+    trained = learn(PRODUCT, replace(SMALL, members=members), options)
+    assert trained.history.lines[0]["train_loss"] == pytest.approx(np.log(2), rel=1e-4)  # it knows nothing
+
+
 def test_every_epoch_drops_other_entries() -> None:
     seeds: list[int] = []
     options = TrainingOptions(epochs=3, batch_size=40)
