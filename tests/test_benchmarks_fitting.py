@@ -1,4 +1,4 @@
-"""The benchmark of fitting measures what it says, on the sets that it describes."""
+"""The benchmarks of fitting and of a training step measure what they say, on the sets that they describe."""
 
 import json
 import sys
@@ -11,7 +11,9 @@ import pytest
 # The package is not part of the distribution; it is in the root of the repository.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import fitting
+from benchmarks import fitting, step
+
+from lphm.nn.network import interdependence_layers
 
 OPTIONS = {"members": 1, "epochs": 1, "width": 8, "channels": 2}
 
@@ -75,3 +77,28 @@ def test_the_command_writes_a_row_for_each_model(tmp_path: Path, capsys: pytest.
 )
 def test_options_are_read_as_python_reads_them(text: str, value: object) -> None:
     assert fitting._option(text) == ("a", value)
+
+
+# A training step.
+
+
+def test_a_step_of_every_kind_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    step.main(["--members", "1", "2", "--rows", "5", "--rounds", "2"])
+    rows = [line.strip("| ").split(" | ") for line in capsys.readouterr().out.splitlines()]
+    assert rows[0] == ["members", "rows", *step.KINDS, "none / attribute"]
+    for members, row in zip((1, 2), rows[2:], strict=True):
+        assert [int(cell) for cell in row[:2]] == [members, 5]
+        none, attribute, *_, ratio = map(float, row[2:])
+        assert ratio == pytest.approx(none / attribute, abs=0.02)
+        assert 0 < none < attribute
+
+
+@pytest.mark.parametrize("kind", step.KINDS)
+def test_a_step_is_that_of_the_default_network_on_its_rows(kind: str) -> None:
+    one = step.Step(kind, members=2, rows=7)
+    assert one() > 0
+    assert [len(part) for part in one.batch] == [7, 7, 7]
+    layers = interdependence_layers(one.network).values()
+    kinds = {"none": set(), "both": {"attribute", "instance"}}.get(kind, {kind})
+    assert {layer.kind for layer in layers} == kinds
+    assert all(parameter.grad is not None for parameter in one.network.parameters())

@@ -15,7 +15,7 @@ from lphm.data.parquet import ParquetStream
 from lphm.data.progress import Progress
 from lphm.data.splits import split_rows, split_validation
 from lphm.errors import InputError
-from lphm.learn import preparation
+from lphm.learn import loop, preparation
 from lphm.learn.evaluation import evaluate
 from lphm.learn.loop import CHECKPOINT
 from lphm.learn.options import NetworkOptions, TrainingOptions
@@ -310,13 +310,25 @@ def test_the_training_loss_is_that_of_one_member(members: int) -> None:
     assert trained.history.lines[0]["train_loss"] == pytest.approx(np.log(2), rel=1e-4)  # it knows nothing
 
 
-def test_every_epoch_drops_other_entries() -> None:
+def test_every_epoch_drops_other_entries(monkeypatch: pytest.MonkeyPatch) -> None:
     seeds: list[int] = []
     options = TrainingOptions(epochs=3, batch_size=40)
     learn(PRODUCT, SMALL, options, progress=lambda *_: seeds.append(torch.initial_seed()))
     assert len(set(seeds)) == 3
     learn(PRODUCT, SMALL, replace(options, seed=1), progress=lambda *_: seeds.append(torch.initial_seed()))
     assert len(set(seeds)) == 6
+    monkeypatch.setattr(loop, "rank", lambda: 1)  # another process drops others again
+    learn(PRODUCT, SMALL, options, progress=lambda *_: seeds.append(torch.initial_seed()))
+    assert len(set(seeds)) == 9
+
+
+def test_weights_decay() -> None:
+    sizes = []
+    for decay in (0.0, 5.0):
+        options = TrainingOptions(epochs=3, learning_rate=0.02, weight_decay=decay)
+        network = learn(PRODUCT, SMALL, options).run.network
+        sizes.append(sum(float(parameter.square().sum()) for parameter in network.parameters()))
+    assert sizes[1] < 0.5 * sizes[0]
 
 
 @pytest.mark.parametrize("members", [1, 3])
