@@ -327,7 +327,7 @@ def test_weights_decay() -> None:
     for decay in (0.0, 5.0):
         options = TrainingOptions(epochs=3, learning_rate=0.02, weight_decay=decay)
         network = learn(PRODUCT, SMALL, options).run.network
-        sizes.append(sum(float(parameter.square().sum()) for parameter in network.parameters()))
+        sizes.append(sum(float(parameter.detach().square().sum()) for parameter in network.parameters()))
     assert sizes[1] < 0.5 * sizes[0]
 
 
