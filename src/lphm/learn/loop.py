@@ -123,7 +123,7 @@ class _Loop:
         self.parameters = list(network.parameters())
         self.synchronised: nn.Module = network
         if world_size() > 1:
-            self.synchronised = DistributedDataParallel(network, broadcast_buffers=False)
+            self.synchronised = DistributedDataParallel(network)
         groups = network.decay_groups(self.options.weight_decay)
         # All parameters in one operator, where there is one.
         fused = self.device.type in ("cpu", "cuda")
