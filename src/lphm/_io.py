@@ -11,6 +11,11 @@ from typing import Any
 from lphm.errors import InputError
 
 
+def environment_number(name: str, default: int) -> int:
+    """The number in an environment variable, or the default where it is absent or empty."""
+    return int(os.environ.get(name) or default)
+
+
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` to write to; it takes its place when all went well."""

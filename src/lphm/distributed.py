@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 import torch.distributed as dist
 
+from lphm._io import environment_number
 from lphm.errors import InputError, RankLostError
 
 T = TypeVar("T")
@@ -31,10 +32,10 @@ class LaunchInfo(NamedTuple):
 
 def launch_info() -> LaunchInfo:
     """The numbers in the environment variables; one process if there was no launcher."""
-    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+    if not all(map(os.environ.get, ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))):
         return LaunchInfo()
     size = int(os.environ["WORLD_SIZE"])
-    return LaunchInfo(int(os.environ["RANK"]), size, int(os.environ.get("LOCAL_WORLD_SIZE", str(size))))
+    return LaunchInfo(int(os.environ["RANK"]), size, environment_number("LOCAL_WORLD_SIZE", size))
 
 
 def rank() -> int:
@@ -63,7 +64,7 @@ def process_group(seconds: float) -> Iterator[None]:
         backend = "gloo"
         if torch.cuda.device_count() >= launch_info().local_world_size:  # a GPU for each
             backend = "cpu:gloo,cuda:nccl"
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+            torch.cuda.set_device(environment_number("LOCAL_RANK", 0))
         dist.init_process_group(backend, timeout=timedelta(seconds=seconds))
         _state["active"] = True
         yield

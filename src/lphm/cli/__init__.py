@@ -18,6 +18,7 @@ app = App(
     help_format="markdown",
     default_parameter=Parameter(negative=()),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # lphm.__main__ says what it means
 )
 app.register_install_completion_command()
 app.command(train.train, config=train.use_config, sort_key=0)

@@ -103,7 +103,7 @@ def train(
         first = rank() == 0
         prepared = prepare(samples, network, training, data.task, progress=progress)
         folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
-        with _discarded_if_refused(folder):
+        with _discarded_if_refused(folder), _can_be_resumed(folder):
             if isinstance(samples, Dataset) and (run.compare or run.folds):
                 validate = compare if run.compare else cross_validate
                 k = run.folds or 5
@@ -172,6 +172,18 @@ def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
         raise InputError(f"{message}; --resume continues a run")
     write_json(folder / OPTIONS, options)
     return folder
+
+
+@contextmanager
+def _can_be_resumed(folder: Path) -> Iterator[None]:
+    """Let an interruption say how the run goes on."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        stopped.args = (
+            f"lphm train --config {folder / OPTIONS} --output {folder} --resume continues the run",
+        )
+        raise
 
 
 @contextmanager

@@ -1,0 +1,127 @@
+"""Ctrl-C and SIGTERM: a line that says how to go on, the exit code of the signal, nothing half-written."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lphm.distributed import LaunchInfo, launch_info
+from lphm.learn.loop import CHECKPOINT
+from support.forked import lphm, start
+
+TRAIN = ["train", "t.csv", "--target", "y", "--epochs", "60", "--members", "1", "--width", "8"]
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table, and the run of a training that was not interrupted."""
+    path = tmp_path_factory.mktemp("signals")
+    table = pd.DataFrame(np.random.default_rng(0).standard_normal((600, 4)), columns=list("abcd"))
+    table["y"] = np.where(table["a"] * table["b"] > 0, "p", "n")
+    table.to_csv(path / "t.csv", index=False)
+    assert start(lphm, *TRAIN, "-o", "whole", "--quiet", cwd=path).wait().returncode == 0
+    return path
+
+
+def interrupted(arguments: list[str], number: signal.Signals, begun: Path, cwd: Path) -> tuple[int, str]:
+    """Exit code and errors of the command, which gets the signal as soon as a file exists."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lphm", *arguments], cwd=cwd, stderr=subprocess.PIPE, text=True
+    )
+    while not begun.exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_interrupted_training_says_how_it_goes_on(folder: Path, number: signal.Signals) -> None:
+    run = f"run-{number.name}"
+    code, errors = interrupted([*TRAIN, "-o", run, "--quiet"], number, folder / run / CHECKPOINT, folder)
+    assert code == SIGNALS[number]
+    go_on = f"lphm train --config {run}/options.json --output {run} --resume"
+    assert errors == f"lphm: error: stopped by {number.name}; {go_on} continues the run\n"
+    assert {path.name for path in (folder / run).iterdir()} == {"options.json", CHECKPOINT}
+    assert start(lphm, *go_on.split()[1:], "--quiet", cwd=folder).wait().returncode == 0
+    weights = [(folder / name / "weights.safetensors").read_bytes() for name in (run, "whole")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_interrupted_cross_validation_goes_on_too(folder: Path, number: signal.Signals) -> None:
+    run = f"folds-{number.name}"
+    arguments = [*TRAIN, "--folds", "3", "-o", run, "--quiet"]
+    code, errors = interrupted(arguments, number, folder / run / "options.json", folder)
+    assert code == SIGNALS[number]
+    assert errors.count("\n") == 1
+    assert "--resume continues the run" in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_that_writes_one_file_leaves_none(folder: Path, number: signal.Signals) -> None:
+    rows = pd.read_csv(folder / "t.csv")
+    pd.concat([rows] * 1000).to_csv(folder / "many.csv", index=False)
+    begun = folder / f"begun-{number.name}"
+    begun.touch()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lphm", "predict", "whole", "many.csv", "-o", f"out-{number.name}.csv"],
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(4)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == SIGNALS[number]
+    assert errors.splitlines()[-1].startswith(f"lphm: error: stopped by {number.name}; every file")
+    assert not [path.name for path in folder.iterdir() if path.name.startswith((".out", "out-"))]
+
+
+@pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE"])
+def test_an_empty_variable_of_a_launcher_is_none(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for variable, value in {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(variable, value)
+    assert launch_info() == LaunchInfo(1, 2, 2)
+    monkeypatch.setenv(name, "")
+    assert launch_info() == (LaunchInfo(1, 2, 2) if name == "LOCAL_WORLD_SIZE" else LaunchInfo())
+
+
+def test_an_error_with_an_empty_world_size_is_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "lphm", "info", "nowhere"],
+        cwd=tmp_path,
+        env=os.environ | {"WORLD_SIZE": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "lphm: error: nowhere must exist, got no such file or folder; check the path\n"
+
+
+@pytest.mark.slow
+def test_variables_of_a_cluster_do_not_matter(folder: Path) -> None:
+    """A script of one task, or one task of several that train a model each."""
+    slurm = {"SLURM_JOB_ID": "1", "SLURM_NTASKS": "4", "SLURM_PROCID": "3", "SLURM_LOCALID": "3"}
+    done = subprocess.run(
+        [sys.executable, "-m", "lphm", *TRAIN, "-o", "slurm", "--quiet"],
+        cwd=folder,
+        env=os.environ | slurm | {"SLURM_JOB_NAME": "train", "SLURM_NODELIST": "n01", "SLURM_NODEID": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    weights = [(folder / name / "weights.safetensors").read_bytes() for name in ("slurm", "whole")]
+    assert weights[0] == weights[1]
