@@ -28,6 +28,7 @@ from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
 from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import Checked, Count, DeviceName, Few, Optimizer, Positive, Seed, Share, Sizes
+from lphm.learn.torch_state import on_the_cpu, plain_torch
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import InterdependenceNetwork
 from lphm.structures import from_config
@@ -122,6 +123,7 @@ class Run:
     network: InterdependenceNetwork  # stays on the CPU; predictions elsewhere use a copy
     device: DeviceName = "auto"
 
+    @on_the_cpu()
     @torch.inference_mode()
     def outputs(self, inputs: pd.DataFrame | np.ndarray, progress: Progress | None = None) -> Tensor:
         """The combined outputs of the members for every sample, ``(N, outputs)``, on the CPU.
@@ -184,6 +186,7 @@ def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:
     write_json(folder / CONFIG, run.config.model_dump(mode="json"))
 
 
+@plain_torch()
 def load_run(folder: Path) -> Run:
     """Read a run folder back.
 

@@ -19,6 +19,7 @@ from lphm.learn.loop import Execution, History, fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
 from lphm.learn.run import Run, build_network
+from lphm.learn.torch_state import plain_torch
 from lphm.nn.network import full_parameters, interdependence_parameters
 
 
@@ -41,6 +42,7 @@ class Outcome:
     sample: Dataset  # describes the data; all samples if they are in memory
 
 
+@plain_torch()
 def prepare(
     data: Dataset | ParquetStream,
     network: NetworkOptions | None = None,
@@ -71,6 +73,7 @@ def prepare(
     return prepared
 
 
+@plain_torch()
 def train(
     prepared: Prepared,
     *,
@@ -106,6 +109,7 @@ def train(
     return Outcome(trained.run, metrics, evaluation, prepared.sample)
 
 
+@plain_torch()
 def learn(
     data: Dataset,
     network: NetworkOptions | None = None,

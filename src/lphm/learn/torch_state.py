@@ -1,0 +1,36 @@
+"""The state of torch that callers may have changed, and that a training or a network must not depend on."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
+
+_one_at_a_time = threading.RLock()
+
+
+@contextmanager
+def plain_torch() -> Iterator[None]:
+    """float32 on the CPU with gradients and without autocast, whatever the caller has set.
+
+    One thread at a time: torch has one default type, one number of threads and one random generator for all
+    of them, and a training uses all three.
+    """
+    with _one_at_a_time:
+        dtype = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float32)
+        try:
+            with torch.inference_mode(False), torch.enable_grad(), on_the_cpu():
+                yield
+        finally:
+            torch.set_default_dtype(dtype)
+
+
+@contextmanager
+def on_the_cpu() -> Iterator[None]:
+    """New tensors on the CPU, and no autocast."""
+    device: AbstractContextManager[object] = nullcontext()
+    if torch.get_default_device().type != "cpu":  # or else the context would cost something for nothing
+        device = torch.device("cpu")
+    with device, torch.autocast("cpu", enabled=False):
+        yield

@@ -1,0 +1,83 @@
+"""Fits, predictions and saved runs are the same whatever state torch is in, and leave it as it was."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lphm.estimators import LPHMClassifier
+
+RNG = np.random.default_rng(0)
+TABLE, SERIES = RNG.standard_normal((60, 4)), RNG.standard_normal((40, 8, 2))
+
+
+def fitted(X: np.ndarray) -> LPHMClassifier:
+    model = LPHMClassifier(members=1, epochs=2, width=8, kind="both", random_state=0)
+    return model.fit(X, (X.reshape(len(X), -1)[:, 0] > 0).astype(int))
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+        assert torch.get_default_dtype() == dtype
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@contextmanager
+def default_device() -> Iterator[None]:
+    """One that is not the CPU; "meta" stands for it."""
+    torch.set_default_device("meta")
+    try:
+        yield
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device(None)
+
+
+STATES: dict[str, Callable[[], AbstractContextManager[object]]] = {
+    "float64": lambda: default_dtype(torch.float64),
+    "float16": lambda: default_dtype(torch.float16),
+    "another device": default_device,
+    "no gradients": torch.no_grad,
+    "inference": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("X", [TABLE, SERIES], ids=["table", "series"])
+def test_a_fit_does_not_depend_on_the_state_of_torch(state: str, X: np.ndarray, tmp_path: Path) -> None:
+    plain = fitted(X)
+    expected = plain.predict_proba(X)
+    plain.save(tmp_path / "saved")
+    generator = torch.get_rng_state()
+    with STATES[state]():
+        model = fitted(X)
+        assert np.array_equal(model.predict_proba(X), expected)
+        assert np.array_equal(plain.predict_proba(X), expected)
+        assert np.array_equal(LPHMClassifier.load(tmp_path / "saved").predict_proba(X), expected)
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert np.array_equal(model.predict_proba(X), expected)
+    assert all(parameter.requires_grad for parameter in model.run_.network.parameters())
+
+
+def test_fits_in_several_threads_are_those_of_one() -> None:
+    expected, found = fitted(TABLE).predict_proba(TABLE), {}
+
+    def fit(number: int) -> None:
+        found[number] = fitted(TABLE).predict_proba(TABLE)
+
+    threads = [threading.Thread(target=fit, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert all(np.array_equal(each, expected) for each in found.values())
