@@ -29,9 +29,9 @@ def test_digits_without_an_argument(tmp_path: Path) -> None:
     assert float(table["test accuracy"]) >= 0.96
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["rows"] == {"train": 1438, "test": 359}
-    # 4 members, 4 channels: the attribute kind 8 x 8 in block and readout, the instance kind 32 x 32.
-    assert metrics["interdependence_parameters"] == 4 * 4 * (2 * (4 + 2 * 8) + (16 + 2 * 16))
-    assert metrics["interdependence_parameters_full"] == 4 * 4 * (2 * 8**2 + 32**2)
+    # 4 members: the attribute kind 8 x 8 in block and readout, 4 channels each; the instance kind 32 x 32.
+    assert metrics["interdependence_parameters"] == 4 * (2 * 4 * (4 + 2 * 8) + (16 + 2 * 16))
+    assert metrics["interdependence_parameters_full"] == 4 * (2 * 4 * 8**2 + 32**2)
     assert f"{metrics['interdependence_parameters']:,}" in table["interdependence parameters"]
     assert "training" in result.stderr
     assert "Warning" not in result.stderr

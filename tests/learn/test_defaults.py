@@ -66,7 +66,8 @@ def test_a_training_has_enough_steps_and_not_too_many(rows: int) -> None:
 def test_the_learning_rate_and_the_channels_follow_from_the_layout(layout: str) -> None:
     found = configured(layout, 300)
     channels, rate = (1, 3e-3) if layout == "table" else (4, 2e-3)
-    assert (found.network.channels, found.network.instance_channels) == (channels, channels)
+    of_rows = 4 if layout == "series" else 1
+    assert (found.network.channels, found.network.instance_channels) == (channels, of_rows)
     assert found.training.learning_rate == rate
     assert configured(layout, 300, width=6).network.instance_channels in (1, 2)  # divides the width
     given = training_config(TrainingOptions(learning_rate=0.5), 300, SCHEMAS[layout][0])

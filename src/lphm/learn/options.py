@@ -97,8 +97,7 @@ class NetworkOptions(Sizes, StructureOptions):
     """Attribute interdependences side by side in each layer. Default: 1 for a table, 4 for series and
     images."""
     instance_channels: Count | None = None
-    """Instance interdependences side by side in each layer. Default: 1 for a table, 4 for series and
-    images."""
+    """Instance interdependences side by side in each layer. Default: 4 for series, else 1."""
     members: Few | None = None
     """Networks that are trained side by side and averaged. Default: 4, from 5,000 rows on 2."""
     dropout: Share | None = None

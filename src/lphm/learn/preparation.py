@@ -21,7 +21,7 @@ from lphm.data.parquet import ParquetStream, Part
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import StreamFit, fit_stream
 from lphm.data.progress import Progress, no_progress
-from lphm.data.schema import FEW_ROWS, FeatureSchema, InputSchema
+from lphm.data.schema import FEW_ROWS, FeatureSchema, InputSchema, SeriesSchema
 from lphm.data.splits import split_rows, split_validation
 from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
@@ -201,7 +201,7 @@ def configure(
     Raises:
         InputError: there is no ``W`` of the sizes that were asked for.
     """
-    is_table = isinstance(schema, FeatureSchema)
+    is_table, is_series = isinstance(schema, FeatureSchema), isinstance(schema, SeriesSchema)
     channels = network.channels or (1 if is_table else 4)
     with torch.device("meta"):
         embedded_rows = build_embedding(schema, network.width, 1, channels).rows
@@ -210,7 +210,7 @@ def configure(
     sizes = NetworkConfig(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
         channels=channels,
-        instance_channels=network.instance_channels or math.gcd(1 if is_table else 4, network.width),
+        instance_channels=network.instance_channels or math.gcd(4 if is_series else 1, network.width),
         members=network.members or (4 if rows < LARGE else 2),
         dropout=dropout if network.dropout is None else network.dropout,
         attribute=_structure("attribute", embedded_rows, network) if kind in ("attribute", "both") else None,
