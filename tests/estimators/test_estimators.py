@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from lphm.errors import InputError
-from lphm.estimators import LPHMClassifier, LPHMRegressor, models
+from lphm.estimators import LPHMClassifier, LPHMRegressor, verbose
 from lphm.nn.network import interdependence_parameters
 from support.lagged import lagged_series
 
@@ -190,7 +190,7 @@ def test_verbose_prints_a_line_for_every_epoch(capsys: pytest.CaptureFixture[str
 def test_verbose_says_once_how_long_a_fit_will_take(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "ESTIMATED_AFTER", 0.0)
+    monkeypatch.setattr(verbose, "ESTIMATED_AFTER", 0.0)
     X, y = load_iris(return_X_y=True)
     LPHMClassifier(**{**QUICK, "epochs": 2, "batch_size": 50, "verbose": 1}).fit(X, y)
     first, *lines = capsys.readouterr().err.splitlines()

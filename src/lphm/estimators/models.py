@@ -1,7 +1,5 @@
 """Scikit-learn estimators: networks of interdependence for a table or for multichannel series."""
 
-import sys
-import time
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -28,6 +26,7 @@ from lphm.data.dataset import Dataset
 from lphm.data.targets import ClassTarget, Task
 from lphm.errors import InputError
 from lphm.estimators.bases import BaseEstimator, ClassifierMixin, RegressorMixin
+from lphm.estimators.verbose import EpochLines
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 from lphm.learn.run import METRICS, Run, load_run, save_run
 from lphm.learn.training import learn
@@ -38,9 +37,6 @@ if TYPE_CHECKING:
 
 Inputs: TypeAlias = pd.DataFrame | np.ndarray
 Samples: TypeAlias = tuple[Inputs, np.ndarray, np.ndarray | None]  # inputs, target, weights
-
-#: Seconds of a verbose fit before it says about how long it will take.
-ESTIMATED_AFTER = 2.0
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -91,10 +87,15 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             self.n_features_in_ = checked.shape[2]
         if series:
             return np.asarray(checked)
+        # Columns have the names of the fit, by their place: scikit-learn has compared the names of frames,
+        # and has warned where one of fit and prediction has names and the other has not.
+        named = getattr(self, "feature_names_in_", None)
+        names = (
+            [f"x{number}" for number in range(checked.shape[1])] if named is None else list(map(str, named))
+        )
         if not frame:
-            names = [f"x{number}" for number in range(checked.shape[1])]
             return pd.DataFrame(checked, columns=names, dtype=np.float64)
-        return checked.set_axis([str(name) for name in checked.columns], axis=1).reset_index(drop=True)
+        return checked.set_axis(names, axis=1).reset_index(drop=True)
 
     def _checked(self, X: Any, y: Any, weight: ArrayLike | None) -> Samples:
         if y is None:
@@ -127,7 +128,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
         network, training = self._options()
         data = Dataset(type(self).__name__, inputs, pd.Series(y, name="y"), weight)
         start = self.run_ if self.warm_start and hasattr(self, "run_") else None
-        progress = _EpochLines() if self.verbose else None
+        progress = EpochLines() if self.verbose else None
         trained = learn(data, network, training, self._task, progress=progress, start=start)
         self.run_: Run = trained.run
         self.history_: list[dict[str, float]] = trained.history.lines
@@ -166,10 +167,13 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
     def save(self, folder: str | Path) -> None:
         """Write a run folder, which ``load`` and the command line read."""
         check_is_fitted(self)
-        seed = self.random_state if isinstance(self.random_state, int) else None
+        parameters = {name: _plain(value) for name, value in self.get_params().items()}
+        if not isinstance(parameters["random_state"], int):
+            parameters["random_state"] = None
         metrics = {
             "estimator": type(self).__name__,
-            "parameters": {**self.get_params(), "random_state": seed},
+            "parameters": parameters,
+            "classes_dtype": self.classes_.dtype.str if hasattr(self, "classes_") else None,
             "attributes": {name: getattr(self, name) for name in ("n_features_in_", "n_iter_")},
             "feature_names": list(getattr(self, "feature_names_in_", [])) or None,
             "history": self.history_,
@@ -190,33 +194,20 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
         if saved["feature_names"]:
             attributes["feature_names_in_"] = np.array(saved["feature_names"], dtype=object)
         if isinstance(run.config.target, ClassTarget):
-            attributes["classes_"] = np.array(run.config.target.classes)
-        estimator = cls(**saved["parameters"])
+            attributes["classes_"] = np.array(run.config.target.classes, dtype=saved.get("classes_dtype"))
+        parameters = saved["parameters"]
+        if isinstance(parameters.get("class_weight"), list):
+            parameters["class_weight"] = dict(parameters["class_weight"])
+        estimator = cls(**parameters)
         vars(estimator).update(attributes)
         return estimator
 
 
-class _EpochLines:
-    """Progress in scikit-learn's way: the status of every epoch as a line on standard error.
-
-    A fit that takes longer than ``ESTIMATED_AFTER`` seconds also says once about how long it will take.
-    """
-
-    def __init__(self) -> None:
-        self.last = ""
-        self.begun: tuple[float, int] | None = None  # when the first report came, and what was done by then
-        self.is_estimated = False
-
-    def __call__(self, task: str, done: int, total: int, status: str = "") -> None:
-        now = time.perf_counter()
-        start, first = self.begun = self.begun or (now, done)
-        if not self.is_estimated and done > first and now - start >= ESTIMATED_AFTER:
-            self.is_estimated = True
-            seconds = (now - start) / (done - first) * (total - done)
-            print(f"{task}: about {seconds:.0f} seconds left after {done} of {total} steps", file=sys.stderr)
-        if status != self.last:
-            self.last = status
-            print(f"{task}: {status}", file=sys.stderr)
+def _plain(value: Any) -> Any:
+    """A parameter as JSON has it: numbers of numpy as those of Python, a dictionary as a list of pairs."""
+    if isinstance(value, dict):
+        return [[_plain(key), _plain(each)] for key, each in value.items()]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
