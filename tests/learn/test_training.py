@@ -322,6 +322,14 @@ def test_every_epoch_drops_other_entries(monkeypatch: pytest.MonkeyPatch) -> Non
     assert len(set(seeds)) == 9
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6])
+def test_a_training_of_few_steps(steps: int) -> None:
+    options = TrainingOptions(epochs=1, batch_size=-(-120 // steps))
+    trained = learn(PRODUCT, SMALL, options)
+    assert np.isfinite(trained.history.lines[0]["train_loss"])
+    assert not trained.run.network.training
+
+
 def test_weights_decay() -> None:
     sizes = []
     for decay in (0.0, 5.0):
