@@ -170,7 +170,9 @@ class _Loop:
 
     def _step(self, batch: Batch) -> None:
         x, y, weight = (part.to(self.device) for part in batch)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.options.precision == "bf16-mixed"):
+        low = self.options.precision == "bf16-mixed"
+        # Without the cache: it would keep the weights of the first step as long as an outer context is open.
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=low, cache_enabled=False):
             loss, total = self.config.target.training_loss(self.synchronised(x), y, weight), weight.sum()
         self.losses.append((loss.detach() * total, total))
         if world_size() > 1:
