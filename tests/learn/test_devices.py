@@ -137,7 +137,9 @@ def test_every_kind_and_a_regression_in_bfloat16(kind: str, tmp_path: Path) -> N
     assert trained.run.outputs(numbers).dtype == torch.float32
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="what glibc does with freed memory")
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="only glibc gives freed memory back, and only there is it kept"
+)
 def test_freed_memory_is_kept() -> None:
     """Without the call it takes 20,000 page faults, unless something happens to keep the end of the heap."""
     code = """

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from lphm.estimators import LPHMClassifier
+from lphm.learn.torch_state import plain_torch
 
 RNG = np.random.default_rng(0)
 TABLE, SERIES = RNG.standard_normal((60, 4)), RNG.standard_normal((40, 8, 2))
@@ -81,3 +82,29 @@ def test_fits_in_several_threads_are_those_of_one() -> None:
         thread.join()
     assert len(found) == 4
     assert all(np.array_equal(each, expected) for each in found.values())
+
+
+def test_loading_and_predicting_do_not_wait_for_a_training(tmp_path: Path) -> None:
+    model = fitted(TABLE)
+    model.save(tmp_path / "saved")
+    begun, ended, found = threading.Event(), threading.Event(), []
+
+    def train() -> None:
+        with plain_torch():
+            begun.set()
+            ended.wait(60)
+
+    def use() -> None:
+        found.append(LPHMClassifier.load(tmp_path / "saved").predict_proba(TABLE))
+
+    threads = [threading.Thread(target=train), threading.Thread(target=use)]
+    threads[0].start()
+    assert begun.wait(10)
+    threads[1].start()
+    threads[1].join(30)
+    is_done = bool(found)
+    ended.set()
+    for thread in threads:
+        thread.join()
+    assert is_done
+    assert np.array_equal(found[0], model.predict_proba(TABLE))

@@ -383,9 +383,8 @@ def test_a_diverging_training_is_an_error(early_stopping: bool) -> None:
     assert (caught.value.option, caught.value.value) == ("learning_rate", "1e+37")
 
 
-def test_a_device_that_is_not_there() -> None:
-    if torch.cuda.is_available():
-        pytest.skip("there is one")
+def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="device must be available, got 'cuda'") as caught:
         learn(PRODUCT, SMALL, TrainingOptions(epochs=1, device="cuda"))
     assert caught.value.option == "device"

@@ -28,7 +28,7 @@ from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
 from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import Checked, Count, DeviceName, Few, Optimizer, Positive, Seed, Share, Sizes
-from lphm.learn.torch_state import on_the_cpu, plain_torch
+from lphm.learn.torch_state import on_the_cpu
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import InterdependenceNetwork
 from lphm.structures import from_config
@@ -110,7 +110,7 @@ def build_network(config: RunConfig) -> InterdependenceNetwork:
             sizes.channels,
             sizes.instance_channels,
             sizes.dropout,
-        )
+        ).float()  # whatever type torch has by default
     except (ValueError, TypeError) as error:
         raise InputError(f"the network cannot be built: {error}") from error
 
@@ -186,7 +186,7 @@ def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:
     write_json(folder / CONFIG, run.config.model_dump(mode="json"))
 
 
-@plain_torch()
+@on_the_cpu()
 def load_run(folder: Path) -> Run:
     """Read a run folder back.
 

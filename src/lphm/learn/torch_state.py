@@ -20,7 +20,7 @@ def plain_torch() -> Iterator[None]:
         dtype = torch.get_default_dtype()
         torch.set_default_dtype(torch.float32)
         try:
-            with torch.inference_mode(False), torch.enable_grad(), on_the_cpu():
+            with torch.enable_grad(), on_the_cpu():
                 yield
         finally:
             torch.set_default_dtype(dtype)
@@ -28,9 +28,9 @@ def plain_torch() -> Iterator[None]:
 
 @contextmanager
 def on_the_cpu() -> Iterator[None]:
-    """New tensors on the CPU, and no autocast."""
+    """New tensors on the CPU and fit for gradients, and no autocast; any number of threads at a time."""
     device: AbstractContextManager[object] = nullcontext()
     if torch.get_default_device().type != "cpu":  # or else the context would cost something for nothing
         device = torch.device("cpu")
-    with device, torch.autocast("cpu", enabled=False):
+    with torch.inference_mode(False), device, torch.autocast("cpu", enabled=False):
         yield

@@ -171,7 +171,7 @@ class FeatureEmbedding(nn.Module):
 def _pieces(edges: Sequence[Sequence[float]]) -> tuple[Tensor, Tensor]:
     """Where each piece begins, and one over its length; a column with fewer pieces has some that stay 0."""
     most = max((len(each) - 1 for each in edges if each), default=0)
-    lower, slope = torch.zeros(2, len(edges), 1, most, device="cpu")
+    lower, slope = torch.zeros(2, len(edges), 1, most, dtype=torch.float32, device="cpu")
     for j, each in enumerate(edges):
         bounds = torch.tensor(each, dtype=torch.float64, device="cpu")
         pieces = max(len(each) - 1, 0)
