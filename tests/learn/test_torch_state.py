@@ -56,13 +56,14 @@ STATES: dict[str, Callable[[], AbstractContextManager[object]]] = {
 @pytest.mark.parametrize("X", [TABLE, SERIES], ids=["table", "series"])
 def test_a_fit_does_not_depend_on_the_state_of_torch(state: str, X: np.ndarray, tmp_path: Path) -> None:
     plain = fitted(X)
-    expected = plain.predict_proba(X)
+    expected, xi = plain.predict_proba(X), plain.interdependence_matrix(X[:3])
     plain.save(tmp_path / "saved")
     generator = torch.get_rng_state()
     with STATES[state]():
         model = fitted(X)
         assert np.array_equal(model.predict_proba(X), expected)
         assert np.array_equal(plain.predict_proba(X), expected)
+        assert np.array_equal(plain.interdependence_matrix(X[:3]), xi)
         assert np.array_equal(LPHMClassifier.load(tmp_path / "saved").predict_proba(X), expected)
     assert torch.equal(torch.get_rng_state(), generator)
     assert np.array_equal(model.predict_proba(X), expected)

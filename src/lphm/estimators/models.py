@@ -29,6 +29,7 @@ from lphm.estimators.bases import BaseEstimator, ClassifierMixin, RegressorMixin
 from lphm.estimators.verbose import EpochLines
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 from lphm.learn.run import METRICS, Run, load_run, save_run
+from lphm.learn.torch_state import on_the_cpu
 from lphm.learn.training import learn
 from lphm.ops.checks import Kind
 
@@ -139,6 +140,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
         check_is_fitted(self)
         return replace(self.run_, device=self.device).outputs(self._inputs(X, reset=False))
 
+    @on_the_cpu()
     def interdependence_matrix(self, X: ArrayLike, kind: Kind | None = None) -> np.ndarray:
         """``xi`` of every sample, the mean over channels: ``(N, k, k)``.
 
