@@ -208,7 +208,7 @@ def test_predict_with_a_damaged_run(tmp_path: Path, failing, case: str) -> None:
 NUMBERS = "".join(f"{i},{i % 7},{'ab'[i % 2]}\n" for i in range(40))
 BAD_TABLES = {
     "without the target": ("x,z,y\n" + NUMBERS, ("--target", "label"), "must have the column 'label'"),
-    "empty": ("", ("--target", "y"), "must be a readable table, got: No columns to parse"),
+    "empty": ("", ("--target", "y"), "must hold a header and rows, got an empty file"),
     "header only": ("x,z,y\n", ("--target", "y"), "must hold rows"),
     "one class": ("x,y\n" + "".join(f"{i},a\n" for i in range(40)), ("--target", "y"), "got only 'a'"),
     "a column of text only": (

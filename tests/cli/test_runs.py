@@ -109,13 +109,15 @@ def test_arrays_and_long_tables_of_series(tmp_path: Path) -> None:
         np.tile(np.arange(64), 60),
         np.repeat(y, 64),
     )
-    long.sample(frac=1, random_state=0).to_parquet(tmp_path / "long.parquet")
+    shuffled = long.sample(frac=1, random_state=0).sort_values("id", kind="stable")  # steps in any order
+    shuffled.to_parquet(tmp_path / "long.parquet")
     named = ("--target", "y", "--series", "id", "--step", "t", "-o", "long")
     assert lphm("train", "long.parquet", *named, *short, cwd=tmp_path).returncode == 0
     assert weights(tmp_path / "long") == weights(tmp_path / "array")  # the same series, the same run
     for run, file in (("array", "s.npz"), ("long", "long.parquet")):
         assert lphm("predict", run, file, "-o", f"{run}.csv", cwd=tmp_path).returncode == 0
     predicted = [pd.read_csv(tmp_path / f"{run}.csv") for run in ("array", "long")]
+    assert list(predicted[1].pop("id")) == list(range(60))
     pd.testing.assert_frame_equal(*predicted)
     printed = json.loads(lphm("evaluate", "long", "long.parquet", "--json", cwd=tmp_path).stdout)
     assert printed["samples"] == 60

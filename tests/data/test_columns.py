@@ -1,166 +1,199 @@
-"""Where the numbers of a column lie, from all of them or part by part, and the edges that follow."""
+"""What the cells of a column are: numbers or words, whatever type the column has."""
 
-import pickle
-from pathlib import Path
+import datetime
+import decimal
+import enum
+import uuid
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from lphm.data.columns import MOST_POINTS, Distribution, table_numbers
-from lphm.data.parquet import ParquetStream
-from lphm.data.parquet_schema import fit_stream
-from lphm.data.schema import FEW_ROWS, FEWER_PIECES, PIECES, NumericColumn, fit_features
+from lphm.data.columns import (
+    LARGEST,
+    as_numbers_or_words,
+    as_target,
+    category_words,
+    column_numbers,
+    holds_numbers,
+    plain_values,
+    table_numbers,
+)
 from lphm.errors import InputError
 
-RNG = np.random.default_rng(0)
-MILLION = {
-    "normal": RNG.standard_normal(1_000_000),
-    "long tail": RNG.exponential(size=1_000_000) ** 3,
-    "in order": np.sort(RNG.standard_normal(1_000_000)),
-    "in order backwards": -np.sort(RNG.standard_normal(1_000_000)),
-    "few values": RNG.integers(0, 30, 1_000_000).astype(float),
+Color = enum.Enum("Color", "red green")
+DAY = datetime.date(2020, 1, 1)
+
+
+def arrow(values: list, kind: pa.DataType) -> pd.Series:
+    return pd.Series(values, dtype=pd.ArrowDtype(kind))
+
+
+NUMBERS = {
+    "int64": pd.Series([3, 1, 0]),
+    "uint8": pd.Series([3, 1, 0], dtype="uint8"),
+    "float16": pd.Series([3, 1, 0], dtype="float16"),
+    "longdouble": pd.Series([3, 1, 0], dtype=np.longdouble),
+    "nullable": pd.Series([3, 1, 0], dtype="Int64"),
+    "sparse": pd.Series(pd.arrays.SparseArray([3.0, 1.0, 0.0])),
+    "arrow int": arrow([3, 1, 0], pa.int64()),
+    "arrow decimal": arrow([decimal.Decimal(3), decimal.Decimal(1), decimal.Decimal(0)], pa.decimal128(5, 2)),
+    "decimal": pd.Series([decimal.Decimal("3.0"), decimal.Decimal(1), decimal.Decimal(0)]),
+    "int objects": pd.Series([3, 1, 0], dtype=object),
+    "int and float objects": pd.Series([3, 1.0, 0], dtype=object),
+    "bool and int objects": pd.Series([3, True, False], dtype=object),
+    "text": pd.Series(["3", " 1.0 ", "0e5"]),
+    "text of numbers and truth": pd.Series(["3", "TRUE", "false"]),
+    "arrow text": arrow(["3", "1", "0"], pa.string()),
+    "bytes": pd.Series([b"3", b"1", b"0"]),
+}
+TRUTH = {
+    "bool": pd.Series([True, False]),
+    "nullable": pd.Series([True, False], dtype="boolean"),
+    "arrow": arrow([True, False], pa.bool_()),
+    "objects": pd.Series([True, False], dtype=object),
+    "text": pd.Series(["true", "FALSE"]),
+    "sparse": pd.Series(pd.arrays.SparseArray([True, False])),
+}
+WORDS = {
+    "text": (pd.Series(["a", "b"]), ["a", "b"]),
+    "objects": (pd.Series(["a", "b"], dtype=object), ["a", "b"]),
+    "string": (pd.Series(["a", "b"], dtype="string"), ["a", "b"]),
+    "arrow": (arrow(["a", "b"], pa.large_string()), ["a", "b"]),
+    "arrow dictionary": (
+        pd.Series(pd.arrays.ArrowExtensionArray(pa.array(["a", "b"]).dictionary_encode())),
+        ["a", "b"],
+    ),
+    "category": (pd.Series(["b", "a"], dtype="category"), ["b", "a"]),
+    "category of digits": (pd.Series(["01", "1"], dtype="category"), ["01", "1"]),
+    "category of ints": (pd.Series([7, 8], dtype="category"), ["7", "8"]),
+    "category of floats": (pd.Series([7.0, 0.5], dtype="category"), ["7", "0.5"]),
+    "category of truth": (pd.Series([True, False], dtype="category"), ["True", "False"]),
+    "intervals": (pd.Series(pd.cut([0, 5], [-1, 1, 9])), ["(-1, 1]", "(1, 9]"]),
+    "category of dates": (
+        pd.Series(pd.to_datetime(["2020-01-01"] * 2)).astype("category"),
+        ["2020-01-01 00:00:00"] * 2,
+    ),
+    "numbers and text": (pd.Series([1, "a"], dtype=object), ["1", "a"]),
+    "truth and text": (pd.Series(["true", "maybe"]), ["true", "maybe"]),
+    "zeros in front": (pd.Series(["01", "x"]), ["01", "x"]),
+    "a word for missing": (pd.Series(["NA", "x"]), ["NA", "x"]),
+    "bytes": (pd.Series([b"a", b"\xff"]), ["a", "\\xff"]),
+    "uuid": (pd.Series([uuid.UUID(int=1), uuid.UUID(int=2)]), [str(uuid.UUID(int=1)), str(uuid.UUID(int=2))]),
+    "enum": (pd.Series([Color.red, Color.green]), ["Color.red", "Color.green"]),
+}
+NEITHER = {
+    "dates": pd.Series([DAY, DAY]),
+    "datetime64": pd.Series(pd.to_datetime(["2020", "2021"])),
+    "time zone": pd.Series(pd.to_datetime(["2020", "2021"])).dt.tz_localize("UTC"),
+    "timedelta": pd.Series(pd.to_timedelta([1, 2], unit="D")),
+    "period": pd.Series(pd.PeriodIndex(["2020", "2021"], freq="Y")),
+    "interval": pd.Series(pd.arrays.IntervalArray.from_tuples([(0, 1), (1, 2)])),
+    "arrow date": arrow([DAY, DAY], pa.date32()),
+    "arrow list": arrow([[1], [2]], pa.list_(pa.int64())),
+    "complex": pd.Series([1j, 2.0]),
+    "complex objects": pd.Series([1j, 2j], dtype=object),
+    "lists": pd.Series([[1], [2]]),
+    "arrays": pd.Series([np.zeros(2), np.zeros(2)]),
+    "dictionaries": pd.Series([{}, {}]),
+    "tuples": pd.Series([(1, 2), (3, 4)]),
+    "sets": pd.Series([{1}, {2}]),
+    "text and lists": pd.Series(["a", [1]]),
 }
 
 
-def in_parts(values: np.ndarray, part: int) -> Distribution:
-    merged = Distribution()
-    for first in range(0, len(values), part):
-        merged.merge(Distribution.of(values[first : first + part]))
-    return merged
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers_of_every_type(kind: str) -> None:
+    column = NUMBERS[kind]
+    assert holds_numbers(column, "c")
+    np.testing.assert_array_equal(column_numbers(column, "c"), [3, 1, 0])
+    assert as_numbers_or_words(pd.DataFrame({"c": column}))["c"].dtype.kind in "fiu"
+    missing = pd.concat([column.astype(object), pd.Series([None, np.nan, pd.NA, "NA", "?"], dtype=object)])
+    np.testing.assert_array_equal(column_numbers(missing, "c"), [3, 1, 0] + [np.nan] * 5)
 
 
-def rank_error(values: np.ndarray, edges: list[float]) -> float:
-    """How far the inner edges are from the share of the numbers that should be below them."""
-    ordered, shares = np.sort(values), np.arange(1, PIECES) / PIECES
-    low, high = (np.searchsorted(ordered, edges[1:-1], side) / len(values) for side in ("left", "right"))
-    return float(np.maximum(low - shares, shares - high).max())
+@pytest.mark.parametrize("kind", TRUTH)
+def test_truth_is_one_and_zero(kind: str) -> None:
+    assert holds_numbers(TRUTH[kind], "c")
+    assert column_numbers(TRUTH[kind], "c").tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 1000, MOST_POINTS])
-def test_it_is_exact_while_there_are_few_numbers(count: int) -> None:
-    values = RNG.standard_normal(count)
-    edges = Distribution.of(values).edges(PIECES)
-    quantiles = np.quantile(values, np.arange(1, PIECES) / PIECES, method="inverted_cdf")
-    assert edges == sorted({values.min(), *quantiles, values.max()})
-    for part in (1 if count < 100 else 100, 7):
-        assert in_parts(values, max(part, count // 50)).edges(PIECES) == edges
-
-
-@pytest.mark.parametrize("name", MILLION)
-@pytest.mark.parametrize("part", [1_000_000, 70_000, 1_000, 130])
-def test_quantiles_of_a_million_numbers(name: str, part: int) -> None:
-    values = MILLION[name]
-    distribution = in_parts(values, part)
-    edges = distribution.edges(PIECES)
-    assert (edges[0], edges[-1]) == (values.min(), values.max())
-    assert set(edges) <= set(values)
-    assert len(edges) == PIECES + 1
-    assert rank_error(values, edges) < (0.0006 if part == len(values) else 0.01)
-    assert distribution.weights.sum() == pytest.approx(1e6)
-
-
-@pytest.mark.parametrize("part", [1_000, 100_000])
-def test_it_takes_little_memory(part: int) -> None:
-    merged = Distribution()
-    for first in range(0, 1_000_000, part):
-        one = Distribution.of(MILLION["normal"][first : first + part])
-        merged.merge(one)
-        assert max(len(one.points), len(merged.points)) <= MOST_POINTS
-        assert len(merged.points) == len(merged.weights)
-    assert len(pickle.dumps(merged)) < 20 * MOST_POINTS
-
-
-def test_extremes_that_come_first_and_last_are_kept() -> None:
-    values = np.concatenate([[-1e9], RNG.standard_normal(50_000), [1e9]])
-    for part in (len(values), 999):
-        edges = in_parts(values, part).edges(PIECES)
-        assert (edges[0], edges[-1]) == (-1e9, 1e9)
-        assert max(map(abs, edges[1:-1])) < 4  # and nothing but the extremes
-
-
-def test_missing_numbers_and_empty_parts_count_for_nothing() -> None:
-    values = RNG.standard_normal(3000)
-    holes = values.copy()
-    holes[::3] = np.nan
-    assert Distribution.of(holes).edges(PIECES) == Distribution.of(values[np.arange(3000) % 3 > 0]).edges(
-        PIECES
+@pytest.mark.parametrize("kind", WORDS)
+def test_words_of_every_type(kind: str) -> None:
+    column, words = WORDS[kind]
+    assert holds_numbers(column, "c") is False
+    assert list(category_words(column)) == words
+    assert list(category_words(column.astype(object))) == words  # asked in another type
+    assert list(category_words(column.iloc[:1])) == words[:1]  # alone
+    many = pd.concat([column] * 600, ignore_index=True)
+    assert list(category_words(many)) == words * 600
+    assert (
+        category_words(pd.concat([column.astype(object), pd.Series([None, np.nan, pd.NA])])).isna().sum() == 3
     )
-    merged = Distribution()
-    assert merged.edges(PIECES) == []
-    for part in (np.empty(0), np.full(5, np.nan), values, np.empty(0)):
-        merged.merge(Distribution.of(part))
-    assert merged.edges(PIECES) == Distribution.of(values).edges(PIECES)
-    empty = Distribution()
-    empty.merge(Distribution())
-    assert empty.edges(PIECES) == []
+
+
+@pytest.mark.parametrize("kind", NEITHER)
+def test_what_is_neither_is_refused_in_one_line(kind: str) -> None:
+    with pytest.raises(InputError, match="column 'c' must hold numbers or categories, got ") as caught:
+        holds_numbers(NEITHER[kind], "c")
+    assert (caught.value.option, caught.value.value) == ("drop", "c")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("values", "edges"),
+    "column", [pd.Series([None, None], dtype=object), pd.Series([None] * 2, dtype="category")]
+)
+def test_a_column_without_a_cell_is_nothing(column: pd.Series) -> None:
+    assert holds_numbers(column, "c") is None
+
+
+def test_numbers_as_words_are_the_same_in_every_type() -> None:
+    for one in (1, 1.0, np.int8(1), np.float32(1), decimal.Decimal("1.00"), "1", b"1"):
+        assert list(category_words(pd.Series([one, "a"], dtype=object))) == ["1", "a"]
+    assert list(category_words(pd.Series([1.0, 2.5]))) == ["1", "2.5"]
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
     [
-        ([7.0], [7]),
-        ([7.0] * 9000, [7]),
-        ([0.0, 1.0] * 50, [0, 1]),
-        ([0.0] * 9900 + [1.0] * 100, [0, 1]),
-        ([0.0, 0.0, 0.0, 5.0, 9.0], [0, 5, 9]),
-        ([-0.0, 0.0, 1.0], [0, 1]),
+        (np.inf, "finite numbers, got inf in row 2"),
+        (1e200, "at most 1e\\+150, got 1e\\+200 in row 2"),
+        (10**400, "got 1000"),
     ],
 )
-def test_edges_are_distinct_numbers_of_the_column(values: list[float], edges: list[float]) -> None:
-    assert Distribution.of(np.array(values)).edges(PIECES) == edges
-
-
-def test_the_order_of_the_parts_decides_and_nothing_else() -> None:
-    parts = np.array_split(MILLION["normal"], 40)
-    first, again = (Distribution(), Distribution())
-    for part in parts:
-        first.merge(Distribution.of(part))
-        again.merge(pickle.loads(pickle.dumps(Distribution.of(part))))
-    assert np.array_equal(first.points, again.points)
-    assert np.array_equal(first.weights, again.weights)
-
-
-# What schemas make of it.
-
-
-def test_the_schema_of_a_small_stream_is_that_of_the_table(tmp_path: Path) -> None:
-    table = pd.DataFrame(
-        {
-            "x": RNG.standard_normal(900) * 3 + 1e6,
-            "z": RNG.exponential(size=900),
-            "days": RNG.integers(0, 7, 900),
-            "kind": RNG.choice(["u", "v"], 900),
-        }
-    )
-    table.loc[::11, "z"] = np.nan
-    table["y"] = RNG.choice(["no", "yes"], 900)
-    table.to_parquet(tmp_path / "t.parquet", row_group_size=70, index=False)
-    stream = ParquetStream(tmp_path, "y")
-    train = pd.concat(stream.frames("train")).drop(columns="y")
-    one, other = fit_features(train), fit_stream(stream).input
-    assert [c.edges for c in one.numeric] == [c.edges for c in other.numeric]
-    assert [len(c.edges) for c in one.numeric] == [PIECES + 1, PIECES + 1, 7]
-    assert one.categorical == other.categorical
-    for a, b in zip(one.numeric, other.numeric, strict=True):
-        assert (a.name, a.mean, a.std) == (b.name, pytest.approx(b.mean), pytest.approx(b.std))
-
-
-def test_edges_in_a_schema_increase_in_standard_deviations_too() -> None:
-    column = fit_features(pd.DataFrame({"x": RNG.standard_normal(500) * 3 + 1e6})).numeric[0]
-    assert (np.diff(column.edges) > 0).all()
-    edges = np.array(column.standardised_edges)
-    np.testing.assert_allclose(edges, (np.array(column.edges) - column.mean) / column.std, rtol=1e-12)
+def test_numbers_too_large_for_their_square_are_refused(value: Any, got: str) -> None:
+    for column in (pd.Series([1, value], dtype=object), pd.Series(["1", str(value)])):
+        with pytest.raises(InputError, match=f"column 'c' must hold .*{got}"):
+            column_numbers(column, "c")
+    with pytest.raises(InputError, match="column 'c' must hold"):
+        table_numbers(pd.DataFrame({"c": [0.0, 2 * LARGEST]}), ["c"])
+    assert column_numbers(pd.Series([LARGEST]), "c") == LARGEST
 
 
 @pytest.mark.parametrize(
-    ("edges", "message"),
-    [([0.0, 0.0], "edges must increase"), ([1.0, 0.0], "edges must increase"), ([np.nan], "finite number")],
+    ("column", "values"),
+    [
+        (["a", "b", None], ["a", "b", None]),
+        (["1", "2", "NA"], [1, 2, None]),
+        (["true", "False", "?"], [True, False, None]),
+        ([True, None, False], [True, None, False]),
+        ([1.0, 2.0, np.nan], [1, 2, None]),
+        (pd.Series([1, 0, None], dtype="Int64"), [1, 0, None]),
+        (pd.Series([1, 0, None], dtype="category"), [1, 0, None]),
+        (arrow(["a", "b", None], pa.string()), ["a", "b", None]),
+        (arrow([True, False, None], pa.bool_()), [True, False, None]),
+    ],
 )
-def test_edges_that_do_not_increase_are_refused(edges: list[float], message: str) -> None:
-    assert NumericColumn(name="x", mean=0, std=1, edges=[]).standardised_edges == []
-    with pytest.raises(ValueError, match=message):
-        NumericColumn(name="x", mean=0, std=1, edges=edges)
+def test_targets(column: Any, values: list) -> None:
+    target = as_target(pd.Series(column), "y")
+    got = [
+        None if missing else plain_values(pd.Series([cell], dtype=object))[0]
+        for cell, missing in zip(target, target.isna(), strict=True)
+    ]
+    assert got == values
+    assert list(map(type, got)) == list(map(type, values))
 
 
 # Columns of a table at once.
@@ -189,18 +222,10 @@ def test_columns_together_are_those_one_by_one(types: dict[str, str]) -> None:
         ({"a": [1.0, 2.0], "b": ["1", "two"]}, "column 'b' must hold numbers, got 'two' in row 2"),
         (
             {"a": [1.0, 2.0], "b": pd.to_datetime(["2020", "2021"])},
-            "column 'b' must hold numbers or categories",
+            "column 'b' must hold numbers, got Timestamp",
         ),
     ],
 )
 def test_errors_name_the_column(frame: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         table_numbers(pd.DataFrame(frame), ["a", "b"])
-
-
-@pytest.mark.parametrize(("rows", "pieces"), [(FEW_ROWS - 1, FEWER_PIECES), (FEW_ROWS, PIECES)])
-def test_a_column_of_few_numbers_has_fewer_pieces(rows: int, pieces: int) -> None:
-    values = np.random.default_rng(0).standard_normal(500)
-    values[rows:] = np.nan
-    (column,) = fit_features(pd.DataFrame({"x": values})).numeric
-    assert len(column.edges) == pieces + 1

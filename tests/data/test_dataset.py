@@ -8,7 +8,8 @@ import pytest
 
 from lphm.data.columns import column_numbers
 from lphm.data.dataset import check_target, infer_task
-from lphm.data.readers import labelled_table, read_table
+from lphm.data.readers import labelled_table
+from lphm.data.tables import read_table
 from lphm.errors import InputError
 
 
@@ -28,10 +29,17 @@ def test_csv_and_parquet_read_alike(tmp_path: Path) -> None:
     [
         ("absent.csv", None, "does not exist"),
         ("t.txt", "a,b\n1,2\n", r"must be a \.csv or \.parquet file, got t\.txt"),
-        ("t.csv", "", "must be a readable table, got: No columns to parse"),
+        ("t.csv", "", "must hold a header and rows, got an empty file"),
         ("t.csv", "a,b\n", "must hold rows, got 0 rows of 2 columns"),
         ("t.csv", 'a,b\n1,2\n"3', "must be a readable table"),
         ("t.csv", "a,b\n1,2\n1,2,3,4\n", "must be a readable table, got: Error tokenizing"),
+        ("t.csv", "a,b\n1,2,\n1,2,3\n", "must have 2 cells in every row, .* got cell 3 in row 2"),
+        (
+            "t.csv",
+            "a,b,c,d\n1,2,3,4,5,6\n1,2,3,4\n",
+            "must have 4 cells in every row, .* got cell 5 in row 1",
+        ),
+        ("t.csv", "y,a, y\n1,2,3\n", r"t\.csv must give every column a name of its own, got 'y' twice"),
         ("t.parquet", "not parquet at all", "must be a readable table"),
     ],
 )
@@ -40,6 +48,27 @@ def test_unreadable_files(tmp_path: Path, name: str, content: str | None, messag
         (tmp_path / name).write_text(content)
     with pytest.raises(InputError, match=message):
         read_table(tmp_path / name)
+
+
+def test_csv_as_programs_write_it(tmp_path: Path) -> None:
+    plain = [["1.5", "x"], ["2.5", "y"], ["", ""]]
+    for text in (
+        "a,b\n1.5,x\n2.5,y\n,\n",
+        "a,b\n1.5,x,\n2.5,y,\n,,\n",  # a comma at the end of every row
+        "a,b\n1.5,x,,\n2.5,y,,\n,,,\n",
+        "\ufeffa,b\r\n1.5,x\r\n2.5,y\r\n,\r\n",
+        "a, b\n 1.5, x\n2.5 ,y \n,  \n",
+        '\n"a","b"\n\n"1.5","x"\n"2.5","y"\n,\n',
+        "a,b\r1.5,x\r2.5,y\r,\r",
+    ):
+        (tmp_path / "t.csv").write_bytes(text.encode())
+        table = read_table(tmp_path / "t.csv")
+        assert list(table) == ["a", "b"]
+        assert table.astype(object).fillna("").astype(str).to_numpy().tolist() == plain, text
+    (tmp_path / "t.csv").write_text(",x,\n7,1,\n8,2,\n")
+    assert list(read_table(tmp_path / "t.csv")) == ["Unnamed: 0", "x", "Unnamed: 2"]
+    (tmp_path / "t.csv").write_text("a,b\n01,02\n")
+    assert read_table(tmp_path / "t.csv", ["b"]).to_numpy().tolist() == [[1, "02"]]
 
 
 def test_folders_and_binary_files_are_refused(tmp_path: Path) -> None:
@@ -97,7 +126,7 @@ def test_infer_task(target: list, task: str) -> None:
         ([1, 0] * 5, "classification", "at least 20 rows with a target, got 10"),
         (["a"] * 30, "classification", "target 'y' must have at least 2 classes, got only 'a'"),
         (["a"] * 28 + ["b"] * 2, "classification", "at least 3 rows, got 2 of 'b'"),
-        ([5.0] * 30, "regression", "target 'y' must vary, got 5.0 in every row"),
+        ([5.0] * 30, "regression", "target 'y' must vary, got 5 in every row"),
         (["a", "b"] * 15, "regression", "column 'y' must hold numbers, got 'a' in row 1"),
         ([1.0] * 29 + [float("inf")], "regression", "must hold finite numbers, got inf in row 30"),
     ],

@@ -1,16 +1,20 @@
 """Parquet files: one index of row groups; parts, schemas and batches of a directory, in little memory."""
 
+import decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 
+from lphm.data.columns import as_numbers_or_words
 from lphm.data.parquet import ParquetIndex, ParquetStream
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
+from lphm.data.tables import read_table
 from lphm.errors import InputError
 from lphm.streamed.files import open_rows
 from support.children import read_an_epoch
@@ -64,7 +68,9 @@ def test_the_index_lists_every_row_group(folder: Path) -> None:
     assert index.rows == ROWS
     for group in index.groups[::4]:
         rows = TABLE[group.first : group.first + group.rows].reset_index(drop=True)
-        pd.testing.assert_frame_equal(index.read(group, list(TABLE)), rows)
+        read = index.read(group, list(TABLE))
+        assert list(read.index) == list(range(group.offset, group.offset + group.rows))  # as in the file
+        pd.testing.assert_frame_equal(read.reset_index(drop=True), rows)
         batches = [batch.to_pandas() for batch in index.batches(group, ["z"], rows=30)]
         assert max(map(len, batches)) <= 30
         pd.testing.assert_frame_equal(pd.concat(batches, ignore_index=True), rows[["z"]])
@@ -94,7 +100,7 @@ def test_the_parts_are_a_partition_and_depend_on_the_seed(folder: Path) -> None:
     parts = {part: rows_of(stream, part) for part in ("train", "validation", "test")}
     together = pd.concat(parts.values()).sort_values("x", ignore_index=True)
     known = TABLE[TABLE["y"].notna()].sort_values("x", ignore_index=True)
-    pd.testing.assert_frame_equal(together, known)
+    pd.testing.assert_frame_equal(together.astype(known.dtypes.to_dict()), known)
     assert abs(len(parts["test"]) / ROWS - 0.2) < 0.04
     assert abs(len(parts["validation"]) / ROWS - 0.12) < 0.04
     assert rows_of(ParquetStream(folder, "y", seed=1, validation=0.15), "test").equals(parts["test"])
@@ -152,6 +158,126 @@ def test_directories_that_cannot_be_read(own_folder: Path, tmp_path: Path) -> No
     TABLE.assign(more=1).to_parquet(damaged)
     with pytest.raises(InputError, match=r"9\.parquet must have the columns of 0\.parquet, got .*more"):
         ParquetStream(own_folder, "y")
+
+
+def files_of(folder: Path, **columns: tuple) -> Path:
+    """A folder with a file for each of the parts of the columns; ``x`` and ``y`` come with them."""
+    folder.mkdir()
+    for file in range(2):
+        table = {"x": RNG.standard_normal(60), "y": np.arange(60) % 2}
+        for name, parts in columns.items():
+            table[name] = pa.array(parts[file])
+        pq.write_table(pa.table(table), folder / f"{file}.parquet", row_group_size=20)
+    return folder
+
+
+NUMBERS, LETTERS = list(range(60)), ["a", "b", "c"] * 20
+TEXT, DATES = [str(number) for number in NUMBERS], pd.date_range("2020-01-01", periods=60)
+#: Columns whose type differs from file to file, and what they hold in all of them.
+DRIFT = {
+    "int and double": ((NUMBERS, [0.5] * 60), True),
+    "nothing and double": (([None] * 60, [0.5] * 30 + [1.5] * 30), True),
+    "nothing and text": (([None] * 60, LETTERS), False),
+    "int and text of numbers": ((NUMBERS, TEXT), True),
+    "int and words": (([1, 2, 3] * 20, LETTERS), False),
+    "numbers, then a word in the last row group": (([1, 2, 3] * 20, ["1"] * 59 + ["a"]), False),
+    "dictionary and text": ((pa.array(LETTERS).dictionary_encode(), LETTERS), False),
+    "truth and truth with holes": (([True, False] * 30, [True, None] * 30), True),
+    "decimal and double": (([decimal.Decimal("1.5"), decimal.Decimal("2.5")] * 30, [0.5] * 60), True),
+}
+
+
+@pytest.mark.parametrize("case", DRIFT)
+def test_what_a_column_holds_is_decided_from_all_row_groups(tmp_path: Path, case: str) -> None:
+    parts, numbers = DRIFT[case]
+    for order in (parts, parts[::-1]):
+        stream = ParquetStream(files_of(tmp_path / f"d{order is parts}", k=order), "y")
+        schema = fit_stream(stream).input
+        where = schema.numeric if numbers else schema.categorical
+        assert "k" in [column.name for column in where]
+        frames = [stream.group(number)[0] for number in range(len(stream.groups))]
+        file = pd.concat([pq.read_table(each).to_pandas() for each in stream.index.files], ignore_index=True)
+        table = as_numbers_or_words(file[["x", "k"]])  # the rule of one file
+        assert (table["k"].dtype.kind in "fiub") == numbers
+        together = pd.concat([frame["k"].astype(object) for frame in frames], ignore_index=True)
+        pd.testing.assert_series_equal(together.astype(table["k"].dtype), table["k"])
+        schema.encode(frames[0])
+
+
+def test_a_directory_refuses_what_is_neither_before_it_reads_on(tmp_path: Path) -> None:
+    folder = files_of(tmp_path / "d", k=([0.5] * 60, DATES))
+    with pytest.raises(InputError, match=r"1\.parquet: column 'k' must hold numbers or categories") as caught:
+        ParquetStream(folder, "y")
+    assert (caught.value.option, caught.value.value) == ("drop", "k")
+
+
+def test_errors_of_a_directory_name_the_file_and_its_row(tmp_path: Path) -> None:
+    folder = files_of(tmp_path / "d", k=([0.5] * 60, [0.5] * 41 + [np.inf] + [0.5] * 18))
+    with pytest.raises(InputError, match=r"1\.parquet: column 'k' must hold finite .* in row 42"):
+        fit_stream(ParquetStream(folder, "y"))
+
+
+@pytest.mark.parametrize("shift", [1e17, 1e40])
+def test_a_number_too_far_from_the_training_part_is_found_before_the_training(
+    tmp_path: Path, shift: float
+) -> None:
+    folder = files_of(tmp_path / "d", k=([0.5, 1.5] * 30, [0.5, 1.5] * 30))
+    stream = ParquetStream(folder, "y")
+    _, parts = stream.group(5)
+    far = np.array([0.5, 1.5] * 30)
+    far[40 + int(np.flatnonzero(parts == "test")[0])] = shift
+    table = pq.read_table(folder / "1.parquet").drop(["k"]).append_column("k", pa.array(far))
+    pq.write_table(table, folder / "1.parquet", row_group_size=20)
+    with pytest.raises(InputError, match="column 'k' must hold numbers near those of training"):
+        fit_stream(ParquetStream(folder, "y"))
+
+
+def test_the_task_and_the_classes_follow_from_all_row_groups(tmp_path: Path) -> None:
+    late = [0, 1] * 29 + [2, 2]
+    for labels, message in (((late, late), None), (([0, 1] * 30, [0, 1] * 29 + [0, 2]), "got 1 of 2")):
+        folder = files_of(tmp_path / f"d{message}", z=labels)
+        if message is None:
+            fitted = fit_stream(ParquetStream(folder, "z", ("y",)))
+            assert fitted.target.classes == [0, 1, 2]
+        else:
+            with pytest.raises(InputError, match=message):
+                fit_stream(ParquetStream(folder, "z", ("y",)))
+    folder = files_of(tmp_path / "fractions", z=([0, 1] * 30, [0.0, 1.0] * 29 + [0.0, 0.5]))
+    assert fit_stream(ParquetStream(folder, "z", ("y",))).target.task == "regression"
+    folder = files_of(tmp_path / "text", z=([0, 1] * 30, ["0", "1"] * 30))
+    assert fit_stream(ParquetStream(folder, "z", ("y",))).target.classes == [0, 1]
+
+
+def test_files_that_other_programs_hide_and_other_orders_of_columns(tmp_path: Path) -> None:
+    folder = files_of(tmp_path / "d")
+    whole = pq.read_table(folder / "0.parquet")
+    for hidden in ("._0.parquet", "_tmp.parquet", ".0.parquet.crc"):
+        (folder / hidden).write_bytes(b"nothing that could be read")
+    pq.write_table(whole.select(["y", "x"]), folder / "1.parquet")
+    stream = ParquetStream(folder, "y")
+    assert [file.name for file in stream.index.files] == ["0.parquet", "1.parquet"]
+    pd.testing.assert_frame_equal(
+        stream.index.read(stream.groups[-1], ["x", "y"]).reset_index(drop=True), whole.to_pandas()[["x", "y"]]
+    )
+
+
+def test_an_index_with_a_name_is_a_column_and_one_without_is_none(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": RNG.standard_normal(40), "y": [0, 1] * 20, "n": [3, 1] * 20})
+    for name, made in (("named", frame.set_index("n")), ("unnamed", frame.drop(columns="n")[::-1])):
+        folder = tmp_path / name
+        folder.mkdir()
+        made.to_parquet(folder / "t.parquet")
+        columns = ["x", "n"] if name == "named" else ["x"]
+        assert ParquetStream(folder, "y").columns == columns
+        assert sorted(read_table(folder / "t.parquet").columns) == sorted([*columns, "y"])
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = pa.table([pa.array(NUMBERS)] * 3, names=["y", "x", "y"])
+    pq.write_table(table, tmp_path / "t.parquet")
+    for read in (read_table, ParquetIndex, open_rows):
+        with pytest.raises(InputError, match=r"t\.parquet must give every column .*, got 'y' twice"):
+            read(tmp_path / "t.parquet")
 
 
 def test_types_may_differ_between_the_files_of_a_stream(own_folder: Path) -> None:

@@ -1,12 +1,15 @@
 """Arrays and long tables of series: how they are read, and the errors for those that cannot be."""
 
+import datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from lphm.data.columns import plain_values
 from lphm.data.dataset import fit_inputs
+from lphm.data.long_tables import labelled_series
 from lphm.data.readers import read_dataset, read_inputs
 from lphm.data.schema import fit_series
 from lphm.errors import InputError
@@ -45,7 +48,7 @@ def test_arrays(tmp_path: Path) -> None:
     assert list(data.target) == list(y)
     schema = fit_inputs(data)
     assert schema.column_labels == ["left", "right"]
-    encoded = schema.encode(read_inputs(tmp_path / "a.npz", schema))
+    encoded = schema.encode(read_inputs(tmp_path / "a.npz", schema)[0])
     np.testing.assert_allclose(encoded.mean(dim=(0, 1)), 0, atol=1e-6)
     np.testing.assert_allclose(encoded.std(dim=(0, 1), correction=0), 1, rtol=1e-6)
 
@@ -68,16 +71,17 @@ def test_arrays_that_do_not_fit(tmp_path: Path, arrays: dict, message: str) -> N
 def test_a_long_table_of_series(tmp_path: Path) -> None:
     LONG.to_csv(tmp_path / "long.csv", index=False)
     data = read_dataset(tmp_path / "long.csv", "y", series="id", step="t")
-    assert list(data.target) == ["q", "p"]  # a, b; c has no target
+    assert list(data.target) == ["p", "q"]  # b, a; c has no target
     assert data.channels == ("u", "v")
-    np.testing.assert_array_equal(data.inputs[0, :, 0], [0.9, 1.0, np.nan])  # in the order of t
-    np.testing.assert_array_equal(data.inputs[1, :, 1], [1.0, 2.0, 3.0])
+    np.testing.assert_array_equal(data.inputs[1, :, 0], [0.9, 1.0, np.nan])  # in the order of t
+    np.testing.assert_array_equal(data.inputs[0, :, 1], [1.0, 2.0, 3.0])
     schema = fit_inputs(data)
     assert (schema.series, schema.step, schema.steps) == ("id", "t", 3)
-    again = read_inputs(tmp_path / "long.csv", schema)
+    again, names = read_inputs(tmp_path / "long.csv", schema)
     assert again.shape == (3, 3, 2)  # prediction needs no target
-    assert (schema.encode(data.inputs)[0, 2] == 0).all()  # what is missing at the end is zero
-    assert schema.encode(data.inputs)[0, 0, 1] == 0  # and what is missing in between the mean
+    assert list(names) == ["b", "a", "c"]  # in the order of the file
+    assert (schema.encode(data.inputs)[1, 2] == 0).all()  # what is missing at the end is zero
+    assert schema.encode(data.inputs)[1, 0, 1] == 0  # and what is missing in between the mean
 
 
 @pytest.mark.parametrize(
@@ -100,6 +104,88 @@ def test_long_tables_that_cannot_be_read(tmp_path: Path, change, message: str) -
     with pytest.raises(InputError) as caught:
         read_dataset(tmp_path / "long.parquet", "y", series="id", step="t")
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["1", "2", "10"],
+        ["2023-12-31", "2024-01-01", "2024-01-02"],
+        ["2023-12-31T23:59", "2024-01-01T00:00", "2024-01-01T00:01"],
+        pd.to_datetime(["2023-12-31", "2024-01-01", "2024-01-02"]),
+        pd.to_datetime(["2023-12-31", "2024-01-01", "2024-01-02"]).tz_localize("Europe/Zurich"),
+        [datetime.date(2023, 12, 31), datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)],
+        pd.to_timedelta([1, 2, 10], unit="D"),
+        [0.1, 0.2, 1.0],
+    ],
+)
+def test_steps_are_numbers_or_dates(times) -> None:
+    frame = pd.DataFrame({"id": 1, "t": times, "u": [1.0, 2.0, 3.0], "y": "p"})
+    data = labelled_series("f", frame.iloc[[2, 0, 1]], "y", (), "id", "t")
+    assert data.inputs[0, :, 0].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "times", [["12/30/2023", "12/31/2023", "1/1/2024"], ["t8", "t9", "t10"], ["1", "2", "x"]]
+)
+def test_steps_whose_order_is_not_clear_are_refused(times: list[str]) -> None:
+    frame = pd.DataFrame({"id": 1, "t": times, "u": [1.0, 2.0, 3.0], "y": "p"})
+    with pytest.raises(InputError, match=r"step 't' must hold numbers or dates .*, got '.*' in row [13]"):
+        labelled_series("f", frame, "y", (), "id", "t")
+
+
+def test_the_row_of_a_long_table_is_that_of_the_file() -> None:
+    frame = LONG.assign(u=[0.2, 1.0, 0.1, np.inf, 0.3, 5.0])
+    with pytest.raises(InputError, match="column 'u' must hold finite numbers, got inf in row 4"):
+        labelled_series("f", frame, "y", (), "id", "t")
+
+
+def test_names_of_series_are_text_as_in_the_file(tmp_path: Path) -> None:
+    (tmp_path / "long.csv").write_text("id,t,u,y\n1,1,0.5,p\n01,1,1.5,q\n")
+    data = read_dataset(tmp_path / "long.csv", "y", series="id", step="t")
+    assert data.inputs.shape == (2, 1, 1)
+    _, names = read_inputs(tmp_path / "long.csv", fit_inputs(data))
+    assert list(names) == ["1", "01"]
+
+
+@pytest.mark.parametrize(
+    ("y", "classes"),
+    [
+        (["p", "q"], ["p", "q"]),
+        ([1.0, np.nan], [1]),
+        ([b"p", b"q"], ["p", "q"]),
+        (np.array([1, 0], dtype=object), None),
+        ([True, False], [False, True]),
+    ],
+)
+def test_targets_of_arrays(tmp_path: Path, y: list, classes: list | None) -> None:
+    np.savez(tmp_path / "a.npz", X=np.zeros((2, 3, 2)), y=np.array(y))
+    if classes is None:
+        with pytest.raises(InputError, match="must be a readable"):
+            read_dataset(tmp_path / "a.npz", None)
+    else:
+        assert set(plain_values(read_dataset(tmp_path / "a.npz", None).target)) == set(classes)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"y": np.array(["2020", "2021"], dtype="datetime64[Y]")},
+            "column 'y' must hold numbers or categories",
+        ),
+        ({"y": np.array([1j, 2])}, "column 'y' must hold numbers or categories, got complex"),
+        ({"y": np.zeros(2, dtype=[("a", "f8")])}, "must hold y as numbers or text"),
+        ({"y": [0, 1], "channels": ["a", "a"]}, "the channels of .* got 'a' twice"),
+        ({"y": [0, 1], "X": np.zeros((2, 3, 2)) + 1j}, "series must hold numbers, got the type complex128"),
+        ({"y": [0, 1], "X": np.full((2, 3, 2), 1e200)}, r"of at most 1e\+150, got 1e\+200 at"),
+        ({"y": [0, 1], "X": np.full((2, 3, 2), "one")}, "series must hold numbers, got"),
+    ],
+)
+def test_arrays_that_are_no_numbers(tmp_path: Path, arrays: dict, message: str) -> None:
+    np.savez(tmp_path / "a.npz", **{"X": np.zeros((2, 3, 2)), **arrays})
+    with pytest.raises(InputError, match=message):
+        fit_inputs(read_dataset(tmp_path / "a.npz", None))
 
 
 def test_series_and_step_go_together(tmp_path: Path) -> None:

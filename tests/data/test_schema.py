@@ -7,19 +7,24 @@ import pandas as pd
 import pytest
 import torch
 
+from lphm.data.columns import as_numbers_or_words
 from lphm.data.schema import FeatureSchema, fit_features, fit_grid
 from lphm.errors import InputError
 
 
+def fitted(frame: pd.DataFrame) -> FeatureSchema:
+    return fit_features(as_numbers_or_words(frame))
+
+
 def test_numbers_are_standardised_by_the_training_part() -> None:
-    schema = fit_features(pd.DataFrame({"x": [1.0, 3.0, None]}))
+    schema = fitted(pd.DataFrame({"x": [1.0, 3.0, None]}))
     encoded = schema.encode(pd.DataFrame({"other": [0, 0, 0], "x": [2.0, 4.0, None]}))
     torch.testing.assert_close(encoded, torch.tensor([[0.0], [2.0], [float("nan")]]), equal_nan=True)
 
 
 def test_categories_have_ranges_of_codes_of_their_own() -> None:
     train = pd.DataFrame({"c": ["b", "a", "b", "a"], "d": ["x", "x", "y", None], "n": [1, 2, 3, 4]})
-    schema = fit_features(train)
+    schema = fitted(train)
     assert schema.labels == ["n", "c", "d"]  # numbers first
     assert schema.vocabulary == 6
     new = pd.DataFrame({"c": ["a", "b", "new", None], "d": ["y", "x", None, "?"], "n": [1, 2, 3, 4]})
@@ -27,7 +32,7 @@ def test_categories_have_ranges_of_codes_of_their_own() -> None:
 
 
 def test_words_for_missing_in_a_column_of_numbers() -> None:
-    schema = fit_features(pd.DataFrame({"x": ["1", "NA", "3", "?"]}))
+    schema = fitted(pd.DataFrame({"x": ["1", "NA", "3", "?"]}))
     assert [c.name for c in schema.numeric] == ["x"]
     assert schema.encode(pd.DataFrame({"x": ["2", "nan"]})).isnan().tolist() == [[False], [True]]
     assert schema.encode(pd.DataFrame({"x": ["?"]})).isnan().tolist() == [[True]]  # no number beside it
@@ -35,19 +40,19 @@ def test_words_for_missing_in_a_column_of_numbers() -> None:
 
 def test_booleans_and_categorical_types() -> None:
     frame = pd.DataFrame({"f": [True, False] * 3, "c": pd.Categorical(["u", "v", None] * 2)})
-    schema = fit_features(frame)
+    schema = fitted(frame)
     assert [c.name for c in schema.numeric] == ["f"]
     assert [c.categories for c in schema.categorical] == [["u", "v"]]
 
 
 def test_constant_columns_are_left_out() -> None:
-    assert fit_features(pd.DataFrame({"x": [1, 2, 3], "k": [7, 7, 7], "t": ["a"] * 3})).labels == ["x"]
+    assert fitted(pd.DataFrame({"x": [1, 2, 3], "k": [7, 7, 7], "t": ["a"] * 3})).labels == ["x"]
     with pytest.raises(InputError, match="a feature must vary, got one value in each of: k"):
-        fit_features(pd.DataFrame({"k": [7, 7, 7]}))
+        fitted(pd.DataFrame({"k": [7, 7, 7]}))
 
 
 def test_a_constant_column_with_missing_values_is_kept() -> None:
-    schema = fit_features(pd.DataFrame({"x": [1, 2, 3], "n": [7, None, 7], "t": ["a", None, "a"]}))
+    schema = fitted(pd.DataFrame({"x": [1, 2, 3], "n": [7, None, 7], "t": ["a", None, "a"]}))
     assert schema.labels == ["x", "n", "t"]
     assert (schema.numeric[1].mean, schema.numeric[1].std) == (7, 1)
 
@@ -55,21 +60,21 @@ def test_a_constant_column_with_missing_values_is_kept() -> None:
 def test_statistics_ignore_missing_values() -> None:
     values = np.random.default_rng(0).standard_normal(1000) * 3 + 1e6
     values[::7] = np.nan
-    column = fit_features(pd.DataFrame({"x": values})).numeric[0]
+    column = fitted(pd.DataFrame({"x": values})).numeric[0]
     assert (column.mean, column.std) == (np.nanmean(values), np.nanstd(values))
 
 
 def test_a_column_of_free_text_is_refused_and_named() -> None:
     frame = pd.DataFrame({"x": range(30), "comment": [f"text {i}" for i in range(30)]})
     with pytest.raises(InputError, match=r"column 'comment' must hold .*, got text: 30 distinct") as caught:
-        fit_features(frame)
+        fitted(frame)
     assert (caught.value.option, caught.value.value) == ("drop", "comment")
 
 
 def test_columns_that_are_neither_number_nor_text() -> None:
     frame = pd.DataFrame({"when": [datetime.datetime(2020, 1, day) for day in range(1, 9)]})
     with pytest.raises(InputError, match="column 'when' must hold numbers or categories, got datetime64"):
-        fit_features(frame)
+        fitted(frame)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,7 @@ def test_columns_that_are_neither_number_nor_text() -> None:
     ],
 )
 def test_new_rows_that_cannot_be_encoded(frame: dict, message: str) -> None:
-    schema = fit_features(pd.DataFrame({"x": [1.0, 2.0, 3.0]}))
+    schema = fitted(pd.DataFrame({"x": [1.0, 2.0, 3.0]}))
     with pytest.raises(InputError, match=message):
         schema.encode(pd.DataFrame(frame))
 
@@ -95,5 +100,5 @@ def test_grid_keeps_the_order_of_the_columns() -> None:
 
 
 def test_schema_survives_json() -> None:
-    schema = fit_features(pd.DataFrame({"x": [0.1, 0.2, 0.7], "c": ["u", "v", "u"]}))
+    schema = fitted(pd.DataFrame({"x": [0.1, 0.2, 0.7], "c": ["u", "v", "u"]}))
     assert FeatureSchema.model_validate_json(schema.model_dump_json()) == schema

@@ -32,6 +32,57 @@ def test_classes_come_back_as_they_were(values: list) -> None:
     np.testing.assert_allclose(answers.iloc[:, 1:].sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("classes", "cells", "codes"),
+    [
+        ([0, 1], ["0", "1.0", 1.0, True, "false"], [0, 1, 1, 1, 0]),
+        ([0.5, 2], ["0.50", "2", 2.0], [0, 1, 1]),
+        ([False, True], ["true", "FALSE", "True", 1, 0.0, np.True_], [1, 0, 1, 1, 0, 1]),
+        (["01", "1", "x"], ["01", "1", 1, 1.0, "x"], [0, 1, 1, 1, 2]),
+        (["True", "maybe"], [True, "maybe"], [0, 1]),
+        (["a", 3], ["a", 3, "3", 3.0], [0, 1, 1, 1]),
+    ],
+)
+def test_a_class_is_known_by_its_value_or_its_text(classes: list, cells: list, codes: list) -> None:
+    target = ClassTarget(name="y", classes=classes)
+    assert target.encode(pd.Series(cells, dtype=object)).tolist() == codes
+    for cell, code in zip(cells, codes, strict=True):  # whatever cells are beside it
+        assert target.encode(pd.Series([cell], dtype=object)).tolist() == [code]
+
+
+@pytest.mark.parametrize(("classes", "cell"), [([0, 1], "00x"), (["01", "x"], "1"), ([False, True], "maybe")])
+def test_a_text_that_is_no_class(classes: list, cell: str) -> None:
+    with pytest.raises(InputError, match=f"must be one of the classes .*, got '{cell}'"):
+        ClassTarget(name="y", classes=classes).encode(pd.Series([cell]))
+
+
+def test_what_is_missing_depends_on_what_the_target_holds() -> None:
+    cells = pd.Series([None, "NA", "?", "1", 1.0, np.nan], dtype=object)
+    assert ClassTarget(name="y", classes=[0, 1]).known(cells).tolist() == [False] * 3 + [True, True, False]
+    words = ClassTarget(name="y", classes=["1", "NA"])
+    assert words.known(cells).tolist() == [False, True, True, True, True, False]
+    assert NUMBER.known(cells).tolist() == [False] * 3 + [True, True, False]
+
+
+def test_a_score_is_finite_where_the_truth_does_not_vary() -> None:
+    same = torch.full((5,), 2.0)
+    for guess, wanted in ((same, 1.0), (same + 1, 0.0)):
+        assert NUMBER.score(guess.unsqueeze(1), same).item() == wanted
+        assert r2_score(same.numpy(), guess.numpy()) == wanted
+
+
+def test_a_target_too_far_from_the_training_part_is_refused() -> None:
+    with pytest.raises(InputError, match=r"column 'y' must hold numbers near .*, got 1e\+40 in row 2"):
+        NUMBER.encode(pd.Series([1.0, 1e40]))
+
+
+def test_a_target_named_as_a_probability_keeps_its_predictions() -> None:
+    target = ClassTarget(name="probability_p", classes=["n", "p"])
+    answers = target.decode(torch.tensor([[0.0, 9.0]]))
+    assert list(answers) == ["probability_p_", "probability_n", "probability_p"]
+    assert answers.iloc[0, 0] == "p"
+
+
 def test_a_class_that_training_never_saw() -> None:
     schema = fit_target(pd.Series(["a", "b"], name="y"), "classification")
     with pytest.raises(InputError, match=r"'y' must be one of the classes \['a', 'b'\], got 'c'"):

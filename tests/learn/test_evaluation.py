@@ -174,7 +174,7 @@ DAMAGE = {
         r"got attribute of shapes \(2, 3\) and \(12, 6, 6\) for 6 labels",
     ),
     "objects": (rewrite(loss=np.array([{}], dtype=object)), "allow_pickle"),
-    "empty table": (text(""), "got No columns to parse"),
+    "empty table": (text(""), "got an empty file"),
     "other columns": (text("a,b\n1,2\n"), "got the columns a, b; evaluate the run again"),
     "words for numbers": (
         text("row,t,predicted,probability_a\n0,a,a,much\n"),

@@ -23,15 +23,21 @@ def predict(run: RunFolder, file: Path, /, *, output: Output, device: DeviceName
     if output.suffix.lower() != ".csv":
         raise InputError(f"the output must be a .csv file, got {output}")
     require_exists(run, file)
+    if output.exists() and (output.samefile(file) or output.resolve().parent == run.resolve()):
+        raise InputError(f"the output must be neither the data nor a file of the run, got {output}")
     from lphm._io import write_atomically
     from lphm.cli.progress import bars
     from lphm.data.readers import read_inputs
+    from lphm.data.schema import SeriesSchema
+    from lphm.data.targets import free_name
     from lphm.learn.run import load_run
 
     model = replace(load_run(run), device=device)
-    inputs = read_inputs(file, model.config.input)
+    inputs, names = read_inputs(file, model.config.input)
     with bars(True) as progress:
         predicted = model.predict(inputs, progress)
+    if names is not None and isinstance(model.config.input, SeriesSchema):
+        predicted.insert(0, free_name(str(model.config.input.series), list(predicted)), names)
     with write_atomically(output) as temporary:
         predicted.to_csv(temporary, index=False)
     print(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}")
@@ -52,14 +58,13 @@ def evaluate(
     require_exists(run)
     from lphm.cli.printing import grid, say
     from lphm.cli.progress import bars
-    from lphm.data.readers import read_dataset
+    from lphm.data.readers import read_test
     from lphm.learn import evaluation
     from lphm.learn.run import load_run
 
     printing = printing or Printing()
     model = replace(load_run(run), device=device)
-    series, step = (getattr(model.config.input, name, None) for name in ("series", "step"))
-    data = read_dataset(source, model.config.target.name, [], series, step)
+    data = read_test(source, model.config.input, model.config.target)
     with bars(not printing.quiet) as progress:
         outputs = model.outputs(data.inputs, progress=progress)
     scored = evaluation.evaluate(model, data, interdependence=False, outputs=outputs)

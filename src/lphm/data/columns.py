@@ -1,8 +1,12 @@
-"""Columns of a table as numbers, as words, or as plain Python values, and their statistics."""
+"""The cells of a column as numbers or as words, whatever type the column has.
 
-import math
+Every column holds one or the other, which is decided before training from all of its rows, by one rule for
+files, directories and data frames (``holds_numbers``). From then on its cells are read as what the column
+holds, and what a cell means does not depend on the cells beside it.
+"""
+
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -10,47 +14,140 @@ import pandas as pd
 
 from lphm.errors import InputError
 
-#: Words that stand for a missing value in a column whose other values are numbers. In a column of text they
-#: are categories.
+#: Words that stand for a missing value in a column whose other values are numbers. In a column of words they
+#: are words like others.
 MISSING_WORDS = frozenset({"na", "n/a", "nan", "null", "none", "?", "-", ""})
+TRUTH = {"true": 1.0, "false": 0.0}
+#: Squares of larger numbers, and sums of these, may not be finite.
+LARGEST = 1e150
+#: The most standard deviations from the mean of training: squares of more may not be finite in float32.
+FARTHEST = 1e15
+#: What pandas calls columns of Python objects that are all numbers.
+NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean"})
+#: And those of objects which have a name but no value that could be compared with that of other rows.
+WORDS = frozenset({"string", "bytes", "mixed", "mixed-integer"})
+#: A column of fewer cells is faster to read cell by cell.
+FEW_CELLS = 1000
+CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
+
+
+def unusable_column(name: str, wanted: str, got: str, remedy: str = "leave it out") -> InputError:
+    """The error for a column that does not hold what is wanted, and that can be dropped."""
+    message = f"column {name!r} must hold {wanted}, got {got}; {remedy}"
+    return InputError(message, option="drop", value=name)
 
 
 def is_text(column: pd.Series) -> bool:
-    """Whether the column holds text or categories."""
+    """Whether the column holds text or categories by its type."""
     return isinstance(column.dtype, pd.CategoricalDtype) or bool(pd.api.types.is_string_dtype(column.dtype))
 
 
-def missing_words_to_nan(column: pd.Series) -> pd.Series:
-    """A column of numbers in which some cells say 'NA' or '?' as numbers; any other column unchanged."""
-    if not is_text(column):
-        return column
+def _is_numeric(column: pd.Series) -> bool:
+    types = pd.api.types
+    return types.is_bool_dtype(column.dtype) or (
+        types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype)
+    )
+
+
+def holds_numbers(column: pd.Series, name: str) -> bool | None:
+    """Whether a column holds numbers; if not, it holds words. None if every cell is missing.
+
+    It holds numbers if it has a type of numbers or truth values, or if every cell is such a value, the text
+    of a number, 'true' or 'false', or a word for a missing value such as 'NA'. A column of the type for
+    categories holds words, whatever they look like.
+
+    Raises:
+        InputError: the cells are dates, lists or anything else that is neither.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype) or str(column.dtype).startswith("dictionary<"):
+        return False if column.notna().any() else None
+    if _is_numeric(column):
+        return True
+    content = pd.api.types.infer_dtype(column.astype(object), skipna=True)
+    if content == "empty":
+        return None
+    if content in NUMBERS:
+        return True
+    first = next((cell for cell in column if isinstance(cell, CONTAINERS)), None)
+    if content not in WORDS or first is not None:
+        got = content if column.dtype == object else str(column.dtype)
+        got = got if first is None else f"values such as {first!r:.60}"
+        raise unusable_column(name, "numbers or categories", got, "convert it or leave it out")
     numbers, unread = _read_numbers(column)
-    return column if unread.any() or numbers.notna().sum() == 0 else numbers
-
-
-def _read_numbers(column: pd.Series) -> tuple[pd.Series, np.ndarray]:
-    """Text as numbers, and which cells are neither a number nor a word for a missing value."""
-    missing = column.astype("string").str.strip().str.lower().isin(MISSING_WORDS)
-    numbers = pd.to_numeric(column.mask(missing), errors="coerce")
-    unread = column.notna() & numbers.isna() & ~missing
-    return numbers, unread.to_numpy(dtype=bool)
+    return not unread.any() and bool(np.isfinite(numbers).any())
 
 
 def column_numbers(column: pd.Series, name: str) -> np.ndarray:
-    """A column as float64, ``nan`` where missing; ``InputError`` for text, dates and infinities."""
-    if is_text(column):
-        numbers, unread = _read_numbers(column)
+    """A column as float64, ``nan`` where missing, also where a word says so; 'true' is 1 and 'false' 0.
+
+    Raises:
+        InputError: a cell is no number, or is so large that its square is not finite.
+    """
+    if _is_numeric(column):
+        values: np.ndarray = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    else:
+        values, unread = _read_numbers(column)
         if unread.any():
             value, row = _first(column, unread)
-            raise InputError(f"column {name!r} must hold numbers, got {value!r} in row {row}")
-        column = numbers
-    elif not (pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)):
-        raise unusable_column(name, "numbers or categories", str(column.dtype), "convert it or leave it out")
-    values: np.ndarray = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    if np.isinf(values).any():
-        value, row = _first(column, np.isinf(values))
-        raise InputError(f"column {name!r} must hold finite numbers, got {value} in row {row}")
+            raise InputError(f"column {name!r} must hold numbers, got {value!r:.80} in row {row}")
+    check_size(values, name, column)
     return values
+
+
+def check_size(values: np.ndarray, name: str, column: pd.Series) -> None:
+    """Raise ``InputError`` if a number is infinite or too large."""
+    large = np.abs(values) > LARGEST
+    if large.any():
+        value, row = _first(column, large)
+        if np.isinf(values[large][0]):
+            raise InputError(f"column {name!r} must hold finite numbers, got {value!s:.40} in row {row}")
+        raise InputError(
+            f"column {name!r} must hold numbers of at most {LARGEST:g}, got {value!s:.40} in row {row}; if "
+            "it stands for a missing value, leave the cell empty"
+        )
+
+
+def check_distance(
+    name: str, values: np.ndarray, mean: float, std: float, index: pd.Index | None = None
+) -> None:
+    """Raise ``InputError`` if a number is too far from those of training for a network to compute with."""
+    far = np.abs(values - mean) > FARTHEST * std
+    if far.any():
+        place = int(far.argmax())
+        row = "" if index is None else f" in row {row_number(index, place)}"
+        raise InputError(
+            f"column {name!r} must hold numbers near those of training, got {values[place]}{row}; if it "
+            "stands for a missing value, leave the cell empty"
+        )
+
+
+def _read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Cells as numbers, and which of them are neither a number nor a word for a missing value."""
+    cells = column if pd.api.types.is_string_dtype(column.dtype) else column.astype(object)
+    if cells.dtype == object:
+        cells = cells.map(_number_or_text, na_action="ignore")
+    numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    unread = np.isnan(numbers) & cells.notna().to_numpy(dtype=bool)
+    if unread.any():
+        words = cells[unread].astype(str).str.strip().str.lower()
+        truth = words.map(TRUTH).to_numpy(dtype=np.float64)
+        numbers = numbers.copy()
+        numbers[unread] = truth
+        unread[unread] = np.isnan(truth) & ~words.isin(MISSING_WORDS).to_numpy(dtype=bool)
+    return numbers, unread
+
+
+def _number_or_text(cell: Any) -> float | str:
+    try:
+        return _text(cell) if isinstance(cell, str | bytes) else float(cell)
+    except OverflowError:
+        return float("inf")
+    except (TypeError, ValueError):
+        return repr(cell)
+
+
+def _text(cell: str | bytes) -> str:
+    return cell.decode("utf-8", "backslashreplace") if isinstance(cell, bytes) else cell
 
 
 def table_numbers(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
@@ -59,29 +156,92 @@ def table_numbers(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
     chosen = frame if frame.columns.tolist() == list(names) else frame[list(names)]
     if all(isinstance(dtype, np.dtype) and dtype.kind in "fiub" for dtype in chosen.dtypes):
         values: np.ndarray = chosen.to_numpy(dtype=np.float64)
-        if not np.isinf(values).any():
+        if not (np.abs(values) > LARGEST).any():
             return values
     columns = [column_numbers(frame[name], name) for name in names]
     return np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
 
 
+def row_number(index: pd.Index, position: int) -> int:
+    """The number of a row, counted from 1, in the table that the rows were taken from."""
+    label = index[position]
+    return (int(label) if isinstance(label, int | np.integer) else position) + 1
+
+
 def _first(column: pd.Series, chosen: np.ndarray) -> tuple[Any, int]:
-    """The first chosen value and its row: by the number it had in the whole table, counted from 1."""
+    """The first chosen value and the number of its row."""
     position = int(chosen.argmax())
-    label = column.index[position]
-    return column.iloc[position], (int(label) if isinstance(label, int | np.integer) else position) + 1
+    return column.iloc[position], row_number(column.index, position)
 
 
-def category_words(column: pd.Series) -> list[str | None]:
-    """Every value as text, None where it is missing."""
-    return [None if missing else str(value) for value, missing in zip(column, column.isna(), strict=True)]
+def word(cell: Any) -> str:
+    """A value as text, the same for equal numbers of any type: 1, 1.0 and Decimal('1.00') are all '1'."""
+    if isinstance(cell, bool | np.bool_):
+        return str(bool(cell))
+    if isinstance(cell, Real) or type(cell).__name__ == "Decimal":
+        number = float(cell)
+        return str(int(number)) if number.is_integer() else repr(number)
+    return _text(cell) if isinstance(cell, str | bytes) else str(cell)
+
+
+def category_words(column: pd.Series) -> pd.Categorical:
+    """Every cell as ``word``, and missing where it is."""
+    column = column.astype(object) if str(column.dtype).startswith("dictionary<") else column
+    if column.dtype == object or len(column) < FEW_CELLS:
+        missing = column.isna()
+        return pd.Categorical(
+            [None if absent else word(c) for c, absent in zip(column, missing, strict=True)]
+        )
+    codes, distinct = pd.factorize(column)
+    words = pd.Index([word(cell) for cell in distinct], dtype=object)
+    places, categories = pd.factorize(words)  # different values may have one word
+    return pd.Categorical.from_codes(np.where(codes < 0, -1, np.append(places, -1)[codes]), categories)
+
+
+def as_numbers_or_words(frame: pd.DataFrame, numbers: dict[str, bool] | None = None) -> pd.DataFrame:
+    """The same table with columns of numbers, and categories that are words.
+
+    ``numbers`` says which columns hold numbers; decided by ``holds_numbers`` if not given.
+    """
+    columns: dict[Any, Any] = {}
+    for label in frame:
+        column, name = frame[label], str(label)
+        plain = isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub"
+        if holds_numbers(column, name) if numbers is None else numbers[name]:
+            columns[label] = column if plain else column_numbers(column, name)
+        else:
+            columns[label] = category_words(column)
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def as_target(column: pd.Series, name: str, numbers: bool | None = None) -> pd.Series:
+    """A target as numbers, truth values or words; missing where a cell or, among numbers, a word says so.
+
+    ``numbers`` says whether it holds numbers; decided by ``holds_numbers`` if not given.
+    """
+    numbers = holds_numbers(column, name) if numbers is None else numbers
+    if not numbers:
+        return column.astype(object)
+    if _is_numeric(column) or pd.api.types.infer_dtype(column, skipna=True) == "boolean":
+        return column
+    words = column.astype(object).map(lambda cell: word(cell).strip().lower(), na_action="ignore")
+    known = ~(words.isna() | words.isin(MISSING_WORDS))
+    if words[known].isin(TRUTH).all():
+        return pd.Series(np.where(known, words == "true", None), column.index, dtype=object, name=column.name)
+    return pd.Series(column_numbers(column, name), column.index, name=column.name)
 
 
 def plain_values(column: pd.Series) -> list[Any]:
     """Python values: bool, int, float or text. A whole float becomes an int."""
-    values = [value.item() if isinstance(value, np.generic) else value for value in column]
-    values = [int(value) if isinstance(value, float) and value.is_integer() else value for value in values]
-    return [value if isinstance(value, bool | int | float) else str(value) for value in values]
+    return [plain_value(cell) for cell in column]
+
+
+def plain_value(cell: Any) -> bool | int | float | str:
+    """The same of one cell."""
+    value = cell.item() if isinstance(cell, np.generic) else cell
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, bool | int | float) else word(value)
 
 
 def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.DataFrame:
@@ -103,125 +263,9 @@ def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> 
             raise InputError(f"{source} must have the column {name!r}, got {', '.join(map(str, columns))}")
 
 
-@dataclass
-class Moments:
-    """Count, mean and sum of squared deviations of numbers, merged part by part (Chan et al., 1983)."""
-
-    count: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "Moments":
-        """The moments of an array, in which ``nan`` is missing."""
-        count = int(np.count_nonzero(~np.isnan(values)))
-        mean = float(np.nanmean(values)) if count else 0.0
-        return cls(count, mean, float(np.nansum((values - mean) ** 2)))
-
-    def merge(self, other: "Moments") -> None:
-        """Add the numbers of ``other``."""
-        if not other.count:
-            return
-        total, shift = self.count + other.count, other.mean - self.mean
-        self.squares += other.squares + shift**2 * self.count * other.count / total
-        self.mean += shift * other.count / total
-        self.count = total
-
-    @property
-    def std(self) -> float:
-        """Standard deviation; 0 without numbers."""
-        return math.sqrt(self.squares / self.count) if self.count else 0.0
-
-
-#: Most numbers that describe a distribution while it is gathered.
-MOST_POINTS = 4096
-#: Its multiples have fractional parts that are spread evenly.
-GOLDEN_RATIO = (1 + math.sqrt(5)) / 2
-
-
-@dataclass
-class Distribution:
-    """Where the numbers of a column lie: themselves while they are few, else as many of their quantiles.
-
-    Each point stands for ``weights`` numbers. Distributions are merged part by part.
-    """
-
-    points: np.ndarray = field(default_factory=lambda: np.empty(0))
-    weights: np.ndarray = field(default_factory=lambda: np.empty(0))
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> "Distribution":
-        """The distribution of an array, in which ``nan`` is missing."""
-        present = np.sort(values[~np.isnan(values)])
-        return cls(present, np.ones(len(present)))._reduced()
-
-    def merge(self, other: "Distribution") -> None:
-        """Add the numbers of ``other``."""
-        points = np.concatenate([self.points, other.points])
-        order = points.argsort(kind="stable")
-        weights = np.concatenate([self.weights, other.weights])[order]
-        vars(self).update(vars(Distribution(points[order], weights)._reduced()))
-
-    def edges(self, pieces: int) -> list[float]:
-        """The distinct ones of ``pieces + 1`` quantiles, smallest and largest number included."""
-        if not len(self.points):
-            return []
-        inner = self._quantiles(np.arange(1, pieces) / pieces)
-        distinct = np.unique(np.concatenate([self.points[:1], inner, self.points[-1:]]))
-        return [float(edge) for edge in distinct]
-
-    def _quantiles(self, shares: np.ndarray) -> np.ndarray:
-        upto = self.weights.cumsum()
-        found: np.ndarray = self.points[np.searchsorted(upto, shares * upto[-1])]
-        return found
-
-    def _reduced(self) -> "Distribution":
-        """The same in at most ``MOST_POINTS`` points, of which the first and the last are the extremes.
-
-        Each other point is one of an equal share of the numbers, at a place in it that differs from reduction
-        to reduction, so that many of them do not move the quantiles to one side. The extremes have weight 0.
-        """
-        if len(self.points) <= MOST_POINTS:
-            return self
-        count = MOST_POINTS // 2 - 2  # half, so that not every merge is followed by a reduction
-        total = self.weights.sum()
-        inner = self._quantiles((np.arange(count) + total * GOLDEN_RATIO % 1) / count)
-        points = np.concatenate([self.points[:1], inner, self.points[-1:]])
-        weights = np.full(count + 2, total / count)
-        weights[[0, -1]] = 0
-        return Distribution(points, weights)
-
-
-@dataclass
-class ColumnStatistics:
-    """Moments and distributions of columns of numbers, and the distinct words of columns of text.
-
-    A missing word is None.
-    """
-
-    numbers: dict[str, Moments] = field(default_factory=dict)
-    distributions: dict[str, Distribution] = field(default_factory=dict)
-    words: dict[str, set[str | None]] = field(default_factory=dict)
-
-    def add(self, name: str, column: pd.Series) -> None:
-        """Take a column that was not added yet: text as categories, everything else as numbers."""
-        if is_text(column):
-            self.words[name] = set(category_words(column))
-        else:
-            numbers = column_numbers(column, name)
-            self.numbers[name], self.distributions[name] = Moments.of(numbers), Distribution.of(numbers)
-
-    def merge(self, other: "ColumnStatistics") -> None:
-        """Add the rows of ``other``."""
-        for name, moments in other.numbers.items():
-            self.numbers.setdefault(name, Moments()).merge(moments)
-        for name, distribution in other.distributions.items():
-            self.distributions.setdefault(name, Distribution()).merge(distribution)
-        for name, words in other.words.items():
-            self.words.setdefault(name, set()).update(words)
-
-
-def unusable_column(name: str, wanted: str, got: str, remedy: str = "leave it out") -> InputError:
-    """The error for a column that does not hold what is wanted, and that can be dropped."""
-    message = f"column {name!r} must hold {wanted}, got {got}; {remedy}"
-    return InputError(message, option="drop", value=name)
+def require_distinct(source: str, columns: Sequence[str]) -> None:
+    """Raise ``InputError`` if two columns of ``source`` have one name."""
+    twice = pd.Index(columns).duplicated()
+    if twice.any():
+        name = columns[int(twice.argmax())]
+        raise InputError(f"{source} must give every column a name of its own, got {name!r} twice; rename one")

@@ -1,5 +1,6 @@
 """Samples with a target: the bundled data sets, and the checks that a model can be trained on a target."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
-from lphm.data.columns import column_numbers, is_text, plain_values
+from lphm.data.columns import column_numbers, plain_values
 from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
 from lphm.data.targets import Task
 from lphm.errors import InputError
@@ -72,30 +73,41 @@ def infer_task(target: pd.Series) -> Task:
 
     Whole numbers are classes if there are at most 20 of them and at most one for every 5 rows.
     """
-    if is_text(target) or pd.api.types.is_bool_dtype(target.dtype):
+    return task_of(Counter(plain_values(target.dropna())))
+
+
+def task_of(counts: Counter[Any]) -> Task:
+    """As ``infer_task``, from how often there is each value."""
+    if any(isinstance(value, bool | str) for value in counts):
         return "classification"
-    values = target.to_numpy(dtype=float, na_value=np.nan)
-    distinct = np.unique(values)
-    few = len(distinct) <= min(20, len(values) / 5)
-    return "classification" if few and bool((distinct == np.round(distinct)).all()) else "regression"
+    few = len(counts) <= min(20, counts.total() / 5)
+    return "classification" if few and all(isinstance(value, int) for value in counts) else "regression"
 
 
 def check_target(target: pd.Series, task: Task) -> None:
     """Raise ``InputError`` unless a model can be trained and tested on this target."""
     name = str(target.name)
-    if len(target) < FEWEST_ROWS:
-        raise InputError(f"training needs at least {FEWEST_ROWS} rows with a target, got {len(target)}")
+    check_counts(name, Counter(plain_values(target)), task)
     if task == "regression":
-        if column_numbers(target, name).std() == 0:
-            raise InputError(f"target {name!r} must vary, got {target.iloc[0]} in every row")
+        column_numbers(target, name)
+
+
+def check_counts(name: str, counts: Counter[Any], task: Task) -> None:
+    """As ``check_target``, from how often there is each value."""
+    rows = counts.total()
+    if rows < FEWEST_ROWS:
+        raise InputError(f"training needs at least {FEWEST_ROWS} rows with a target, got {rows}")
+    if task == "regression":
+        if len(counts) < 2:
+            raise InputError(f"target {name!r} must vary, got {next(iter(counts))} in every row")
         return
-    counts = pd.Series(plain_values(target)).value_counts()
     if len(counts) < 2:
-        raise InputError(f"target {name!r} must have at least 2 classes, got only {counts.index[0]!r}")
-    if counts.min() < FEWEST_PER_CLASS:
+        raise InputError(f"target {name!r} must have at least 2 classes, got only {next(iter(counts))!r}")
+    rarest = min(counts, key=lambda value: counts[value])
+    if counts[rarest] < FEWEST_PER_CLASS:
         raise InputError(
-            f"every class of {name!r} must have at least {FEWEST_PER_CLASS} rows, got {counts.min()} of "
-            f"{counts.idxmin()!r} ({len(counts)} classes in {len(target)} rows); if it is a quantity, "
+            f"every class of {name!r} must have at least {FEWEST_PER_CLASS} rows, got {counts[rarest]} of "
+            f"{rarest!r} ({len(counts)} classes in {rows} rows); if it is a quantity, "
             "choose the task regression",
             option="task",
             value="regression",

@@ -10,7 +10,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lphm.data.columns import require_named
+from lphm.data.columns import (
+    as_numbers_or_words,
+    as_target,
+    holds_numbers,
+    require_distinct,
+    require_named,
+)
+from lphm.data.tables import UNNAMED_INDEX
 from lphm.errors import InputError
 
 Part = Literal["train", "validation", "test"]
@@ -30,26 +37,30 @@ class RowGroup(NamedTuple):
 class ParquetIndex:
     """The row groups of a Parquet file, or of the Parquet files of a directory in the order of their names.
 
-    The files of a directory are those that end in ``.parquet``, in upper or lower case, and are not hidden (a
-    file that is still being written is). Folders inside it are not searched. All files must have the columns
-    of the first, and with ``same_types`` their types too. Raises ``InputError`` if they have not, if a file
-    cannot be read, or if there is none.
+    The files of a directory are those that end in ``.parquet``, in upper or lower case, and do not begin with
+    a dot or an underscore (other programs hide files so, such as those that are still being written). Folders
+    inside it are not searched. All files must have the columns of the first, in any order, and with
+    ``same_types`` their types too. Raises ``InputError`` if they have not, if a file cannot be read, or if
+    there is none.
     """
 
     def __init__(self, path: Path, same_types: bool = False) -> None:
-        inside = [path] if path.is_file() else sorted(path.glob("[!.]*"))
+        inside = [path] if path.is_file() else sorted(path.glob("[!._]*"))
         self.files = [file for file in inside if file.suffix.lower() == ".parquet" and file.is_file()]
         if not self.files:
-            raise InputError(f"{path} must hold .parquet files, got none")
+            raise InputError(
+                f"{path} must hold .parquet files, got none; those in folders inside it are not read"
+            )
         self.groups: list[RowGroup] = []  # of all files
         self.rows = 0  # of all files
         for number, file in enumerate(self.files):
             with _open(file) as opened:
                 schema, metadata = opened.schema_arrow, opened.metadata
+            require_distinct(str(file), schema.names)
             columns = [f"{field.name} {field.type}" if same_types else field.name for field in schema]
             if number == 0:
-                self.schema, first = schema, columns
-            elif columns != first:
+                self.schema, first = schema, sorted(columns)
+            elif sorted(columns) != first:
                 what, got = "types" if same_types else "columns", ", ".join(columns)
                 raise InputError(f"{file} must have the {what} of {self.files[0].name}, got {got}")
             offset = 0
@@ -60,10 +71,12 @@ class ParquetIndex:
                 self.rows += rows
 
     def read(self, group: RowGroup, columns: list[str]) -> pd.DataFrame:
-        """The rows of a row group, as a data frame."""
+        """The rows of a row group, as a data frame with rows numbered as in their file."""
         with _open(self.files[group.file]) as opened:
-            frame: pd.DataFrame = opened.read_row_group(group.place, columns=columns).to_pandas()
-        return frame.reset_index(drop=True)
+            table = opened.read_row_group(group.place, columns=columns)
+            frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+        frame.index = pd.RangeIndex(group.offset, group.offset + group.rows)
+        return frame[columns]
 
     def batches(self, group: RowGroup, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """The rows of a row group, at most ``rows`` at a time."""
@@ -102,10 +115,13 @@ class ParquetStream:
         self.name, self.target, self.seed = folder.name, target, seed
         self.test, self.validation = test, validation
         self.index = ParquetIndex(folder)
-        names = self.index.schema.names
+        names = [name for name in self.index.schema.names if not UNNAMED_INDEX.fullmatch(name)]
         require_named(self.name, [target, *drop], names)
         self.columns = [name for name in names if name not in {target, *drop}]  # the features
+        if not self.columns:
+            raise InputError(f"{self.name} must have a column beside {target!r}, got none")
         self.groups = self.index.groups
+        self.numbers = {name: self._holds_numbers(name) for name in [*self.columns, target]}
 
     def frames(self, part: Part, groups: Iterable[int] | None = None) -> Iterator[pd.DataFrame]:
         """Features and target of a part, row group by row group; rows without a target are left out."""
@@ -116,9 +132,36 @@ class ParquetStream:
     def group(self, number: int) -> tuple[pd.DataFrame, np.ndarray]:
         """The rows of a row group that have a target, and the part that each is in."""
         group = self.groups[number]
-        frame = self.index.read(group, [*self.columns, self.target])
-        known = frame[self.target].notna().to_numpy()
-        return frame[known].reset_index(drop=True), self._parts(group)[known]
+        with self._naming(group):
+            frame = self.index.read(group, [*self.columns, self.target])
+            target = as_target(frame[self.target], self.target, self.numbers[self.target])
+            features = as_numbers_or_words(frame[self.columns], self.numbers)
+        known = target.notna().to_numpy()
+        return features.assign(**{self.target: target})[known], self._parts(group)[known]
+
+    def _holds_numbers(self, name: str) -> bool:
+        """Whether a column holds numbers in every file; text is read until a cell is none."""
+        numbers, files = True, set()
+        for group in self.groups:
+            with self._naming(group):
+                if group.file in files:
+                    continue
+                column = self.index.read(group, [name])[name]
+                held = holds_numbers(column, name)
+                if held and isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+                    files.add(group.file)  # the other row groups have the same type
+                numbers &= held is not False
+        return numbers
+
+    @contextmanager
+    def _naming(self, group: RowGroup) -> Iterator[None]:
+        """Let an error say in which file a row is."""
+        try:
+            yield
+        except InputError as error:
+            file = self.index.files[group.file].name
+            message = str(error) if file in str(error) else f"{file}: {error}"
+            raise InputError(message, option=error.option, value=error.value) from error
 
     def _parts(self, group: RowGroup) -> np.ndarray:
         """The part of each row, by a number in [0, 1) that follows from its place and the seed."""

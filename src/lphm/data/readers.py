@@ -3,17 +3,19 @@
 Everything that cannot be read raises ``InputError`` with one line that says why.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from lphm.data.columns import column_numbers, missing_words_to_nan, require_named, table_with
+from lphm.data.columns import as_numbers_or_words, as_target, require_distinct, require_named, table_with
 from lphm.data.dataset import BUNDLED, Dataset, bundled
+from lphm.data.long_tables import labelled_series, stacked
 from lphm.data.parquet import ParquetStream
-from lphm.data.schema import InputSchema, SeriesSchema
+from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
+from lphm.data.tables import read_table, reading
+from lphm.data.targets import ClassTarget, TargetSchema
 from lphm.errors import InputError
 
 
@@ -42,20 +44,48 @@ def read_dataset(
     target = _require_target(target, path)
     if (series is None) != (step is None):
         raise InputError("a long table of series needs both series and step, got one of them")
-    frame = read_table(path)
     if series is None or step is None:
-        return labelled_table(path.name, frame, target, drop)
-    return _labelled_series(path.name, frame, target, drop, series, step)
+        return labelled_table(path.name, read_table(path), target, drop)
+    return labelled_series(path.name, read_table(path, [series]), target, drop, series, step)
 
 
-def read_inputs(path: Path, schema: InputSchema) -> pd.DataFrame | np.ndarray:
-    """Samples for a trained run; a target is not needed."""
+def read_test(source: str | Path, inputs: InputSchema, target: TargetSchema) -> Dataset:
+    """Samples with a target for a run that was trained on such; the target is read as at training."""
+    path, name = Path(source), target.name
+    if path.suffix.lower() == ".npz" or (str(source) in BUNDLED and not path.exists()):
+        return read_dataset(source, name)
+    words = _columns_of_words(inputs, target)
+    frame = read_table(path, words)
+    if isinstance(inputs, SeriesSchema):
+        if inputs.series is None or inputs.step is None:
+            raise InputError(f"{path} must be an .npz file, for the run was trained on arrays")
+        columns = [name, inputs.series, inputs.step, *inputs.column_labels]
+        return labelled_series(
+            path.name, table_with(frame, columns)[columns], name, (), inputs.series, inputs.step
+        )
+    require_named(path.name, [name], list(frame.columns))
+    known = target.known(frame[name])
+    if not known.any():
+        raise InputError(f"{path.name} must have rows in which {name!r} is not missing, got none")
+    return Dataset(path.name, frame.drop(columns=name)[known], frame[name][known])
+
+
+def read_inputs(path: Path, schema: InputSchema) -> tuple[pd.DataFrame | np.ndarray, pd.Index | None]:
+    """Samples for a trained run, and the names of series from a long table; a target is not needed."""
     if not isinstance(schema, SeriesSchema):
-        return read_table(path)
+        return read_table(path, _columns_of_words(schema)), None
     if schema.series is None or schema.step is None:
-        return _arrays(path, "X")["X"]
-    frame = table_with(read_table(path), [schema.series, schema.step, *schema.column_labels])
-    return _stacked(frame, schema.series, schema.step, schema.column_labels)[0]
+        return _arrays(path, "X")["X"], None
+    frame = read_table(path, [schema.series])
+    frame = table_with(frame, [schema.series, schema.step, *schema.column_labels])
+    return stacked(frame, schema.series, schema.step, schema.column_labels)
+
+
+def _columns_of_words(inputs: InputSchema, target: TargetSchema | None = None) -> list[str]:
+    """The columns that a run has as words, or that name its series."""
+    words = [c.name for c in inputs.categorical] if isinstance(inputs, FeatureSchema) else []
+    words += [inputs.series] if isinstance(inputs, SeriesSchema) and inputs.series else []
+    return words + ([target.name] if isinstance(target, ClassTarget) and target.are_words else [])
 
 
 def open_directory(
@@ -72,25 +102,13 @@ def _require_target(target: str | None, path: Path) -> str:
     return target
 
 
-def read_table(path: Path) -> pd.DataFrame:
-    """A CSV or Parquet file as a data frame; in CSV only an empty cell is missing, not ``NA``."""
-    with _reading(path, "table"):
-        if path.suffix.lower() == ".csv":
-            frame = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
-        elif path.suffix.lower() == ".parquet":
-            frame = pd.read_parquet(path)
-        else:
-            raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
-    if frame.empty:
-        raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
-    frame.columns = [str(column) for column in frame.columns]
-    return frame.reset_index(drop=True)
-
-
 def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[str] = ()) -> Dataset:
-    """Split a data frame in features and target; rows without a target are left out."""
+    """Split a data frame in features and target; rows without a target are left out.
+
+    What each column holds is decided from all rows.
+    """
     require_named(name, [target, *drop], list(frame.columns))
-    labels = missing_words_to_nan(frame[target])
+    labels = as_target(frame[target], target)
     present = labels.notna()
     features = frame.drop(columns=[target, *drop])[present]
     if features.empty:
@@ -98,12 +116,12 @@ def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[s
             f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
             f"{target!r} and {int(present.sum())} rows in which it is not missing"
         )
-    return Dataset(name, features, labels[present])
+    return Dataset(name, as_numbers_or_words(features), labels[present])
 
 
 def _arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
     """All arrays of a file, which must hold those with these names."""
-    with _reading(path, ".npz file"), np.load(path, allow_pickle=False) as file:
+    with reading(path, ".npz file"), np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     for name in names:
         if name not in arrays:
@@ -118,63 +136,12 @@ def _labelled_arrays(path: Path, target: str) -> Dataset:
     if x.ndim != 3 or y.shape != x.shape[:1]:
         shapes = f"{x.shape} and {y.shape}"
         raise InputError(f"{path} must hold X (N, steps, channels) and {target} (N,), got {shapes}")
+    if y.dtype.names is not None:
+        raise InputError(f"{path} must hold {target} as numbers or text, got the type {y.dtype}")
+    labels = as_target(pd.Series(y, name=target), target)
+    known = labels.notna().to_numpy()
     names = tuple(map(str, arrays["channels"])) if "channels" in arrays else None
-    return Dataset(path.name, x, pd.Series(y, name=target), channels=names)
-
-
-def _labelled_series(
-    name: str, frame: pd.DataFrame, target: str, drop: Sequence[str], series: str, step: str
-) -> Dataset:
-    """Series and their target, which has one value in each; series without a target are left out."""
-    require_named(name, [target, series, step, *drop], list(frame.columns))
-    channels = [c for c in frame.columns if c not in {target, series, step, *drop}]
-    if not channels:
-        raise InputError(f"{name} must have a channel beside {series!r}, {step!r} and {target!r}, got none")
-    _check_keys(frame, series, step)
-    labelled = frame[frame[target].notna()]
-    counts = labelled.groupby(series, sort=False)[target].nunique()
-    if len(counts) == 0 or (counts > 1).any():
-        got = "no series with a target" if len(counts) == 0 else f"{counts.max()} in {counts.idxmax()!r}"
-        raise InputError(f"target {target!r} must have one value in every series, got {got}")
-    array, ids = _stacked(frame[frame[series].isin(counts.index)], series, step, channels)
-    values = labelled.drop_duplicates(series).set_index(series)[target].loc[ids].reset_index(drop=True)
-    labels = missing_words_to_nan(values.rename(target))
-    return Dataset(name, array, labels, channels=tuple(channels), columns=(series, step))
-
-
-def _stacked(
-    frame: pd.DataFrame, series: str, step: str, channels: Sequence[str]
-) -> tuple[np.ndarray, pd.Index]:
-    """``(N, steps, channels)`` in order of the step, and the series; shorter ones end in ``nan``."""
-    _check_keys(frame, series, step)
-    twice = frame.duplicated([series, step])
-    if twice.any():
-        row = frame[twice].iloc[0]
-        raise InputError(f"a step must occur once in a series, got {step} {row[step]} twice in {row[series]}")
-    ordered = frame.sort_values([series, step], kind="stable")
-    numbers, ids = pd.factorize(ordered[series], sort=False)
-    position = ordered.groupby(series, sort=False).cumcount().to_numpy()
-    array = np.full((len(ids), position.max() + 1, len(channels)), np.nan)
-    for j, channel in enumerate(channels):
-        array[numbers, position, j] = column_numbers(ordered[channel], channel)
-    return array, pd.Index(ids)
-
-
-def _check_keys(frame: pd.DataFrame, series: str, step: str) -> None:
-    if frame[[series, step]].isna().any(axis=None):
-        raise InputError(f"{series!r} and {step!r} must be there in every row, got a missing one")
-
-
-@contextmanager
-def _reading(path: Path, content: str) -> Iterator[None]:
-    """Everything that goes wrong when ``path`` is read is an ``InputError``."""
-    if not path.is_file():
-        state = "is a directory" if path.is_dir() else "does not exist"
-        raise InputError(f"the data must be a file, got {path}, which {state}; check the path")
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:  # every reader has exception types of its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} must be a readable {content}, got: {reason}; check the file") from error
+    if names is not None:
+        require_distinct(f"the channels of {path}", names)
+    data = Dataset(path.name, x, labels, channels=names)
+    return data.take(np.flatnonzero(known))

@@ -16,14 +16,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lphm.data.columns import (
-    ColumnStatistics,
-    Moments,
+    FARTHEST,
+    LARGEST,
     category_words,
-    missing_words_to_nan,
+    check_distance,
     table_numbers,
     table_with,
     unusable_column,
 )
+from lphm.data.statistics import ColumnStatistics, Moments
 from lphm.data.targets import Strict
 from lphm.errors import InputError
 
@@ -84,10 +85,17 @@ class FeatureSchema(Strict):
         """
         frame = table_with(inputs, self.labels)
         means, stds = np.array([(c.mean, c.std) for c in self.numeric]).reshape(-1, 2).T
-        columns = [*((table_numbers(frame, [c.name for c in self.numeric]) - means) / stds).T]
-        offset = 1
+        names = [c.name for c in self.numeric]
+        numbers = table_numbers(frame, names)
+        standardised = (numbers - means) / stds
+        if (np.abs(standardised) > FARTHEST).any():
+            for column, values in zip(self.numeric, numbers.T, strict=True):
+                check_distance(column.name, values, column.mean, column.std, frame.index)
+        columns, offset = [*standardised.T], 1
         for c in self.categorical:
-            codes = pd.Index(c.categories).get_indexer(pd.Index(category_words(frame[c.name])))
+            words = category_words(frame[c.name])
+            known = pd.Index(c.categories).get_indexer(words.categories)
+            codes = np.append(known, -1)[words.codes]
             columns.append((codes + offset).astype(float))
             offset += len(c.categories) + 1
         return torch.as_tensor(np.stack(columns, axis=1), dtype=torch.float32)
@@ -117,7 +125,8 @@ class GridSchema(Strict):
         """Standardised entries, 0 where missing: ``(N, rows, columns)``."""
         frame = table_with(inputs, self.names)
         values = table_numbers(frame, self.names)
-        return _scaled(values, self.mean, self.std).reshape(-1, self.rows, self.columns)
+        scaled = _scaled(values, self.mean, self.std, "(row, column)")
+        return scaled.reshape(-1, self.rows, self.columns)
 
 
 class SeriesSchema(Strict):
@@ -151,15 +160,20 @@ class SeriesSchema(Strict):
                 f"got {array.shape}; cut or resample longer series as at training"
             )
         mean, std = np.array([(channel.mean, channel.std) for channel in self.channels]).T
-        return F.pad(_scaled(array, mean, std), (0, 0, 0, self.steps - array.shape[1]))
+        scaled = _scaled(array, mean, std, "(sample, step, channel)")
+        return F.pad(scaled, (0, 0, 0, self.steps - array.shape[1]))
 
 
 InputSchema = Annotated[FeatureSchema | GridSchema | SeriesSchema, Field(discriminator="layout")]
 
 
-def _scaled(values: np.ndarray, mean: float | np.ndarray, std: float | np.ndarray) -> Tensor:
+def _scaled(values: np.ndarray, mean: float | np.ndarray, std: float | np.ndarray, axes: str) -> Tensor:
     """Standardised, 0 where missing."""
-    return torch.as_tensor(np.nan_to_num((values - mean) / std, nan=0.0), dtype=torch.float32)
+    scaled = np.nan_to_num((values - mean) / std, nan=0.0)
+    if (far := np.abs(scaled) > FARTHEST).any():
+        where = tuple(np.argwhere(far)[0].tolist())
+        raise InputError(f"samples must be near those of training, got {values[where]} at {axes} {where}")
+    return torch.as_tensor(scaled, dtype=torch.float32)
 
 
 def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
@@ -167,14 +181,17 @@ def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
     if not isinstance(inputs, np.ndarray) or inputs.ndim != 3 or 0 in inputs.shape[1:]:
         got = f"{type(inputs).__name__} of shape {np.shape(inputs)}"
         raise InputError(f"series must be an array (N, steps, channels), got {got}")
+    if inputs.dtype.kind not in "fiubOUT":
+        raise InputError(f"series must hold numbers, got the type {inputs.dtype}; convert them")
     try:
         array = inputs.astype(np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"series must hold numbers, got {inputs.dtype}: {error}") from error
-    if np.isinf(array).any():
-        where = tuple(np.argwhere(np.isinf(array))[0].tolist())
-        place = f"(sample, step, channel) {where}"
-        raise InputError(f"series must hold finite numbers, got {array[where]} at {place}")
+    if (large := np.abs(array) > LARGEST).any():
+        where = tuple(np.argwhere(large)[0].tolist())
+        place, wanted = f"(sample, step, channel) {where}", f"numbers of at most {LARGEST:g}"
+        wanted = "finite numbers" if np.isinf(array[where]) else wanted
+        raise InputError(f"series must hold {wanted}, got {array[where]} at {place}")
     return array
 
 
@@ -208,15 +225,14 @@ def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:
 
 
 def fit_features(features: pd.DataFrame) -> FeatureSchema:
-    """The schema of a table in memory with a feature per column, from the training part.
+    """The schema of a table in memory, as ``as_numbers_or_words`` gives it, from its training part.
 
-    A column with a single value is left out; a missing value counts as a value. A column of numbers in which
-    some cells say 'NA' or '?' is numbers. Text is categories; text more than half of which is distinct, and a
-    table without a column that varies, is an ``InputError``.
+    A column with a single value is left out; a missing value counts as a value. Words more than half of which
+    are distinct, and a table without a column that varies, are an ``InputError``.
     """
     statistics, varying = ColumnStatistics(), set()
     for label in features:
-        name, column = str(label), missing_words_to_nan(features[label])
+        name, column = str(label), features[label]
         statistics.add(name, column)
         if name in statistics.words:
             distinct, present = len(statistics.words[name] - {None}), int(column.notna().sum())

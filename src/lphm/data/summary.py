@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lphm.data.columns import category_words, column_numbers, is_text, missing_words_to_nan, plain_values
+from lphm.data.columns import category_words, column_numbers, is_text, plain_values
 from lphm.data.dataset import Dataset, infer_task
 from lphm.data.schema import channel_names
 from lphm.data.targets import Task, sorted_classes
@@ -48,11 +48,10 @@ def summarize(data: Dataset, task: Task | None = None) -> dict[str, Any]:
 
 
 def _column(column: pd.Series) -> dict[str, Any]:
-    column = missing_words_to_nan(column)
     name = str(column.name)
     if not is_text(column):
         return _number(name, column_numbers(column, name))
-    words = [word for word in category_words(column) if word is not None]
+    words = [str(word) for word in category_words(column).dropna()]
     return _category(name, words, len(column), MOST_CATEGORIES)
 
 
@@ -68,19 +67,14 @@ def _category(name: str, words: list[str], rows: int, most: int) -> dict[str, An
 
 
 def _number(name: str, values: np.ndarray) -> dict[str, Any]:
-    known = values[np.isfinite(values)]
-    with np.errstate(all="ignore"):  # numbers near the largest float: what overflows is None
-        facts = {
-            key: float(getattr(known, key)()) if len(known) else np.nan
-            for key in ("mean", "std", "min", "max")
-        }
-        histogram = _histogram(known)
+    known = values[~np.isnan(values)]
+    facts = {key: getattr(known, key) for key in ("mean", "std", "min", "max")}
     return {
         "name": name,
         "type": "number",
         "missing": 1 - len(known) / len(values) if len(values) else 0.0,
-        **{key: value if np.isfinite(value) else None for key, value in facts.items()},
-        "histogram": histogram,
+        **{key: float(fact()) if len(known) else None for key, fact in facts.items()},
+        "histogram": _histogram(known),
     }
 
 

@@ -6,15 +6,17 @@ those of the ensemble. ``weight`` ``(N,)`` says how much each sample counts; 1 i
 
 import math
 from abc import ABC, abstractmethod
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar, Literal
 
+import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from lphm.data.columns import column_numbers, plain_values
+from lphm.data.columns import MISSING_WORDS, TRUTH, check_distance, column_numbers, plain_values, word
 from lphm.errors import InputError
 
 Task = Literal["classification", "regression"]
@@ -46,6 +48,10 @@ class _Target(Strict, ABC):
         return _mean(self._losses(combined, y), weight)
 
     @abstractmethod
+    def known(self, target: pd.Series) -> np.ndarray:
+        """Which cells are not missing."""
+
+    @abstractmethod
     def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
         """The loss of every sample."""
 
@@ -62,21 +68,41 @@ class ClassTarget(_Target):
         """Outputs of the network."""
         return len(self.classes)
 
+    @property
+    def are_words(self) -> bool:
+        """Whether a class is a word."""
+        return any(isinstance(c, str) for c in self.classes)
+
+    def known(self, target: pd.Series) -> np.ndarray:
+        """Which cells are not missing; a word such as 'NA' is missing where the classes are no words."""
+        present: np.ndarray = target.notna().to_numpy(dtype=bool, copy=True)
+        if not self.are_words:
+            present &= [word(cell).strip().lower() not in MISSING_WORDS for cell in target]
+        return present
+
     def encode(self, target: pd.Series) -> Tensor:
-        """Class numbers, ``(N,)``."""
-        values = pd.Index(plain_values(target), dtype=object)
-        numbers = pd.Index(self.classes, dtype=object).get_indexer(values)
-        if (numbers < 0).any():
-            unknown = target[numbers < 0].iloc[0]
-            raise InputError(f"{self.name!r} must be one of the classes {self.classes}, got {unknown!r}")
-        return torch.as_tensor(numbers)
+        """Class numbers, ``(N,)``: of a cell that is a class, or the text of one as a file has it."""
+        by_value: dict[Any, int] = {c: i for i, c in enumerate(self.classes)}
+        by_word = {word(c): i for i, c in enumerate(self.classes)}
+        places: dict[Any, int] = {}
+        for cell in dict.fromkeys(plain_values(target)):
+            place = by_value.get(cell, by_word.get(word(cell)))
+            if place is None and not self.are_words:
+                place = by_value.get(_number(word(cell)))
+            if place is None:
+                raise InputError(f"{self.name!r} must be one of the classes {self.classes}, got {cell!r}")
+            places[cell] = place
+        return torch.as_tensor([places[cell] for cell in plain_values(target)], dtype=torch.int64)
 
     def decode(self, combined: Tensor) -> pd.DataFrame:
-        """The most probable class and the probability of each, from logits ``(N, classes)``."""
+        """The most probable class and the probability of each, from logits ``(N, classes)``.
+
+        The columns are the target and ``probability_CLASS``; a target of such a name gets ``_`` behind it.
+        """
         probabilities = combined.softmax(dim=-1)
         best = [self.classes[i] for i in probabilities.argmax(dim=-1).tolist()]
         columns = {f"probability_{c}": probabilities[:, i].numpy() for i, c in enumerate(self.classes)}
-        return pd.DataFrame({self.name: best, **columns})
+        return pd.DataFrame({free_name(self.name, columns): best, **columns})
 
     def combine(self, outputs: Tensor) -> Tensor:
         """The log of the members' mean probability."""
@@ -99,9 +125,16 @@ class NumberTarget(_Target):
     score_name: ClassVar[str] = "r2"
     outputs: ClassVar[int] = 1
 
+    def known(self, target: pd.Series) -> np.ndarray:
+        """Which cells are not missing."""
+        missing: np.ndarray = np.isnan(column_numbers(target, self.name))
+        return ~missing
+
     def encode(self, target: pd.Series) -> Tensor:
         """Standardised values, ``(N,)``."""
-        values = (column_numbers(target, self.name) - self.mean) / self.std
+        numbers = column_numbers(target, self.name)
+        check_distance(self.name, numbers, self.mean, self.std, target.index)
+        values = (numbers - self.mean) / self.std
         return torch.as_tensor(values, dtype=torch.float32)
 
     def decode(self, combined: Tensor) -> pd.DataFrame:
@@ -113,15 +146,23 @@ class NumberTarget(_Target):
         return outputs.mean(dim=1)
 
     def score(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-        """R²: predicting the mean scores 0, a perfect model 1; nan where the target does not vary."""
+        """R²: predicting the mean scores 0, a perfect model 1; where the truth does not vary, 1 or 0."""
         error = _mean((combined[:, 0] - y).square(), weight)
-        return 1 - error / _mean((y - _mean(y, weight)).square(), weight)
+        spread = _mean((y - _mean(y, weight)).square(), weight)
+        return 1 - error / spread if spread > 0 else (error == 0).to(error.dtype)
 
     def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002
         return (outputs[:, 0] - y).square()
 
 
 TargetSchema = Annotated[ClassTarget | NumberTarget, Field(discriminator="task")]
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """``name``, with as many ``_`` behind it as make it none of those that are taken."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def sorted_classes(values: set[bool | int | float | str]) -> list[bool | int | float | str]:
@@ -136,6 +177,15 @@ def fit_target(target: pd.Series, task: Task) -> ClassTarget | NumberTarget:
         values = column_numbers(target, name)
         return NumberTarget(name=name, mean=float(values.mean()), std=float(values.std()) or 1.0)
     return ClassTarget(name=name, classes=sorted_classes(set(plain_values(target))))
+
+
+def _number(text: str) -> float | None:
+    """The number that a text means; None if it means none."""
+    text = text.strip().lower()
+    try:
+        return TRUTH[text] if text in TRUTH else float(text)
+    except ValueError:
+        return None
 
 
 def _mean(values: Tensor, weight: Tensor | None) -> Tensor:

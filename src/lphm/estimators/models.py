@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from lphm._io import read_json
+from lphm.data.columns import as_numbers_or_words
 from lphm.data.dataset import Dataset
 from lphm.data.targets import ClassTarget, Task
 from lphm.errors import InputError
@@ -126,6 +127,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             ValueError: the samples cannot be learned from.
         """
         inputs, y, weight = self._checked(X, y, sample_weight)
+        inputs = as_numbers_or_words(inputs) if isinstance(inputs, pd.DataFrame) else inputs
         network, training = self._options()
         data = Dataset(type(self).__name__, inputs, pd.Series(y, name="y"), weight)
         start = self.run_ if self.warm_start and hasattr(self, "run_") else None

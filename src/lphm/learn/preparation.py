@@ -77,7 +77,9 @@ def prepare_table(
     check_target(data.target, task)
     rest, test = split_rows(data, task, training.seed)
     encoded = encode(rest, network, training, task)
-    encoded.config.input.encode(test.inputs)  # raises now, not after the training, if it cannot be encoded
+    # Raise now, not after the training, if the test part cannot be encoded.
+    encoded.config.input.encode(test.inputs)
+    encoded.config.target.encode(test.target)
     return Prepared(**vars(encoded), sample=data, test=partial(_test_table, rest, test))
 
 

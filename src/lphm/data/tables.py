@@ -1,0 +1,86 @@
+"""A table from a CSV or Parquet file: every column by its name, with the types that the file gives."""
+
+import csv
+import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from lphm.data.columns import is_text, require_distinct
+from lphm.errors import InputError
+
+#: Columns that pandas writes to Parquet for an index without a name: the numbers of rows, which say nothing.
+UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+
+
+def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
+    """A CSV or Parquet file as a data frame, with rows numbered from 0.
+
+    In CSV, cells of the columns ``words`` are text whatever they look like, text has no space around it, and
+    only an empty cell is missing, not ``NA``. In Parquet, an index with a name is a column; one without is
+    left out.
+    """
+    with reading(path, "table"):
+        if path.suffix.lower() == ".csv":
+            frame = _read_csv(path, words)
+        elif path.suffix.lower() == ".parquet":
+            names = pq.read_schema(path).names
+            require_distinct(path.name, names)
+            named = [name for name in names if not UNNAMED_INDEX.fullmatch(name)]
+            frame = pq.read_table(path, columns=named).to_pandas(ignore_metadata=True)
+        else:
+            raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
+    if frame.empty:
+        raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
+    return frame
+
+
+def _read_csv(path: Path, words: Collection[str]) -> pd.DataFrame:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        records = (record for record in csv.reader(file) if record)
+        header, first = next(records, []), next(records, [])
+    if not header:
+        raise InputError(f"{path} must hold a header and rows, got an empty file")
+    names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
+    require_distinct(path.name, names)
+    # Cells beyond the header are none where every row ends in a comma.
+    more = [f"cell {place}" for place in range(len(header) + 1, len(first) + 1)]
+    frame = pd.read_csv(
+        path,
+        header=0,
+        names=[*names, *more],
+        index_col=False,
+        dtype=dict.fromkeys(words, str),
+        keep_default_na=False,
+        na_values=[""],
+        low_memory=False,
+        encoding="utf-8-sig",
+        compression=None,
+    )
+    for name in more:
+        if frame[name].notna().any():
+            row = int(frame[name].notna().argmax()) + 1
+            cells = f"{len(header)} cells in every row, as many as the header"
+            raise InputError(f"{path} must have {cells}, got {name} in row {row}")
+    for name in names:
+        if is_text(frame[name]):
+            frame[name] = frame[name].where(frame[name].isna(), frame[name].str.strip()).replace("", None)
+    return frame[names]
+
+
+@contextmanager
+def reading(path: Path, content: str) -> Iterator[None]:
+    """Everything that goes wrong when ``path`` is read is an ``InputError``."""
+    if not path.is_file():
+        state = "is a directory" if path.is_dir() else "does not exist"
+        raise InputError(f"the data must be a file, got {path}, which {state}; check the path")
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # every reader has exception types of its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path} must be a readable {content}, got: {reason}; check the file") from error
