@@ -56,10 +56,8 @@ def name_of(function: Callable[..., Any]) -> str:
     Raises:
         ValueError: it cannot be imported by one.
     """
-    for (
-        module,
-        space,
-    ) in NAMESPACES.items():  # torch.tanh and gelu name the private module that implements them
+    # First, for torch.tanh and gelu name the private module that implements them.
+    for module, space in NAMESPACES.items():
         for name, value in vars(space).items():
             if value is function and not name.startswith("_"):
                 return f"{module}.{name}"
