@@ -48,7 +48,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (
         tmp_path_factory.getbasetemp().parent if in_worker else tmp_path_factory.getbasetemp()
     ) / "native"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(mode=0o755, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):  # one worker compiles, the others wait for it
         subprocess.run(
             [sys.executable, "-W", "error", "-m", "lphm.ops.cpp"],

@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lphm.learn.run import Run, save_run
 from support import forked
 from support.command import lphm, summary
 from support.lagged import lagged_series
+from support.runs import FRAME, make_run
 
 pytestmark = pytest.mark.slow
 
@@ -140,3 +142,20 @@ def test_help_shows_examples(tmp_path: Path, command: str) -> None:
     shown = lphm(command, "--help", cwd=tmp_path)
     assert shown.returncode == 0
     assert f"lphm {command} " in shown.stdout.split("Example", 1)[1]
+
+
+def test_text_that_a_spreadsheet_would_run_is_guarded_if_asked_for(tmp_path: Path) -> None:
+    run = make_run()
+    target = run.config.target.model_copy(update={"name": "=y", "classes": ["+a", "@b"]})
+    save_run(Run(run.config.model_copy(update={"target": target}), run.network), tmp_path / "run", {})
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    written = []
+    for more in ([], ["--spreadsheet"]):
+        assert lphm("predict", "run", "t.csv", "-o", "out.csv", *more, cwd=tmp_path).returncode == 0
+        written.append(pd.read_csv(tmp_path / "out.csv"))
+    raw, guarded = written
+    assert list(raw.columns) == ["=y", "probability_+a", "probability_@b"]
+    assert {*raw["=y"]} <= {"+a", "@b"}
+    assert list(guarded.columns) == ["'=y", "probability_+a", "probability_@b"]
+    assert list(guarded["'=y"]) == [f"'{name}" for name in raw["=y"]]
+    pd.testing.assert_frame_equal(raw.iloc[:, 1:], guarded.iloc[:, 1:])

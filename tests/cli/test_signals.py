@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from lphm.distributed import LaunchInfo, launch_info
-from lphm.learn.loop import CHECKPOINT
+from lphm.learn.checkpoint import CHECKPOINT
 from support.forked import lphm, start
 
 TRAIN = ["train", "t.csv", "--target", "y", "--epochs", "60", "--members", "1", "--width", "8"]

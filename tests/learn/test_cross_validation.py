@@ -11,9 +11,9 @@ from lphm.data.dataset import Dataset
 from lphm.data.splits import folds
 from lphm.errors import InputError
 from lphm.learn import cross_validation
+from lphm.learn.checkpoint import CHECKPOINT
 from lphm.learn.cross_validation import RESULTS, CrossValidation, compare, cross_validate, variants
 from lphm.learn.evaluation import evaluate
-from lphm.learn.loop import CHECKPOINT
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.training import learn
 from lphm.nn.network import interdependence_parameters

@@ -23,7 +23,7 @@ from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
 from lphm.errors import InputError, RankLostError
-from lphm.learn.loop import CHECKPOINT
+from lphm.learn.checkpoint import CHECKPOINT, read_checkpoint
 from support.children import exit_after_two_epochs, train_in_float64
 from support.forked import Ended, lphm, start, start_ranks
 
@@ -167,7 +167,7 @@ def test_a_lost_process_ends_the_others_and_leaves_the_checkpoint_whole(
     assert line.startswith(
         "lphm (process 1 of 2): error: all 2 processes must answer until the training ends"
     )
-    assert len(torch.load(run / CHECKPOINT)["state"]["lines"]) >= 1
+    assert len(read_checkpoint(run / CHECKPOINT)[1]["lines"]) >= 1
     assert not (run / "config.json").exists()
 
 
@@ -179,7 +179,7 @@ def test_a_training_is_resumed_by_another_number_of_processes(
     arguments = [*FLOWS, "-o", run.name]
     children = start_ranks(begun_by, exit_after_two_epochs, *arguments, cwd=folder.parent)
     assert [child.wait().returncode for child in children] == [7] * begun_by
-    assert len(torch.load(run / CHECKPOINT)["state"]["lines"]) == 2
+    assert len(read_checkpoint(run / CHECKPOINT)[1]["lines"]) == 2
     command(ended_by, [*arguments, "--quiet", "--resume"], folder.parent)
     same_training(run, alone)
 

@@ -143,6 +143,21 @@ def test_a_target_named_like_another_column(tmp_path: Path) -> None:
     assert list(back.iloc[:, 2]) == list(found.predictions.iloc[:, 2])
 
 
+def test_formulas_are_text_in_the_file_and_read_back_as_they_were(tmp_path: Path) -> None:
+    classes = {"01": "=1+1", "NA": "'=1+1", NASTY_CLASS: "-"}
+    data = dataset()
+    data = Dataset(data.name, data.inputs, data.target.map(classes).rename("@y"))
+    found = evaluate(run_of(data), data)
+    found.save(tmp_path)
+    written = pd.read_csv(tmp_path / "predictions.csv", dtype=str)
+    assert written.columns[1] == "'@y"
+    assert {*written.iloc[:, 1]} == {"'=1+1", "''=1+1", "-"}
+    back = Evaluation.load(tmp_path).predictions
+    assert list(back.columns) == list(found.predictions.columns)
+    for column in (1, 2):
+        assert list(back.iloc[:, column]) == list(found.predictions.iloc[:, column])
+
+
 def rewrite(**changes: np.ndarray | None):
     """Change or leave out arrays of the file."""
 

@@ -75,6 +75,15 @@ def test_no_run_at_all(tmp_path: Path) -> None:
         load_run(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("row", [0, 5, 11])
+def test_a_prediction_that_is_not_finite_names_its_row(row: int) -> None:
+    run = make_run()
+    at = torch.tensor([row])
+    run.network.register_forward_hook(lambda _module, _args, outputs: outputs.index_fill(0, at, torch.nan))
+    with pytest.raises(InputError, match=rf"must be finite numbers, got \[.*\] for row {row + 1}; "):
+        run.predict(FRAME)
+
+
 def test_progress_counts_the_samples(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reports = []
     run = load_run(folder)

@@ -16,8 +16,8 @@ from lphm.data.progress import Progress
 from lphm.data.splits import split_rows, split_validation
 from lphm.errors import InputError
 from lphm.learn import loop, preparation
+from lphm.learn.checkpoint import CHECKPOINT
 from lphm.learn.evaluation import evaluate
-from lphm.learn.loop import CHECKPOINT
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import Run
 from lphm.learn.training import Outcome, Trained, learn, prepare, train

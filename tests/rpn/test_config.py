@@ -38,7 +38,8 @@ def test_config_round_trip_through_json(cls, more):
     config = json.loads(json.dumps(f.to_config()))
     assert config == f.to_config()
     assert config["function_class"] == f"lphm.rpn.{cls.__name__}"
-    for again in (cls.from_config(config), Full.from_config({**config, "device": "cpu"})):
+    allowed = [halve_first_row]
+    for again in (cls.from_config(config, allowed), Full.from_config({**config, "device": "cpu"}, allowed)):
         assert type(again) is cls
         assert again.to_config() == f.to_config()
         assert repr(again) == repr(f)
@@ -86,7 +87,7 @@ def test_functions_are_written_by_their_public_name(function, name):
     f = Full(4, 4, preprocess_functions=function)
     assert f.to_config()["function_parameters"]["preprocess_functions"] == name
     x = torch.randn(3, 4)
-    again = Full.from_config(f.to_config())
+    again = Full.from_config(f.to_config(), allowed=[exp])
     assert torch.equal(again.pre_process(x), f.pre_process(x))
 
 
@@ -99,7 +100,10 @@ def test_config_of_a_derived_class(monkeypatch):
     monkeypatch.setattr(Scaled, "__module__", "my_package")
     f = build(Scaled, SIZES["p>q"])
     assert f.to_config()["function_class"] == "my_package.Scaled"
-    assert type(LPHM.from_config(f.to_config())) is Scaled
+    assert type(Scaled.from_config(f.to_config())) is Scaled
+    assert type(LPHM.from_config(f.to_config(), allowed=[Scaled])) is Scaled
+    with pytest.raises(ValueError, match=r"got 'my_package\.Scaled'; pass a class of your own in allowed"):
+        LPHM.from_config(f.to_config())
 
 
 @pytest.mark.parametrize(
@@ -127,8 +131,9 @@ def test_a_function_of_a_script_has_no_config(monkeypatch):
 @pytest.mark.parametrize(
     ("config", "error", "message"),
     [
-        ({}, ValueError, "a name must be importable, got 'None'"),
-        ({"function_class": "lphm.rpn.nothing"}, ValueError, "a name must be importable"),
+        ({}, ValueError, "function_class must name .* got None"),
+        ({"function_class": "lphm.rpn.nothing"}, ValueError, "function_class must name"),
+        ({"function_class": "lphm.rpn.from_tinybig"}, ValueError, "function_class must name"),
         (
             {"function_class": "torch.tanh"},
             ValueError,
@@ -142,6 +147,85 @@ def test_a_function_of_a_script_has_no_config(monkeypatch):
 def test_configs_that_do_not_fit(config, error, message):
     with pytest.raises(error, match=message):
         LPHM.from_config(config)
+
+
+HOSTILE = [
+    *(
+        "os.system",
+        "builtins.exec",
+        "subprocess.run",
+        "pickle.loads",
+        "lphm.LPHM",
+        "support.hostile.function",
+    ),
+    *("torch.load", "torch.save", "torch.hub.load", "torch.hub", "torch.compile", "torch.from_file"),
+    *(
+        "torch.ops.load_library",
+        "torch.jit.load",
+        "torch.os.system",
+        "torch.sys.exit",
+        "torch.classes.load_library",
+    ),
+    *(
+        "torch.set_default_dtype",
+        "torch.manual_seed",
+        "torch.Tensor",
+        "torch.nn.Softmax",
+        "torch.nn.os.system",
+    ),
+    *(
+        "torch.nn.functional.torch.load",
+        "torch.nn.functional._pair",
+        "torch.__import__",
+        "torch.utils.os.system",
+    ),
+    *(
+        "torch.nn.functional.Callable",
+        "torch.nn.functional.importlib.import_module",
+        "torch.Tensor.exp",
+        "",
+        ".",
+    ),
+    *("torch.special.torch.load", "importlib.import_module", "..exp", "load", "exec", "torch", "torch:tanh"),
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("argument", ["preprocess_functions", "postprocess_functions"])
+def test_a_name_leads_to_torchs_functions_of_tensors_alone(monkeypatch, name, argument):
+    config = build(LPHM, SIZES["p>q"]).to_config()
+    modules = set(sys.modules)
+    for named in (name, [name], ["torch.tanh", name]):
+        config["function_parameters"][argument] = named
+        with pytest.raises(ValueError, match="a name must be that of a function of tensors in torch"):
+            LPHM.from_config(config, allowed=[exp])
+    with pytest.raises(ValueError, match="function_class must name"):
+        LPHM.from_config({**config, "function_class": name})
+    assert set(sys.modules) == modules
+
+
+def test_a_name_imports_nothing(monkeypatch, tmp_path):
+    """Importing would run what stands in the module."""
+    (tmp_path / "hostile.py").write_text("from pathlib import Path; Path(__file__).with_name('ran').mkdir()")
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("hostile", "hostile.run", "hostile:run"):
+        with pytest.raises(ValueError, match="a name must be"):
+            Full(4, 4, preprocess_functions=name)
+        with pytest.raises(ValueError, match="function_class must name"):
+            Full.from_config({"function_class": name})
+    assert not (tmp_path / "ran").exists()
+
+
+COMMON = "relu gelu silu elu selu celu softplus softsign tanh sigmoid logsigmoid hardswish softmax normalize"
+SPELLED = "torch.tanh torch.exp torch.nn.functional.relu torch.special.expit torch.linalg.norm torch.fft.fft"
+
+
+@pytest.mark.parametrize("name", [*COMMON.split(), *SPELLED.split()])
+def test_names_of_common_functions(name):
+    full = name if "." in name else f"torch.nn.functional.{name}"
+    config = Full(4, 4, postprocess_functions=name).to_config()
+    assert config["function_parameters"]["postprocess_functions"] == full
+    assert Full.from_config(config).to_config() == config
 
 
 def test_equality_stays_identity():

@@ -366,6 +366,15 @@ def test_the_command_prints_what_it_did(tmp_path: Path, parquet: Path) -> None:
     np.testing.assert_allclose(written, applied, rtol=1e-5, atol=1e-6 * np.abs(applied).max())
 
 
+def test_names_that_a_spreadsheet_would_run_are_guarded_if_asked_for(tmp_path: Path) -> None:
+    pd.DataFrame(NUMBERS[:, :2], columns=["=a", "b"]).to_parquet(tmp_path / "x.parquet")
+    for more, names in ([], ["=a", "b"]), (["--spreadsheet"], ["'=a", "b"]):
+        done = command("x.parquet", "--matrix", "xi.csv", *more, "-o", "out.parquet", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        matrix = pd.read_csv(tmp_path / "xi.csv", index_col=0)
+        assert list(matrix.columns) == list(matrix.index) == names
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from lphm.data.schema import fit_features
 from lphm.data.targets import fit_target
-from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_network
+from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_network, save_run
 from lphm.structures import LPHM
 
 FRAME = pd.DataFrame({"x": [0.0, 1.0, None, 3.0] * 3, "c": ["u", "v", "w", "u"] * 3})
@@ -97,6 +97,29 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         edit_weights(lambda w: w.update({"head.down.bias": torch.zeros(1, 1, 2, dtype=torch.float64)})),
         r"'head.down.bias' must be \(1, 1, 2\) torch.float32, got \(1, 1, 2\) torch.float64",
     ),
+    "nan": (
+        edit_weights(lambda w: w["head.down.bias"][0, 0, 1:].fill_(torch.nan)),
+        "tensor 'head.down.bias' must hold finite numbers, got inf or nan",
+    ),
+    "infinite": (
+        edit_weights(lambda w: w["head.up.weight"][0, 0, :1].fill_(-torch.inf)),
+        "tensor 'head.up.weight' must hold finite numbers, got inf or nan",
+    ),
+    "edited weights": (
+        edit_weights(lambda w: w["head.down.bias"].add_(1)),
+        "weights.safetensors must hold the weights of its config.json, .* got others",
+    ),
+    "weights of another run": (
+        lambda f: (
+            save_run(make_run(), f.with_name("other"), {})
+            or (f.with_name("other") / "weights.safetensors").replace(f / "weights.safetensors")
+        ),
+        "weights.safetensors must hold the weights of its config.json, .* got others",
+    ),
+    "no hash": (
+        edit_config(lambda c: c.pop("weights_sha256")),
+        "weights.safetensors must hold the weights of its config.json, .* got others",
+    ),
     "missing key": (edit_config(lambda c: c.pop("network")), "got at network: Field required"),
     "unknown key": (edit_config(lambda c: c.update(more=1)), "got at more: Extra inputs"),
     "unknown size": (edit_config(lambda c: c["network"].update(depth=2)), "got at network.depth: Unexpected"),
@@ -106,7 +129,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         edit_config(lambda c: c["network"].update(members=10**9)),
         "got at network: members must be a whole number of at least 1 and at most 1000, got 1000000000",
     ),
-    "other format": (edit_config(lambda c: c.update(format=2)), "got at format: Input should be 3"),
+    "other format": (edit_config(lambda c: c.update(format=3)), "got at format: Input should be 4"),
     "unknown structure": (
         edit_config(lambda c: c["network"]["attribute"].update(name="cubic")),
         "the network cannot be built: structure name must be one of",

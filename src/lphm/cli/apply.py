@@ -33,6 +33,8 @@ class ApplyOptions(Checked):
     """A column to copy as it is; may be repeated."""
     matrix: Path | None = None
     """Also write xi of the columns, to this .csv file."""
+    spreadsheet: bool = False
+    """Put a ' before names in --matrix that a spreadsheet would run as a formula."""
 
 
 def apply(
@@ -79,7 +81,16 @@ def apply(
     normalize = None if options.normalize == "none" else options.normalize
     with bars(not (printing.quiet or printing.json)) as progress:
         applied = apply_file(
-            source, output, W, w, kind, normalize, matrix=options.matrix, resume=resume, progress=progress
+            source,
+            output,
+            W,
+            w,
+            kind,
+            normalize,
+            matrix=options.matrix,
+            spreadsheet=options.spreadsheet,
+            resume=resume,
+            progress=progress,
         )
     values = {"output": str(output), "structure": W.to_config(), **vars(applied)}
     rows = {

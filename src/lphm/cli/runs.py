@@ -8,7 +8,15 @@ from lphm.errors import InputError
 from lphm.learn.options import DeviceName
 
 
-def predict(run: RunFolder, file: Path, /, *, output: Output, device: DeviceName = "auto") -> None:
+def predict(
+    run: RunFolder,
+    file: Path,
+    /,
+    *,
+    output: Output,
+    device: DeviceName = "auto",
+    spreadsheet: bool = False,
+) -> None:
     """Predict the target of every sample, with class probabilities for classification.
 
     **Example**
@@ -19,6 +27,8 @@ def predict(run: RunFolder, file: Path, /, *, output: Output, device: DeviceName
         file: Data with the columns of the training data; no target is needed.
         output: The .csv file to write.
         device: Where the network predicts. auto: on a GPU (cuda, then mps) if there is one.
+        spreadsheet: Put a ' before text that a spreadsheet would run as a formula. Default: as it is, for
+            programs.
     """
     if output.suffix.lower() != ".csv":
         raise InputError(f"the output must be a .csv file, got {output}")
@@ -27,6 +37,7 @@ def predict(run: RunFolder, file: Path, /, *, output: Output, device: DeviceName
         raise InputError(f"the output must be neither the data nor a file of the run, got {output}")
     from lphm._io import write_atomically
     from lphm.cli.progress import bars
+    from lphm.data.formulas import guard_formulas
     from lphm.data.readers import read_inputs
     from lphm.data.schema import SeriesSchema
     from lphm.data.targets import free_name
@@ -39,7 +50,7 @@ def predict(run: RunFolder, file: Path, /, *, output: Output, device: DeviceName
     if names is not None and isinstance(model.config.input, SeriesSchema):
         predicted.insert(0, free_name(str(model.config.input.series), list(predicted)), names)
     with write_atomically(output) as temporary:
-        predicted.to_csv(temporary, index=False)
+        (guard_formulas(predicted) if spreadsheet else predicted).to_csv(temporary, index=False)
     print(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}")
 
 

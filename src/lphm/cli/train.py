@@ -140,7 +140,7 @@ def _read(
 def _complete(folder: Path, outcome: "Outcome | None") -> None:
     """Complete the run folder; of a run that was trained before, write only the report again."""
     from lphm.data.summary import summarize
-    from lphm.learn.loop import CHECKPOINT
+    from lphm.learn.checkpoint import CHECKPOINT
     from lphm.learn.run import save_run
     from lphm.report import write_report
 

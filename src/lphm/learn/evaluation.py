@@ -1,6 +1,7 @@
 """A run on samples that it was not trained on: scores, predictions, and the interdependence matrices.
 
-predictions.csv         row, the truth, predicted, and for classification the probability of each class
+predictions.csv         row, the truth, predicted, and for classification the probability of each class;
+                        text that a spreadsheet would run as a formula has an apostrophe before it
 interdependence.npz     loss and score; of each kind the mean of xi, xi of a few samples, and the labels
 """
 
@@ -21,6 +22,7 @@ from torch import Tensor
 from lphm._io import write_atomically
 from lphm.data.columns import column_numbers, plain_values
 from lphm.data.dataset import Dataset
+from lphm.data.formulas import guard_formulas, unguard_formulas
 from lphm.data.targets import ClassTarget
 from lphm.errors import InputError
 from lphm.learn.run import Run
@@ -64,7 +66,7 @@ class Evaluation:
     def save(self, folder: Path) -> None:
         """Write ``predictions.csv`` and ``interdependence.npz``, each whole or not at all."""
         with write_atomically(folder / PREDICTIONS) as temporary:
-            self.predictions.to_csv(temporary, index=False)
+            guard_formulas(self.predictions).to_csv(temporary, index=False)
         arrays: dict[str, Any] = {"loss": self.loss, "score": self.score, "score_name": self.score_name}
         for kind, of_kind in self.interdependence.items():
             arrays |= {f"{kind}_{name}": np.asarray(value) for name, value in asdict(of_kind).items()}
@@ -86,7 +88,7 @@ class Evaluation:
                 kind: _interdependence(arrays, kind) for kind in KINDS if f"{kind}_mean" in arrays
             }
         with _reading(folder / PREDICTIONS, "row, truth and predicted") as content:
-            predictions = _predictions(content)
+            predictions = unguard_formulas(_predictions(content))
         return Evaluation(*scores, predictions, interdependence)
 
 

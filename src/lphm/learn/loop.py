@@ -15,25 +15,24 @@ larger: it has fallen to zero when the training ends, and the weights of that mo
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from pickle import UnpicklingError
-from zipfile import is_zipfile
+from typing import Any
 
 import torch
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass as validated
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lphm._io import write_atomically
 from lphm.data.batches import Batch, Batches, epoch_seed
 from lphm.data.progress import Progress, no_progress
 from lphm.distributed import all_reduce_sum, gather_results, rank, world_size
 from lphm.errors import InputError
+from lphm.learn.checkpoint import CHECKPOINT, damaged, read_checkpoint, save_checkpoint
 from lphm.learn.clock import Clock
 from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import DeviceName
 from lphm.learn.run import RunConfig
 from lphm.nn.network import InterdependenceNetwork
-
-CHECKPOINT = "checkpoint.ckpt"
 
 
 @dataclass(frozen=True)
@@ -98,13 +97,15 @@ def fit(
     return History(loop.lines, state.best_epoch or None, loop.clock.share == 1 and state.steps < loop.steps)
 
 
-@dataclass
+@validated(config=ConfigDict(arbitrary_types_allowed=True, strict=True, extra="forbid"))
 class _State:
     """What a checkpoint holds beside the weights and the state of the optimizer."""
 
     steps: int = 0  # that are done
     seconds: float = 0.0
-    lines: list[dict[str, float]] = field(default_factory=list)
+    learning_rate: float = 0.0  # of the next step, as the momentum
+    momentum: float = 0.0
+    lines: list[dict[str, int | float]] = field(default_factory=list)
     best_loss: float = math.inf
     best_epoch: int = 0
     best_weights: dict[str, Tensor] | None = None
@@ -235,15 +236,15 @@ class _Loop:
 
     def _save(self, file: Path) -> None:
         """Write a file that is always whole; the first process does, and the others wait for it."""
+        group = self.optimizer.param_groups[0]  # they differ in the weight decay alone
+        self.state.learning_rate, (self.state.momentum, _) = group["lr"], group["betas"]
         self.state.seconds = self.clock.seconds
-        content = {
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "state": vars(self.state),
-        }
+        state = vars(self.state) | {"best_weights": None}
+        parts = {"network": self.network.state_dict(), "best": self.state.best_weights or {}}
+        parts |= {f"moments {i}": each for i, each in self.optimizer.state_dict()["state"].items()}
+        tensors = {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
         if rank() == 0:
-            with write_atomically(file) as place:
-                torch.save(content, place)
+            save_checkpoint(file, tensors, state)
         all_reduce_sum(0)
 
     def load(self, file: Path) -> None:
@@ -252,19 +253,21 @@ class _Loop:
         Raises:
             InputError: the file is damaged, or of another training.
         """
-        refusal = InputError(
-            f"{file} must be a whole checkpoint of this training, got one that is damaged or of another; "
-            "delete it to start again"
-        )
-        if not is_zipfile(file):
-            raise refusal
+        tensors, state = read_checkpoint(file)
+        parts: dict[str, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            part, _, name = key.partition("/")
+            parts.setdefault(part, {})[name] = tensor
+        optimizer: dict[str, Any] = self.optimizer.state_dict()
+        optimizer["state"] = {i: parts.get(f"moments {i}", {}) for i in range(len(self.parameters))}
         try:
-            content = torch.load(file, map_location="cpu", weights_only=True)
-            self.network.load_state_dict(content["network"])
-            self.optimizer.load_state_dict(content["optimizer"])  # with the learning rate of the next step
-            self.state = _State(**content["state"])
-        except (RuntimeError, ValueError, LookupError, TypeError, UnpicklingError) as error:
-            raise refusal from error
+            self.network.load_state_dict(parts["network"])
+            self.optimizer.load_state_dict(optimizer)
+            self.state = _State(**(state | {"best_weights": parts.get("best")}))
+        except (RuntimeError, ValueError, LookupError, TypeError) as error:
+            raise damaged(file) from error
+        for group in self.optimizer.param_groups:
+            group["lr"], group["betas"] = self.state.learning_rate, (self.state.momentum, group["betas"][1])
         self.clock.before = self.clock.seconds = self.state.seconds
 
 

@@ -1,11 +1,12 @@
 """A run folder: the configuration that rebuilds a model, its weights, and what it predicts.
 
-config.json             how rows become tensors, the network, the training
+config.json             how rows become tensors, the network, the training, the SHA-256 of the weights
 weights.safetensors     the network's parameters
 metrics.json            scores and the history of the training
 """
 
 import copy
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ from lphm.nn.network import InterdependenceNetwork
 from lphm.structures import from_config
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
+HASH = "weights_sha256"
 STRICT = ConfigDict(extra="forbid")
 #: Most numbers of the embedded samples of a block, of all blocks side by side, and most samples of a block.
 BLOCK_NUMBERS, SIDE_NUMBERS, MOST_SAMPLES = 2**17, 2**19, 16
@@ -67,7 +69,7 @@ class TrainingConfig(Optimizer, Checked):
 class RunConfig(Strict):
     """Everything but the weights."""
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     source: str
     input: InputSchema
     target: TargetSchema
@@ -131,6 +133,9 @@ class Run:
         Samples are computed in blocks of one size, of which the last is filled up, and every block has
         products of its own, also where several are computed side by side: the same products see the same
         shapes, so an answer is the same bit for bit whatever samples it is asked for with.
+
+        Raises:
+            InputError: the samples are not like those of the training, or an output is not finite.
         """
         keep_freed_memory()
         device, network = available_device(self.device), self.network.eval()
@@ -151,7 +156,15 @@ class Run:
             done += len(part)
             if progress is not None:
                 progress("predicting", done, total)
-        return torch.cat(outputs)
+        combined = torch.cat(outputs)
+        finite = combined.isfinite().all(dim=1)
+        if not bool(finite.all()):
+            row = int(finite.int().argmin())
+            raise InputError(
+                f"predictions must be finite numbers, got {combined[row].tolist()} for row {row + 1}; "
+                "its numbers are too far from those of the training"
+            )
+        return combined
 
     def predict(self, inputs: pd.DataFrame | np.ndarray, progress: Progress | None = None) -> pd.DataFrame:
         """The target for every sample; for classification also the probability of each class."""
@@ -180,10 +193,12 @@ def _power_of_two(number: float, most: int) -> int:
 def save_run(run: Run, folder: Path, metrics: dict[str, Any]) -> None:
     """Write the run folder; the configuration last, so that a folder that has one is whole."""
     weights = {name: tensor.contiguous() for name, tensor in run.network.state_dict().items()}
+    content = save_tensors(weights)
     with write_atomically(folder / WEIGHTS) as temporary:
-        temporary.write_bytes(save_tensors(weights))
+        temporary.write_bytes(content)
     write_json(folder / METRICS, metrics)
-    write_json(folder / CONFIG, run.config.model_dump(mode="json"))
+    config = run.config.model_dump(mode="json")
+    write_json(folder / CONFIG, config | {HASH: hashlib.sha256(content).hexdigest()})
 
 
 @on_the_cpu()
@@ -200,6 +215,7 @@ def load_run(folder: Path) -> Run:
     if not path.is_file():
         raise InputError(f"{folder} is not a run folder (it has no {CONFIG})")
     content = read_json(path)
+    sha256 = content.pop(HASH, None)
     try:
         config = RunConfig.model_validate(content)
         with torch.device("meta"):
@@ -208,7 +224,7 @@ def load_run(folder: Path) -> Run:
         raise InputError(f"{path} must describe a run, got at {first_problem(error)}") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    network.load_state_dict(_load_weights(folder / WEIGHTS, network.state_dict()), assign=True)
+    network.load_state_dict(_load_weights(folder / WEIGHTS, network.state_dict(), sha256), assign=True)
     return Run(config, network.eval())
 
 
@@ -218,10 +234,11 @@ def first_problem(error: ValidationError) -> str:
     return f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _load_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors in a file, which must have the names, shapes and types of those expected."""
+def _load_weights(path: Path, expected: dict[str, Tensor], sha256: object) -> dict[str, Tensor]:
+    """The finite tensors in the file of that hash, with the names, shapes and types of those expected."""
     try:
-        weights = load_tensors(path.read_bytes())
+        content = path.read_bytes()
+        weights = load_tensors(content)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{path} must be a readable safetensors file, got: {error}") from error
     right, present = (
@@ -232,4 +249,11 @@ def _load_weights(path: Path, expected: dict[str, Tensor]) -> dict[str, Tensor]:
         if right.get(name) != present.get(name):
             wanted, got = right.get(name, "absent"), present.get(name, "absent")
             raise InputError(f"{path}: tensor {name!r} must be {wanted}, got {got}")
+        if not bool(weights[name].isfinite().all()):
+            raise InputError(f"{path}: tensor {name!r} must hold finite numbers, got inf or nan; train again")
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise InputError(
+            f"{path} must hold the weights of its {CONFIG}, which has their SHA-256 as {HASH}, got others; "
+            "restore both files, or train again"
+        )
     return weights

@@ -1,5 +1,7 @@
 """What every interdependence function of RPN has: a type, sizes, functions before and after, a name."""
 
+import sys
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor, nn
 
 from lphm.errors import require_positive
 from lphm.ops.checks import Kind
-from lphm.rpn.functions import Functions, apply_functions, as_callables, import_callable, names_of
+from lphm.rpn.functions import Functions, apply_functions, as_callables, name_of, names_of, replace_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -129,31 +131,45 @@ class interdependence(nn.Module):
         """
         flags = "name", "require_data", "require_parameters", "partial"
         keys = (*self.sizes, "b", "m", "interdependence_type", *flags)
-        module = type(self).__module__
-        module = "lphm.rpn" if module.startswith("lphm.rpn.") else module  # the public name
         parameters = {
             **{key: getattr(self, key) for key in keys},
             "preprocess_functions": names_of(self.preprocess_functions),
             "postprocess_functions": names_of(self.postprocess_functions),
             "device": str(self.device),
         }
-        return {"function_class": f"{module}.{type(self).__qualname__}", "function_parameters": parameters}
+        return {"function_class": _class_name(type(self)), "function_parameters": parameters}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Self":
+    def from_config(cls, config: dict[str, Any], allowed: Sequence[Callable[..., Any]] = ()) -> "Self":
         """The function that ``to_config`` describes, of this class or of one derived from it.
 
-        The names in ``config`` are imported: read only configurations that you trust.
+        Nothing is imported for a name in ``config``: it must be that of a class of ``lphm.rpn``, of this
+        class, of torch's functions of tensors, or of what is allowed.
+
+        Args:
+            config: what ``to_config`` returned.
+            allowed: functions and classes of your own that the configuration may name.
 
         Raises:
             ValueError: ``function_class`` is missing or names no such class; a value that is not allowed.
             TypeError: an argument is missing or unknown.
         """
+        own = [*allowed, cls, *vars(sys.modules["lphm.rpn"]).values()]
+        classes = {
+            _class_name(item): item for item in own if isinstance(item, type) and issubclass(item, cls)
+        }
         name = config.get("function_class")
-        named = import_callable(str(name))
-        if not (isinstance(named, type) and issubclass(named, cls)):
-            raise ValueError(f"function_class must name {cls.__name__} or a subclass of it, got {name!r}")
-        return named(**config.get("function_parameters", {}))
+        if name not in list(classes):  # a list: what stands there need not be hashable
+            raise ValueError(
+                f"function_class must name {cls.__name__} or a subclass of it, got {name!r}; "
+                "pass a class of your own in allowed"
+            )
+        functions = {name_of(item): item for item in allowed if not isinstance(item, type)}
+        parameters = dict(config.get("function_parameters", {}))
+        for key in ("preprocess_functions", "postprocess_functions"):
+            if key in parameters:
+                parameters[key] = replace_names(parameters[key], functions)
+        return classes[name](**parameters)
 
     def to(self, *args: Any, **kwargs: Any) -> "Self":
         """As ``nn.Module.to``, and ``device`` follows."""
@@ -169,3 +185,9 @@ class interdependence(nn.Module):
         """The sizes and the type."""
         keys = (*self.sizes, "b", "m", "interdependence_type")
         return ", ".join(f"{key}={getattr(self, key)!r}" for key in keys)
+
+
+def _class_name(cls: type) -> str:
+    """The public name by which a configuration knows a class."""
+    module = "lphm.rpn" if cls.__module__.startswith("lphm.rpn.") else cls.__module__
+    return f"{module}.{cls.__qualname__}"

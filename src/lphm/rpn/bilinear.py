@@ -36,8 +36,9 @@ class parameterized_bilinear_interdependence(interdependence):
         require_data: False together with ``require_parameters=False`` means that ``A`` is a constant: it is
             calculated once, kept in ``A`` without a gradient, and used from then on.
         require_parameters: whether a head makes a parameter for this function.
-        preprocess_functions: a callable or an importable name, or a list of them, applied to the data in
-            ``calculate_A``, which has them transposed for the instance type.
+        preprocess_functions: a callable or a name of torch's such as ``"torch.tanh"`` or ``"relu"``, or a
+            list of them, applied to the data in ``calculate_A``, which has them transposed for the instance
+            type.
         postprocess_functions: the same, applied to ``A``.
         device: stored for heads that read it, and updated by ``to``.
         partial: allow ``x`` of the attribute type to have fewer than ``b`` rows, as a last batch does. The

@@ -1,15 +1,25 @@
-"""The functions that RPN applies to the data and to ``A``: as callables, and by their importable names."""
+"""The functions that RPN applies to the data and to ``A``: as callables, and by their names.
 
-import pkgutil
+A name in a configuration must not be able to run just anything. So a name leads to torch's functions of
+tensors, and nothing is imported for one; what else there is to call is passed as a callable.
+"""
+
+import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
+from torch.overrides import get_overridable_functions
 
 Function = Callable[[Tensor], Tensor]
 #: What RPN takes for ``preprocess_functions``: nothing, one function, or several in order.
 Functions = Function | str | Sequence[Function | str] | None
+#: Where torch has functions of tensors.
+NAMESPACES = {space.__name__: space for space in (torch, F, torch.linalg, torch.fft, torch.special)}
 
 
 def as_callables(functions: Functions) -> list[Function]:
@@ -18,7 +28,7 @@ def as_callables(functions: Functions) -> list[Function]:
         return []
     if isinstance(functions, str) or callable(functions):
         functions = [functions]
-    called = [import_callable(item) if isinstance(item, str) else item for item in functions]
+    called = [torch_function(item) if isinstance(item, str) else item for item in functions]
     for item in called:
         if not callable(item):
             raise TypeError(f"a function must be a callable or a name such as 'torch.tanh', got {item!r}")
@@ -36,32 +46,50 @@ def names_of(functions: Functions) -> str | list[str] | None:
     """The same functions by their importable names: None, one name, or a list of them."""
     if functions is None:
         return None
-    names = [_name_of(function) for function in as_callables(functions)]
+    names = [name_of(function) for function in as_callables(functions)]
     return names[0] if isinstance(functions, str) or callable(functions) else names
 
 
-def _name_of(function: Function) -> str:
-    name = getattr(function, "__name__", "")
-    defined_in = getattr(function, "__module__", None)
-    # torch's public modules first: torch.tanh and gelu name the private module that implements them.
-    for module in ("torch", "torch.nn.functional", defined_in):
-        if module and module != "__main__" and getattr(sys.modules.get(module), name, None) is function:
-            return f"{module}.{name}"
+def name_of(function: Callable[..., Any]) -> str:
+    """The name by which a configuration knows a function.
+
+    Raises:
+        ValueError: it cannot be imported by one.
+    """
+    # First, for torch.tanh and gelu name the private module that implements them.
+    for module, space in NAMESPACES.items():
+        for name, value in vars(space).items():
+            if value is function and not name.startswith("_"):
+                return f"{module}.{name}"
+    name, module = getattr(function, "__name__", ""), getattr(function, "__module__", None) or "__main__"
+    if module != "__main__" and getattr(sys.modules.get(module), name, None) is function:
+        return f"{module}.{name}"
     raise ValueError(
         "a function must be importable by its name to be written to a configuration, "
         f"got {function!r}; define it with def in a module and pass that"
     )
 
 
-def import_callable(name: str) -> Callable[..., Any]:
-    """The callable of that name: ``'torch.tanh'``, or ``'relu'`` for ``'torch.nn.functional.relu'``."""
-    try:
-        value = pkgutil.resolve_name(name if "." in name else f"torch.nn.functional.{name}")
-    except (ImportError, AttributeError, ValueError) as reason:
-        raise ValueError(
-            f"a name must be importable, got {name!r} ({reason}); "
-            "write it as 'torch.tanh' or 'package.function'"
-        ) from None
-    if not callable(value):
-        raise ValueError(f"a name must lead to a callable, got {name!r}, which is {value!r}")
-    return value  # type: ignore[no-any-return]
+def replace_names(functions: Functions, known: Mapping[str, Callable[..., Any]]) -> Functions:
+    """The same, with known functions in place of their names."""
+    if functions is None or isinstance(functions, str) or callable(functions):
+        return known.get(functions, functions) if isinstance(functions, str) else functions
+    return [known.get(item, item) if isinstance(item, str) else item for item in functions]
+
+
+@lru_cache
+def torch_function(name: str) -> Function:
+    """The function of torch of that name; ``'relu'`` means ``'torch.nn.functional.relu'``.
+
+    ``torch`` also has functions that read files, such as ``torch.load``; those that can be overridden for
+    types like a tensor are the ones that compute.
+    """
+    module, _, attribute = name.rpartition(".")
+    space = NAMESPACES.get(module or "torch.nn.functional")
+    value = None if space is None or attribute.startswith("_") else getattr(space, attribute, None)
+    if inspect.isroutine(value) and (space is F or value in get_overridable_functions()[space]):
+        return value
+    raise ValueError(
+        f"a name must be that of a function of tensors in torch, such as 'torch.tanh' or 'relu', "
+        f"got {name!r}; pass any other function itself (to from_config in allowed)"
+    )

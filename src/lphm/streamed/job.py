@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lphm._io import read_json, write_atomically, write_json
+from lphm.data.formulas import guard_formulas
 from lphm.data.progress import Progress, no_progress
 from lphm.errors import InputError
 from lphm.nn.init import initialize_
@@ -72,14 +73,16 @@ def apply_file(
     normalize: Normalize = None,
     *,
     matrix: Path | None = None,
+    spreadsheet: bool = False,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Applied:
     """Write ``X @ xi`` (attribute) or ``xiᵀ @ X`` (instance) of the rows of a file, whole or not at all.
 
     If the rows are fewer than ``n``, zero rows follow. ``w`` is ``(l,)``. ``output`` is a ``.parquet`` or
-    ``.npy`` file, ``matrix`` a ``.csv`` file for ``xi`` of the attribute kind. ``resume`` continues an
-    interrupted job. Every pass reports the rows that are done.
+    ``.npy`` file, ``matrix`` a ``.csv`` file for ``xi`` of the attribute kind, in which ``spreadsheet``
+    guards names that would be formulas. ``resume`` continues an interrupted job. Every pass reports the rows
+    that are done.
     """
     try:
         reduction = Reduction(structure, w, len(source.columns), kind, normalize)
@@ -102,8 +105,9 @@ def apply_file(
             passes.reduce(reduction)
             mixing = reduction.finish(partial=True)
             if matrix is not None and mixing.xi is not None:
+                frame = pd.DataFrame(mixing.xi.numpy(), source.columns, source.columns)
                 with write_atomically(matrix) as temporary:
-                    pd.DataFrame(mixing.xi.numpy(), source.columns, source.columns).to_csv(temporary)
+                    (guard_formulas(frame) if spreadsheet else frame).to_csv(temporary)
             passes.join(passes.mix(mixing))
     except InputError as error:
         if not isinstance(error.__cause__, OSError):  # the rows have to be changed, so nothing can be resumed
