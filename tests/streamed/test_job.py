@@ -1,6 +1,9 @@
 """``xi`` applied to files: one file out, whole or not at all, also after a kill; damage is one line."""
 
+import errno
 import json
+import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -182,7 +185,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "job of nothing": (
         lambda f: (f / "job.json").write_text("{}"),
-        "got another kind, names, normalize, output",
+        "got another block_rows, columns, kind, names, normalize, output",
     ),
     "truncated sums": (
         lambda f: (f / "sums.safetensors").write_bytes((f / "sums.safetensors").read_bytes()[:100]),
@@ -250,6 +253,231 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     assert pd.read_parquet(tmp_path / "out.parquet", columns=["15"]).shape == (800_000, 1)
 
 
+# Kills while files are deleted, and folders that hold something else.
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npy"])
+@pytest.mark.parametrize("deleted", [0, 1, 2, 9, 17])
+def test_a_job_that_was_killed_while_it_cleaned_up_loses_no_row(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, deleted: int
+) -> None:
+    source, output = tmp_path / f"x{suffix}", tmp_path / f"out{suffix}"
+    TABLE.drop(columns="id").to_parquet(source) if suffix == ".parquet" else np.save(source, NUMBERS)
+    apply(open_rows(source), output)
+    whole = output.read_bytes()
+    unlink, left = Path.unlink, deleted
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        nonlocal left
+        if path.parent.name.endswith(".partial") and not path.name.startswith("."):
+            if left == 0:
+                raise KilledError
+            left -= 1
+        unlink(path, missing_ok)
+
+    output.unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", killed)
+        with pytest.raises(KilledError):
+            apply(open_rows(source), output)
+    assert output.read_bytes() == whole
+    assert left_over(output) == (deleted > 0)
+    apply(open_rows(source), output, resume=True)
+    assert output.read_bytes() == whole
+    assert not output.with_name(output.name + ".partial").exists()
+
+
+def left_over(output: Path) -> bool:
+    """Whether the folder of the job is there, and is not that of a job any more."""
+    folder = output.with_name(output.name + ".partial")
+    assert folder.exists()
+    return not (folder / "job.json").exists()
+
+
+PARTS: dict[str, Callable[[Path], object]] = {
+    "the first is missing": lambda f: (f / "part-000000000000000.parquet").unlink(),
+    "one is missing": lambda f: (f / "part-000000000000128.parquet").unlink(),
+    "one is truncated": lambda f: (f / "part-000000000000128.parquet").write_bytes(b"PAR1"),
+    "one is empty": lambda f: (f / "part-000000000000128.parquet").write_bytes(b""),
+    "one is another": lambda f: shutil.copy(
+        f / "part-000000000000000.parquet", f / "part-000000000000001.parquet"
+    ),
+    "one has other columns": lambda f: pd.DataFrame({"a": np.zeros(64)}).to_parquet(
+        f / "part-000000000000064.parquet"
+    ),
+    "one of another type": lambda f: (
+        pd.read_parquet(f / "part-000000000000064.parquet")
+        .astype({"a": float})
+        .to_parquet(f / "part-000000000000064.parquet")
+    ),
+    "one beyond the rows": lambda f: shutil.copy(
+        f / "part-000000000000000.parquet", f / "part-000000000099999.parquet"
+    ),
+    "one of another format": lambda f: np.save(f / "part-000000000000128.npy", NUMBERS[:64]),
+    "files of others": lambda f: [
+        (f / name).write_text("mine") for name in ("part-1.parquet", "part-old.parquet", "notes.txt")
+    ],
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_a_resumed_job_takes_only_parts_that_follow_one_another(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    apply(open_rows(parquet, keep=("id",)), tmp_path / "whole.parquet")
+    output, folder = tmp_path / "out.parquet", tmp_path / "out.parquet.partial"
+    interrupt(open_rows(parquet, keep=("id",)), output, 24, monkeypatch)
+    PARTS[case](folder)
+    apply(open_rows(parquet, keep=("id",)), output, resume=True)
+    assert output.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    others = [path.read_text() for path in folder.glob("*")]
+    assert others == (["mine"] * 3 if case == "files of others" else [])
+
+
+def test_parts_of_some_rows_never_become_the_output(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out.parquet").write_text("old")
+    source = open_rows(parquet, keep=("id",))
+    blocks = source.blocks
+    source.blocks = lambda first=0: (block for block in blocks(first) if block.first != 128)  # type: ignore[method-assign]
+    monkeypatch.setattr(job.Reduction, "finish", lambda self, **_: job.Mixing(None, lambda x: x, self.w))
+    with pytest.raises(InputError, match="must have all 1000 rows, got 936; start again"):
+        apply(source, tmp_path / "out.parquet")
+    assert (tmp_path / "out.parquet").read_text() == "old"
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_job_killed_before_its_first_file_is_begun_anew(
+    tmp_path: Path, parquet: Path, resume: bool
+) -> None:
+    folder = tmp_path / "out.parquet.partial"
+    folder.mkdir()
+    (folder / ".job-lphm-k2j3h4g5.json").write_text("{")
+    apply(open_rows(parquet, keep=("id",)), tmp_path / "out.parquet", resume=resume)
+    assert len(pd.read_parquet(tmp_path / "out.parquet")) == ROWS
+    assert not folder.exists()
+
+
+def test_a_finished_job_that_is_resumed_gives_the_same_once_more(tmp_path: Path, parquet: Path) -> None:
+    output = tmp_path / "out.parquet"
+    apply(open_rows(parquet, keep=("id",)), output)
+    whole = output.read_bytes()
+    apply(open_rows(parquet, keep=("id",)), output, resume=True)
+    assert output.read_bytes() == whole
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.parquet", "rows.parquet"]
+
+
+def test_another_size_of_blocks_is_another_job(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(open_rows(parquet, keep=("id",)), tmp_path / "out.parquet", 24, monkeypatch)
+    monkeypatch.setattr("lphm.streamed.files.BLOCK_BYTES", 4 * 8 * 100)
+    with pytest.raises(InputError, match="got another block_rows"):
+        apply(open_rows(parquet, keep=("id",)), tmp_path / "out.parquet", resume=True)
+
+
+@pytest.mark.parametrize("failing", ["sums.safetensors", "part-000000000000128.parquet", "out.parquet"])
+def test_a_full_disk_keeps_what_is_done(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    apply(open_rows(parquet, keep=("id",)), tmp_path / "whole.parquet")
+    output = tmp_path / "out.parquet"
+    output.write_text("old")
+    replace = Path.replace
+
+    def full(temporary: Path, path: Path) -> Path:
+        if path.name == failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(temporary, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        message = f"{failing} must be a file that can be written, got: No space left on device; what is done"
+        with pytest.raises(InputError, match=message) as caught:
+            apply(open_rows(parquet, keep=("id",)), output)
+    assert caught.value.option == "resume"
+    assert output.read_text() == "old"
+    apply(open_rows(parquet, keep=("id",)), output, resume=True)
+    assert output.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+# Numbers that leave the finite range.
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind", "message"),
+    [
+        (
+            (NUMBERS * 1e20).astype(np.float32),
+            "attribute",
+            r"the output must be finite numbers of the type float32, got -?\d.\d+e.\d\d in row 1, column '0'",
+        ),
+        (
+            NUMBERS.astype(np.float64) * 1e160,
+            "attribute",
+            "xi must be finite numbers, got nan for the columns '0' and '0'",
+        ),
+        (
+            NUMBERS.astype(np.float64) * 1e120,
+            "instance",
+            "the output must be finite numbers of the type float64, got -?inf in row 1, column '0'",
+        ),
+        (
+            np.concatenate([np.zeros((100, 4)), np.ones((1, 4)) * 1e30, np.ones((899, 4))]).astype(
+                np.float32
+            ),
+            "attribute",
+            "the output must be finite numbers of the type float32, got .* in row 101, column '0'",
+        ),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_an_output_beyond_the_range_of_its_type_is_refused(
+    tmp_path: Path, numbers: np.ndarray, kind: str, message: str, suffix: str
+) -> None:
+    np.save(tmp_path / "x.npy", numbers)
+    output = tmp_path / f"out{suffix}"
+    output.write_text("old")
+    with pytest.raises(InputError, match=message) as caught:
+        apply(
+            open_rows(tmp_path / "x.npy"),
+            output,
+            kind,
+            matrix=tmp_path / "xi.csv" if kind[0] == "a" else None,
+        )
+    assert "\n" not in str(caught.value)
+    assert output.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} <= {"x.npy", output.name, "xi.csv"}
+    assert (tmp_path / "xi.csv").exists() == ("output" in message and kind == "attribute")
+
+
+@pytest.mark.parametrize(
+    ("w", "got"),
+    [
+        (np.ones(16, dtype=np.complex64), r"\(16,\) torch.complex64"),
+        (np.ones(15), r"\(15,\) torch.float64"),
+        (np.full(16, np.nan), r"\(16,\) torch.float64"),
+        (np.full(16, -np.inf, dtype=np.float16), r"\(16,\) torch.float16"),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+def test_weights_must_be_finite_and_real(tmp_path: Path, w: np.ndarray, got: str, suffix: str) -> None:
+    file = tmp_path / f"w{suffix}"
+    np.save(file, w) if suffix == ".npy" else save_file({"w": torch.from_numpy(w)}, file)
+    with pytest.raises(
+        InputError, match=f"must hold one tensor of l=16 finite real numbers .*, got {got} in"
+    ):
+        job.read_weights(file, STRUCTURES["instance"], 0)
+
+
+@pytest.mark.parametrize("dtype", ["u2", "i8", "?", "f2"])
+def test_weights_may_be_of_any_type_of_numbers(tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "w.npy", np.arange(16).reshape(4, 4).astype(dtype))
+    w = job.read_weights(tmp_path / "w.npy", STRUCTURES["instance"], 0)
+    assert w.tolist() == np.arange(16).astype(dtype).astype(float).tolist()
+
+
 # Errors.
 
 
@@ -276,13 +504,13 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
         ),
         (
             lambda path: job.read_weights(write_weights(path, [1.0, 2.0]), STRUCTURES["instance"], 0),
-            r"must hold one tensor of l=16 finite numbers for LowRank\(n=4, r=2\), got \(2,\) in .*w.npy",
+            r"must hold one tensor of l=16 finite real numbers for LowRank\(n=4, r=2\), got \(2,\) .*w.npy",
             "weights",
             None,
         ),
         (
             lambda path: job.read_weights(write_weights(path, [np.nan] * 16), STRUCTURES["instance"], 0),
-            r"weights must hold one tensor of l=16 finite numbers .*, got \(16,\)",
+            r"weights must hold one tensor of l=16 finite real numbers .*, got \(16,\)",
             "weights",
             None,
         ),

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,6 +15,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
+from lphm._io import write_atomically
 from lphm.data.batches import MemoryBatches
 from lphm.data.dataset import Dataset, fit_inputs
 from lphm.data.parquet import ParquetStream
@@ -33,6 +35,14 @@ from support.forked import lphm
 
 def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024)
+
+
+def write_until_killed(*paths: Path) -> None:
+    """Killed in the middle of writing these files."""
+    with ExitStack() as stack:
+        for path in paths:
+            stack.enter_context(write_atomically(path)).write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def train_in_float64(file: Path) -> None:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -47,13 +47,20 @@ class RowFile(ABC):
         return max(1, BLOCK_BYTES // (8 * len(self.columns)))
 
     def _checked(self, first: int, values: np.ndarray) -> Tensor:
-        finite = np.isfinite(values)
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            got = f"{values[row, column]} in row {first + row + 1}"
+        if (place := first_infinite(values)) is not None:
+            got = f"{values[place]} in row {first + place[0] + 1}"
             remedy = "fill it, or leave the column out"
-            raise unusable_column(self.columns[column], "finite numbers", got, remedy)
+            raise unusable_column(self.columns[place[1]], "finite numbers", got, remedy)
         return torch.from_numpy(values)
+
+
+def first_infinite(values: np.ndarray) -> tuple[int, int] | None:
+    """Row and column of the first entry that is not a finite number; None if all are."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return None
+    row, column = np.argwhere(~finite)[0]
+    return int(row), int(column)
 
 
 def open_rows(path: Path, drop: tuple[str, ...] = (), keep: tuple[str, ...] = ()) -> RowFile:
@@ -78,6 +85,8 @@ class ParquetRows(RowFile):
         self.rows, self.identity = self.index.rows, [_identity(file) for file in self.index.files]
         schema = self.index.schema
         require_named(str(path), [*drop, *keep], schema.names)
+        if repeated := sorted({name for name in schema.names if schema.names.count(name) > 1}):
+            raise InputError(f"{path} must have columns of different names, got {repeated[0]!r} twice")
         self.keep = list(keep)
         self.columns = [name for name in schema.names if name not in {*drop, *keep}]
         self.names = [name for name in schema.names if name not in drop or name in keep]
@@ -101,7 +110,8 @@ class ParquetRows(RowFile):
                     start += len(batch)
 
     def _block(self, first: int, batch: pa.RecordBatch) -> Block:
-        columns = (batch.column(name).cast(pa.float64()) for name in self.columns)
+        # Not safe: integers above 2⁵³ are rounded, as those of an array are.
+        columns = (batch.column(name).cast(pa.float64(), safe=False) for name in self.columns)
         numbers = [column.to_numpy(zero_copy_only=False) for column in columns]  # a missing value is nan
         kept = pa.Table.from_batches([batch.select(self.keep)]) if self.keep else None
         return Block(first, self._checked(first, np.stack(numbers, axis=1)), kept)
@@ -115,6 +125,8 @@ class NumpyRows(RowFile):
             array = np.load(path, mmap_mode="r")
         except (OSError, ValueError, EOFError) as error:
             raise InputError(f"{path} must be a readable .npy file, got: {error}") from error
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"{path} must be a .npy file, got an archive of arrays; save one of them alone")
         if array.ndim != 2 or array.dtype.kind not in "fiub" or not array.size:
             raise InputError(f"{path} must hold numbers (rows, columns), got {array.dtype} {array.shape}")
         self.path, self.rows, self.identity = path, len(array), [_identity(path)]
@@ -126,7 +138,9 @@ class NumpyRows(RowFile):
         for start in range(first, self.rows, self.block_rows):
             # The file is mapped anew for each block: pages that were read stay in memory as long as the map.
             rows = np.load(self.path, mmap_mode="r")[start : start + self.block_rows]
-            yield Block(start, self._checked(start, rows.astype(np.float64)), None)
+            with np.errstate(over="ignore"):  # of a longer type; the check finds it
+                numbers = rows.astype(np.float64)
+            yield Block(start, self._checked(start, numbers), None)
 
 
 def _identity(path: Path) -> list[Any]:
@@ -134,32 +148,66 @@ def _identity(path: Path) -> list[Any]:
     return [path.name, about.st_size, about.st_mtime_ns]
 
 
-def write_part(path: Path, source: RowFile, out: Tensor, kept: pa.Table | None) -> None:
-    """Write the output of one block, whole or not at all: ``.npy``, or ``.parquet`` with the kept columns."""
-    values = out.numpy().astype(source.dtype)
+def write_part(path: Path, source: RowFile, block: Block, out: Tensor) -> None:
+    """Write the output of one block, whole or not at all: ``.npy``, or ``.parquet`` with the kept columns.
+
+    Raises:
+        InputError: the output has a number that its type cannot hold, or the file cannot be written.
+    """
+    with np.errstate(over="ignore"):
+        values = np.ascontiguousarray(out.numpy().astype(source.dtype))
+    if (place := first_infinite(values)) is not None:
+        got = f"{out[place].item()} in row {block.first + place[0] + 1}, column {source.columns[place[1]]!r}"
+        raise InputError(
+            f"the output must be finite numbers of the type {source.dtype}, got {got}; "
+            "scale the columns, or the weights"
+        )
     with write_atomically(path) as temporary:
         if path.suffix == ".npy":
-            np.save(temporary, values)
+            with temporary.open("wb") as file:
+                write_array_header(file, source.dtype, values.shape)
+                file.write(values.data)
             return
         columns = dict(zip(source.columns, np.ascontiguousarray(values.T), strict=True))
+        kept = block.kept
         copied = {} if kept is None else dict(zip(kept.column_names, kept.columns, strict=True))
         table = pa.table({name: columns[name] if name in columns else copied[name] for name in source.names})
         pq.write_table(table, temporary, use_dictionary=list(copied) or False)
 
 
+def write_array_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """Begin a ``.npy`` file, of which the numbers follow row after row."""
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def part_rows(path: Path, source: RowFile) -> int:
+    """The rows of a part; 0 if it is not the output of rows of this source, or cannot be read."""
+    try:
+        if path.suffix == ".npy":
+            array = np.load(path, mmap_mode="r")
+            fits = array.shape[1:] == (len(source.columns),) and array.dtype == source.dtype
+            return len(array) if fits else 0
+        with pq.ParquetFile(path) as part:
+            schema, number = part.schema_arrow, pa.from_numpy_dtype(source.dtype)
+            fits = all(schema.field(name).type == number for name in source.columns)
+            return part.metadata.num_rows if fits and schema.names == source.names else 0
+    except (OSError, ValueError, EOFError, KeyError, pa.ArrowException):
+        return 0
+
+
 def join_parts(parts: list[Path], rows: int, output: Path) -> Iterator[int]:
-    """Write the parts to one file; yields the number of rows after every write."""
-    return _join_arrays(parts, rows, output) if output.suffix == ".npy" else _join_tables(parts, output)
+    """Write the parts, which have so many rows, to one file; yields the number of rows after every write."""
+    return _join_arrays(parts, rows, output) if parts[0].suffix == ".npy" else _join_tables(parts, output)
 
 
 def _join_arrays(parts: list[Path], rows: int, output: Path) -> Iterator[int]:
-    first = np.load(parts[0])
-    header = {"descr": first.dtype.str, "fortran_order": False, "shape": (rows, first.shape[1])}
+    first = np.load(parts[0], mmap_mode="r")
     with output.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+        write_array_header(file, first.dtype, (rows, first.shape[1]))
         for part in parts:
             values = np.load(part)
-            values.tofile(file)
+            file.write(values.data)
             yield len(values)
 
 
@@ -169,9 +217,17 @@ def _join_tables(parts: list[Path], output: Path) -> Iterator[int]:
     with pq.ParquetWriter(output, schema, use_dictionary=copied or False) as writer:
         waiting: list[pa.Table] = []
         for part in parts:
-            waiting.append(pq.read_table(part, use_threads=False))
+            waiting.append(_read_part(part))
             if part is parts[-1] or sum(table.nbytes for table in waiting) >= GROUP_BYTES:
                 group = pa.concat_tables(waiting).combine_chunks()
                 writer.write_table(group)
                 waiting.clear()
                 yield len(group)
+
+
+def _read_part(part: Path) -> pa.Table:
+    try:
+        return pq.read_table(part, use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).splitlines()[0]
+        raise OSError(f"{part} cannot be read: {reason}; delete it") from error

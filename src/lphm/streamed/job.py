@@ -2,15 +2,16 @@
 
 The folder ``NAME.partial`` beside the output holds what is done so far. ``job.json`` says of which job it is,
 ``sums.safetensors`` holds the sums of the first pass, and ``part-FIRSTROW`` the output of one block of the
-second pass. In the end the parts are joined, and the folder is deleted.
+second pass. In the end the parts, which must be those of all rows in order, are joined to the output, and the
+folder is deleted: first ``job.json``, for a folder without it is not that of a job, whatever else it holds.
 """
 
 import json
-import shutil
+import re
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lphm._io import read_json, write_atomically, write_json
@@ -29,11 +30,13 @@ from lphm.errors import InputError
 from lphm.nn.init import initialize_
 from lphm.ops.checks import Kind, Normalize
 from lphm.streamed import Mixing, Reduction
-from lphm.streamed.files import RowFile, join_parts, write_part
+from lphm.streamed.files import RowFile, first_infinite, join_parts, part_rows, write_part
 from lphm.structures import Structure
 
 #: Seconds between two times that the sums of the first pass are written.
 SAVED_EVERY = 5.0
+#: Names of the files in the folder of a job, and of their temporaries.
+WRITTEN = re.compile(r"job\.json|sums\.safetensors|part-\d{15}\.(npy|parquet)|\.(job|sums|part)-.*lphm-.*")
 
 
 @dataclass(frozen=True)
@@ -57,11 +60,13 @@ def read_weights(file: Path | None, structure: Structure, seed: int) -> Tensor:
     except (OSError, ValueError, EOFError, TypeError, SafetensorError) as error:
         message = f"weights must be a readable .npy or .safetensors file, got {file}: {error}"
         raise InputError(message, option="weights") from error
-    if len(tensors) != 1 or tensors[0].numel() != size or not bool(tensors[0].isfinite().all()):
-        shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors) or "none"
-        wanted = f"one tensor of l={size} finite numbers for {structure}"
-        raise InputError(f"weights must hold {wanted}, got {shapes} in {file}", option="weights")
-    return tensors[0].reshape(-1).double()
+    real = len(tensors) == 1 and not tensors[0].is_complex()
+    w = tensors[0].double().reshape(-1) if real else torch.empty(0)
+    if w.numel() != size or not bool(w.isfinite().all()):
+        got = ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in tensors) or "none"
+        wanted = f"one tensor of l={size} finite real numbers for {structure}"
+        raise InputError(f"weights must hold {wanted}, got {got} in {file}", option="weights")
+    return w
 
 
 def apply_file(
@@ -81,8 +86,12 @@ def apply_file(
 
     If the rows are fewer than ``n``, zero rows follow. ``w`` is ``(l,)``. ``output`` is a ``.parquet`` or
     ``.npy`` file, ``matrix`` a ``.csv`` file for ``xi`` of the attribute kind, in which ``spreadsheet``
-    guards names that would be formulas. ``resume`` continues an interrupted job. Every pass reports the rows
-    that are done.
+    guards names that would be formulas. ``resume`` continues an interrupted job, or begins one if there is
+    none. Every pass reports the rows that are done.
+
+    Raises:
+        InputError: a file cannot be read or written, the arguments are not those of the interrupted job, or
+            ``xi`` or the output is not finite.
     """
     try:
         reduction = Reduction(structure, w, len(source.columns), kind, normalize)
@@ -91,10 +100,12 @@ def apply_file(
     job = {
         "source": source.identity,
         "names": source.names,
+        "columns": source.columns,
+        "block_rows": source.block_rows,
         "structure": structure.to_config(),
         "kind": kind,
         "normalize": str(normalize),
-        "w": zlib.crc32(w.numpy().tobytes()),
+        "w": zlib.crc32(w.numpy().data),
         "output": output.name,
     }
     passes = _Passes(source, output, progress or no_progress)
@@ -104,17 +115,28 @@ def apply_file(
         with torch.no_grad():
             passes.reduce(reduction)
             mixing = reduction.finish(partial=True)
-            if matrix is not None and mixing.xi is not None:
-                frame = pd.DataFrame(mixing.xi.numpy(), source.columns, source.columns)
-                with write_atomically(matrix) as temporary:
-                    (guard_formulas(frame) if spreadsheet else frame).to_csv(temporary)
+            if mixing.xi is not None:
+                _check_xi(mixing.xi, source.columns)
+                if matrix is not None:
+                    frame = pd.DataFrame(mixing.xi.numpy(), source.columns, source.columns)
+                    with write_atomically(matrix) as temporary:
+                        (guard_formulas(frame) if spreadsheet else frame).to_csv(temporary)
             passes.join(passes.mix(mixing))
     except InputError as error:
-        if not isinstance(error.__cause__, OSError):  # the rows have to be changed, so nothing can be resumed
-            shutil.rmtree(passes.folder)
+        if isinstance(error.__cause__, OSError):
+            message = f"{error}; what is done so far is kept, and the job can be resumed"
+            raise InputError(message, option="resume") from error
+        passes.remove()  # the rows have to be changed, so nothing can be resumed
         raise
-    shutil.rmtree(passes.folder)
+    passes.remove()
     return Applied(source.rows, len(source.columns), structure.num_parameters, passes.seconds)
+
+
+def _check_xi(xi: Tensor, columns: list[str]) -> None:
+    if (place := first_infinite(xi.numpy())) is not None:
+        row, column = place
+        got = f"{xi[place].item()} for the columns {columns[row]!r} and {columns[column]!r}"
+        raise InputError(f"xi must be finite numbers, got {got}; scale the columns, or the weights")
 
 
 class _Passes:
@@ -123,28 +145,38 @@ class _Passes:
     def __init__(self, source: RowFile, output: Path, progress: Progress) -> None:
         self.source, self.output, self.progress = source, output, progress
         self.folder = output.with_name(output.name + ".partial")
-        self.sums = self.folder / "sums.safetensors"
+        self.job, self.sums = self.folder / "job.json", self.folder / "sums.safetensors"
         self.seconds: dict[str, float] = {}
 
     def begin(self, job: dict[str, Any], resume: bool) -> None:
         """Begin the job, or check that the folder belongs to it."""
-        if self.folder.exists() and not resume:
+        if not self.job.exists():
+            if self.folder.is_dir():
+                self.remove()
+            write_json(self.job, job)
+            return
+        if not resume:
             raise InputError(
                 f"{self.folder} must not exist for a new job, got that of an interrupted one; "
                 "resume that job, or delete the folder",
                 option="resume",
             )
-        file = self.folder / "job.json"
-        if not file.exists():
-            write_json(file, job)
-            return
-        begun = read_json(file)
+        begun = read_json(self.job)
         other = sorted(key for key in job if begun.get(key) != json.loads(json.dumps(job[key])))
         if other:
             raise InputError(
                 f"a job must be resumed with the arguments that it was begun with, got another "
-                f"{', '.join(other)}: see {file}"
+                f"{', '.join(other)}: see {self.job}"
             )
+
+    def remove(self) -> None:
+        """Delete the folder, but for files of others. What makes it that of a job goes first."""
+        self.job.unlink(missing_ok=True)
+        for file in self.folder.glob("*"):
+            if WRITTEN.fullmatch(file.name):
+                file.unlink()
+        with suppress(OSError):  # it holds a file of others, or there is no folder
+            self.folder.rmdir()
 
     def load_sums(self, reduction: Reduction) -> None:
         """Take the sums of an interrupted first pass."""
@@ -174,32 +206,46 @@ class _Passes:
                 reduction.add(block.rows)
                 self.progress("reducing", reduction.rows, rows)
                 if reduction.rows == rows or time.monotonic() - written > SAVED_EVERY:
+                    sums = {str(i): total.contiguous() for i, total in enumerate(reduction.sums)}
                     with write_atomically(self.sums) as temporary:
-                        sums = {str(i): total.contiguous() for i, total in enumerate(reduction.sums)}
-                        save_file(sums, temporary, {"rows": str(reduction.rows)})
+                        temporary.write_bytes(save(sums, {"rows": str(reduction.rows)}))
                     written = time.monotonic()
 
     def mix(self, mixing: Mixing) -> list[Path]:
-        """The second pass; it begins with the last block that has a part, whose rows were not counted."""
-        suffix = self.output.suffix
-        parts = sorted(self.folder.glob(f"part-*{suffix}"))
-        begin = int(parts.pop().stem.removeprefix("part-")) if parts else 0
+        """The second pass, from the first row that is in no part; returns the parts of all rows, in order."""
+        suffix, rows = self.output.suffix.lower(), self.source.rows
+        parts, done = self._parts(suffix)
         with self._timed("mixing"):
-            self.progress("mixing", begin, self.source.rows)
-            for block in self.source.blocks(begin):
+            self.progress("mixing", done, rows)
+            for block in self.source.blocks(done):
                 parts.append(self.folder / f"part-{block.first:015}{suffix}")
-                write_part(parts[-1], self.source, mixing(block.rows), block.kept)
-                self.progress("mixing", block.first + len(block.rows), self.source.rows)
+                write_part(parts[-1], self.source, block, mixing(block.rows))
+                done += len(block.rows)
+                self.progress("mixing", done, rows)
+        if done != rows:
+            raise InputError(f"the parts in {self.folder} must have all {rows} rows, got {done}; start again")
         return parts
+
+    def _parts(self, suffix: str) -> tuple[list[Path], int]:
+        """The parts that follow one another from the first row on, and their rows; deletes what does not."""
+        parts: list[Path] = []
+        done = 0
+        for part in sorted(file for file in self.folder.glob("part-*") if WRITTEN.fullmatch(file.name)):
+            follows = part.name == f"part-{done:015}{suffix}"
+            if follows and (rows := part_rows(part, self.source)):
+                parts.append(part)
+                done += rows
+            else:
+                part.unlink()
+        return parts, done
 
     def join(self, parts: list[Path]) -> None:
         """Put the parts together."""
-        joined, rows = self.folder / f"joined{self.output.suffix}", 0
-        with self._timed("joining"):
-            for written in join_parts(parts, self.source.rows, joined):
+        rows = 0
+        with self._timed("joining"), write_atomically(self.output) as temporary:
+            for written in join_parts(parts, self.source.rows, temporary):
                 rows += written
                 self.progress("joining", rows, self.source.rows)
-            joined.replace(self.output)
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
