@@ -4,6 +4,8 @@ Every message says what must hold, what was got, and what to do about it, on one
 ``p must divide n, got p=5, n=12 (divisors of 12: 1, 2, 3, 4, 6, 12)``.
 """
 
+from numbers import Integral
+
 
 class DivisibilityError(ValueError, AssertionError):
     """A partition count does not divide the size it partitions.
@@ -45,18 +47,26 @@ def divisors(n: int) -> list[int]:
     return small + [n // d for d in reversed(small) if d * d != n]
 
 
-def require_positive(**sizes: int) -> None:
-    """Raise ``TypeError`` unless every size is an int, ``ValueError`` unless it is at least 1."""
-    require_at_least(1, **sizes)
+def require_positive(**sizes: object) -> dict[str, int]:
+    """``require_at_least`` for 1."""
+    return require_at_least(1, **sizes)
 
 
-def require_at_least(least: int, /, **values: int) -> None:
-    """Raise ``TypeError`` unless every value is an int, ``ValueError`` unless it is at least ``least``."""
+def require_at_least(least: int, /, **values: object) -> dict[str, int]:
+    """The values as Python's own ints, which NumPy's integers are not.
+
+    Raises:
+        TypeError: a value is not an integer; a bool is none.
+        ValueError: a value is below ``least``.
+    """
+    checked: dict[str, int] = {}
     for name, value in values.items():
-        if not isinstance(value, int) or isinstance(value, bool):
+        if isinstance(value, bool) or not isinstance(value, Integral):
             raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}")
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {name}={value}")
+        checked[name] = int(value)
+    return checked
 
 
 def require_divisor(n_name: str, n: int, **parts: int) -> None:

@@ -121,6 +121,8 @@ def matrix(
     """``Xᵀ W X`` or ``X W Xᵀ``, for every channel; fewer rows meet the leading part of ``W``."""
     size = x.shape[-2] if kind == "attribute" else x.shape[-1]
     W = dense(structure, w)[..., :size, :size]
+    if mask is not None and mask.dim() < x.dim():  # what takes no part is zero
+        x = torch.where(mask.unsqueeze(-2 if kind == "attribute" else -1), x, 0)
     X = x.double() if w.dim() == 1 else x.double().unsqueeze(-3)
     xi = X.mT @ W @ X if kind == "attribute" else X @ W @ X.mT
     if mask is not None or causal:

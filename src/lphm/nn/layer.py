@@ -87,7 +87,9 @@ class BilinearInterdependence(nn.Module):
         if not isinstance(structure, Structure):
             raise TypeError(f"structure must be a lphm.Structure such as lphm.LPHM(...), got {structure!r}")
         check_choices(kind, normalize, causal)
-        require_positive(channels=channels)
+        channels = require_positive(channels=channels)["channels"]
+        if running_size is not None:
+            running_size = require_positive(running_size=running_size)["running_size"]
         if momentum is not None and not 0 < momentum <= 1:
             raise ValueError(f"momentum must be above 0 and up to 1, or None, got {momentum}")
         self.structure = structure
@@ -102,7 +104,6 @@ class BilinearInterdependence(nn.Module):
         self.weight = nn.Parameter(weight)
         average, batches = None, None
         if running_size is not None:
-            require_positive(running_size=running_size)
             average = torch.empty(channels, running_size, running_size, device=device, dtype=dtype)
             batches = torch.empty((), device=device, dtype=torch.int64)
         self.register_buffer("running_xi", average)

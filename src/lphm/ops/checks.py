@@ -63,6 +63,8 @@ def check_arguments(
     for name, tensor in tensors.items():
         check_tensor(name, tensor, w)
     structure.check_parameters(w)
+    if w.shape[0] == 0:
+        raise ValueError(f"w must have at least one channel, got shape {tuple(w.shape)}")
     if w.dim() > 2:
         raise ValueError(f"w must be (l,) or (channels, l), got shape {tuple(w.shape)}; use torch.func.vmap")
     if x.dim() < 2:
@@ -120,6 +122,12 @@ def check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
     """Raise ``TypeError`` unless ``tensor`` is floating point, of the type and on the device of ``w``."""
     if not isinstance(tensor, Tensor):
         raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use torch.as_tensor")
+    if tensor.layout is not torch.strided or tensor.is_nested:
+        got = "a nested tensor" if tensor.is_nested else f"layout {tensor.layout}"
+        raise TypeError(
+            f"{name} must be a dense tensor of one shape, got {got}; use {name}.to_dense(), or pad nested "
+            "samples with torch.nested.to_padded_tensor"
+        )
     if not tensor.is_floating_point():
         raise TypeError(f"{name} must be floating point, got {tensor.dtype}; use {name}.to(torch.float32)")
     if tensor.device != w.device or (tensor.dtype != w.dtype and not autocasts(w.device.type)):

@@ -68,7 +68,10 @@ def are_plain(w: Tensor, x: Tensor) -> bool:
         and x.is_floating_point()
         and w.dtype == x.dtype
         and w.device == x.device
+        and x.layout is w.layout is torch.strided
+        and not x.is_nested
         and not torch.compiler.is_compiling()
+        and not torch._C._is_tracing()
         and not torch._C._are_functorch_transforms_active()  # what autograd.Function.apply itself asks
         and not torch._C._is_any_autocast_enabled()
         and torch.autograd.forward_ad._current_level < 0

@@ -14,7 +14,7 @@ from lphm.ops.checks import Kind, Normalize, check_arguments
 from lphm.ops.cost import choose_order, count_samples, scale_of
 from lphm.ops.dispatch import try_fused_apply, try_fused_matrix
 from lphm.ops.reference import cheaper_pair, compose, orient, product
-from lphm.ops.softmax import attend, flatten_mask, masked_softmax
+from lphm.ops.softmax import attend, clear_unseen, clear_unused, flatten_mask, masked_softmax
 from lphm.structures.base import Structure, flatten_batch
 
 
@@ -50,7 +50,9 @@ def interdependence_matrix(
             (columns for the attribute kind) take part in any output. ``(*batch, k, k)``: ``mask[i, j]``
             says whether output ``i`` may look at ``j``, as in ``scaled_dot_product_attention``; that is
             the entry ``xi[j, i]``, for ``j`` is the index that is summed. Leading dimensions may be 1.
-            What is hidden is zero in ``xi``; where an output may look at nothing, the whole column is.
+            What is hidden is zero in ``xi``; where an output may look at nothing, the whole column is. A row
+            that is hidden from all outputs has no effect, whatever numbers it holds: a mask ``(*batch, k)``
+            makes it zeros, so that its own output weighs all that is seen alike.
         causal: with ``"softmax"`` and the instance kind, output ``i`` looks at rows ``j <= i`` only.
 
     Raises:
@@ -72,8 +74,10 @@ def interdependence_matrix(
         if xi is not None:
             return xi
     check_arguments(structure, w, x, kind, normalize, partial=partial, mask=mask, causal=causal)
-    mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
     vectors, rows = w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))
+    if mask is not None:
+        pairs, mask = mask.dim() == x.dim(), flatten_mask(mask, x.shape[:-2])
+        rows = clear_unused(rows, mask, pairs)
     pair = cheaper_pair(structure, vectors, rows, scale_of(structure, normalize))
     xi = normalized_matrix(*pair, normalize, mask, causal)
     return xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
@@ -139,9 +143,11 @@ def interdependence_apply(
             return out if grouped or w.dim() == 1 else out.unsqueeze(-3)
     data = x if data is None else data
     check_arguments(structure, w, x, kind, normalize, data, partial, mask, causal)
-    mask = None if mask is None else flatten_mask(mask, x.shape[:-2])
     vectors, rows = w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))
     target = _split(data, kind, len(vectors) if grouped else 1)  # (N, C or 1, d, k)
+    if mask is not None:
+        pairs, mask = mask.dim() == x.dim(), flatten_mask(mask, x.shape[:-2])
+        rows, target = clear_unused(rows, mask, pairs), clear_unseen(target, mask)
     out = _apply_core(structure, vectors, rows, target, normalize, mask, causal)  # (N, C, d, k)
     if grouped:
         return _join(out, kind, data.shape)

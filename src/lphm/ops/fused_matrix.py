@@ -10,6 +10,7 @@ are one large product each, in place of a small one for each sample.
 from dataclasses import dataclass
 from types import ModuleType
 
+import torch
 from torch import Tensor
 
 from lphm.ops.checks import Kind
@@ -40,7 +41,9 @@ class MatrixCall:
         (N, _, k), columns = X.shape, X.mT.contiguous()  # (N, k, n)
         right = columns.view(self.members, -1, n).bmm(W.mT)  # (M, N/M k, C n)
         xi = right.view(N, -1, n).bmm(X).view(N, k, -1, k).permute(0, 2, 3, 1)  # (N, C, k, k)
-        return self._shaped(xi, w, x), X, columns, W, right, *kept
+        # A copy, because torch forbids to change a view that a Function returns in place.
+        out = self._shaped(xi, w, x).clone(memory_format=torch.contiguous_format)
+        return out, X, columns, W, right, *kept
 
     def backward(self, w: Tensor, G: Tensor, needs_dx: bool, saved: list[Tensor]) -> Gradients:
         """The gradients of ``w`` and of ``x`` in the core's orientation, from that of ``xi``."""

@@ -6,7 +6,8 @@ only where query, key and value are equally wide and the entries of each row lie
 otherwise torch forms ``xi`` after all, without a word. Small ``xi`` are applied by ``fused_softmax.py``.
 
 A mask is written as attention writes it: ``mask[i, j]`` says whether output ``i`` may look at ``j``, which
-is ``xi[j, i]``. An output that may look at nothing is zero, and so are its gradients.
+is ``xi[j, i]``. An output that may look at nothing is zero, and so are its gradients. What no output may look
+at counts as zeros, NaN and infinity included.
 """
 
 import math
@@ -51,7 +52,7 @@ def attend(
         sees = mask.any(-1).unsqueeze(-2)  # (N or 1, 1, 1, k)
         # An output that may look at nothing looks at everything and is zeroed afterwards: kernels differ in
         # what an empty softmax gives.
-        out = _attention(left, right, data, mask | ~sees.mT, False)
+        out = _attention(clear_unseen(left, mask), right, data, mask | ~sees.mT, False)
     return torch.where(sees, out, 0)
 
 
@@ -62,6 +63,22 @@ def flatten_mask(mask: Tensor, batch: torch.Size) -> Tensor:
     if all(size == 1 for size in mask.shape[:-2]):
         return mask.reshape(1, 1, *mask.shape[-2:])
     return mask.expand(*batch, -1, -1).reshape(math.prod(batch), 1, *mask.shape[-2:])
+
+
+def clear_unused(x: Tensor, mask: Tensor, pairs: bool) -> Tensor:
+    """``x`` ``(N, n, k)`` with zeros where ``mask``, as ``flatten_mask`` gives it, lets it have no effect.
+
+    A mask for each row takes what it hides out altogether. With one of ``pairs``, what no output looks at may
+    still be the query of its own output, if that looks at anything.
+    """
+    used = mask.any(-2, keepdim=True)
+    used = used | mask.any(-1, keepdim=True).mT if pairs else used  # (N or 1, 1, 1, k)
+    return x.masked_fill(~used.squeeze(1), 0)
+
+
+def clear_unseen(side: Tensor, mask: Tensor) -> Tensor:
+    """``left`` or ``data`` ``(N, C or 1, ., k)`` with zeros where no output looks, for 0 times NaN is NaN."""
+    return side.masked_fill(~mask.any(-2, keepdim=True), 0)
 
 
 def _visible(mask: Tensor | None, causal: bool, xi: Tensor) -> Tensor:

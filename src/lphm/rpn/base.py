@@ -48,11 +48,11 @@ class interdependence(nn.Module):
     ) -> None:
         # NOTE[DIFF] tinyBIG has *args and **kwargs here and ignores them, misspelt arguments included.
         super().__init__()
-        require_positive(**{key: size for key, size in (("b", b), ("m", m)) if size is not None})
+        sizes = require_positive(**{key: size for key, size in (("b", b), ("m", m)) if size is not None})
         for functions in (preprocess_functions, postprocess_functions):
             as_callables(functions)  # which checks them
-        self.b = b
-        self.m = m
+        self.b = sizes.get("b")
+        self.m = sizes.get("m")
         self.interdependence_type = interdependence_type
         self.name = name
         self.require_data = require_data

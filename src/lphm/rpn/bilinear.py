@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from lphm.errors import require_divisor, require_positive
+from lphm.errors import require_at_least, require_divisor
 from lphm.ops.functional import interdependence_apply, interdependence_matrix
 from lphm.rpn.base import interdependence
 from lphm.rpn.checks import check_data, check_matrix, check_row, check_target
@@ -89,7 +89,9 @@ class parameterized_bilinear_interdependence(interdependence):
         return ("b", self.b) if self.kind == "attribute" else ("m", self.m)
 
     def _check_positive(self) -> None:
-        require_positive(**{key: getattr(self, key) for key in self.sizes if key != "seed"})
+        for key in self.sizes:
+            checked = require_at_least(0 if key == "seed" else 1, **{key: getattr(self, key)})
+            setattr(self, key, checked[key])
 
     def _check_sizes(self) -> None:
         """For the end of a subclass's constructor. What depends on an unknown ``n`` is checked later."""

@@ -56,7 +56,12 @@ class Structure(ABC):
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        require_positive(**asdict(self))
+        self._take(require_positive(**asdict(self)))
+
+    def _take(self, sizes: dict[str, int]) -> None:
+        """Keep the sizes as they were checked: Python's own ints, so that the configuration is JSON."""
+        for name, size in sizes.items():
+            object.__setattr__(self, name, size)
 
     # What a structure must give.
 

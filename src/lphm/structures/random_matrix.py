@@ -44,8 +44,7 @@ class RandomMatrixAdaptation(OneBlock):
     name: ClassVar[str] = "random_matrix"
 
     def __post_init__(self) -> None:
-        require_positive(n=self.n, r=self.r)
-        require_at_least(0, seed=self.seed)
+        self._take(require_positive(n=self.n, r=self.r) | require_at_least(0, seed=self.seed))
 
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -60,7 +59,8 @@ class RandomMatrixAdaptation(OneBlock):
     def row_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
         """``diag(λ₁) A diag(λ₂)`` ``(C, n, r)`` and ``B`` ``(1, n, r)``, of one block."""
         first, second = factors  # λ₁ (C, n), λ₂ (C, r)
-        A, B = fixed_matrices(self.n, self.r, self.seed, first.dtype, first.device)
+        fixed = fixed_matrices(self.n, self.r, self.seed, first.dtype, first.device)
+        A, B = map(torch.ops.aten.lift_fresh, fixed)  # as torch.tensor does, for FakeTensorMode
         return first.unsqueeze(2) * A * second.unsqueeze(1), B.unsqueeze(0)
 
     dense_from_factors = OneBlock.dense_from_factors  # stated again: it follows from these row factors

@@ -5,6 +5,8 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import product
+from numbers import Integral, Real
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from lphm.errors import divisors, require_positive
@@ -67,7 +69,7 @@ class Sized(Structure):
             >>> LPHM.suggest(97, budget=200), LPHM.suggest(97, budget=200, partial=True)
             (LPHM(n=97, p=1, q=1, r=1), LPHM(n=100, p=10, q=10, r=5))
         """
-        require_positive(n=n)
+        n = require_positive(n=n)["n"]
         limit = _limit(n, budget)
         smallest = list(cls._smallest(n, partial))
         fitting = [structure._grown(limit) for structure in smallest if structure.num_parameters <= limit]
@@ -121,7 +123,7 @@ class Sized(Structure):
             2048 flops for a column of X, where Full takes 18432; then 64 for an entry of xi
             no LPHM of n=96 with as few parameters reaches a higher rank
         """
-        used = self.n if rows is None else rows
+        used = self.n if rows is None else index(rows)
         if not 1 <= used <= self.n:
             raise ValueError(f"rows must be between 1 and n={self.n}, got rows={rows}")
         l, name = self.num_parameters, type(self).__name__
@@ -139,14 +141,15 @@ class Sized(Structure):
         )
 
 
-def _limit(n: int, budget: float) -> int:
+def _limit(n: int, budget: object) -> int:
     """``budget`` as a number of parameters."""
-    if isinstance(budget, bool) or not isinstance(budget, int | float):
+    if isinstance(budget, bool) or not isinstance(budget, Integral | Real):
         raise TypeError(f"budget must be an int or a float, got {budget!r} of type {type(budget).__name__}")
-    if isinstance(budget, int):
-        return budget
-    if 0 < budget <= 1:
-        return math.floor(budget * n**2)
+    if isinstance(budget, Integral):
+        return int(budget)
+    share = float(budget)
+    if 0 < share <= 1:
+        return math.floor(share * n**2)
     raise ValueError(
         "budget must be an int, a number of parameters, or a float above 0 and up to 1, a share of n², "
         f"got {budget}"
