@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lphm.errors import InputError
+from lphm.errors import InputError, WriteError
 
 if sys.platform != "win32":
     import fcntl
@@ -42,9 +42,9 @@ def require_writable(path: Path) -> None:
         raise InputError(f"{path} must be a file that can be written, got {folder}, which cannot be changed")
 
 
-def _unwritable(path: Path, error: Exception) -> InputError:
+def _unwritable(path: Path, error: Exception) -> WriteError:
     reason = getattr(error, "strerror", None) or error
-    return InputError(f"{path} must be a file that can be written, got: {reason}")
+    return WriteError(f"{path} must be a file that can be written, got: {reason}")
 
 
 @contextmanager
@@ -54,7 +54,7 @@ def write_atomically(path: Path) -> Iterator[Path]:
     What a killed process has left of the same file is deleted.
 
     Raises:
-        InputError: the file cannot be written; its cause is an ``OSError``.
+        WriteError: the file cannot be written.
     """
     require_writable(path)
     try:

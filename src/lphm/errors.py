@@ -33,6 +33,10 @@ class InputError(ValueError):
         self.value = value
 
 
+class WriteError(InputError):
+    """A file that cannot be written; what was written before is whole, and is kept."""
+
+
 class RankLostError(RuntimeError):
     """Another process of the group was lost or did not answer in time."""
 

@@ -152,7 +152,7 @@ def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         (["train", "absent.csv", "--target", "y"], "absent.csv must exist, got no such file or folder"),
         (["train", "absent/", "--target", "y"], "absent must exist, got no such file or folder"),
         (["train", "--config", "absent.json"], "absent.json must be a readable file, got: No such file"),
-        (["train", "--resume"], "--resume must come with --output of a run that was begun, got None"),
+        (["train", "--resume"], "--resume must come with --output of the run, got none"),
         (["predict", "run"], 'Command "predict" parameter FILE requires an argument'),
         (["predict", "run", "new.csv", "-o", "out.csv"], "run must exist, got no such file or folder"),
         (["evaluate", "run", "new.csv"], "run must exist, got no such file or folder"),
@@ -189,6 +189,24 @@ def test_wrong_arguments(failing, arguments: list[object], message: str) -> None
 def test_a_damaged_file_of_options(tmp_path: Path, failing, content: str, message: str) -> None:
     (tmp_path / "options.json").write_text(content)
     assert message in failing("train", "--config", "options.json")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("resume", [(), ("--resume",)])
+def test_a_run_killed_during_its_first_write_begins_anew(tmp_path: Path, resume: tuple) -> None:
+    (tmp_path / "k").mkdir()
+    (tmp_path / "k" / ".options-abc.json").touch()
+    options = ("train", "iris", "--epochs", 1, "--members", 1, "-o", "k", *resume)
+    assert lphm(*options, cwd=tmp_path).returncode == 0
+    assert (tmp_path / "k" / "config.json").is_file()
+    assert not [path for path in (tmp_path / "k").iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.slow
+def test_a_training_that_is_refused_late_leaves_nothing(tmp_path: Path, failing) -> None:
+    options = ("train", "iris", "--epochs", 2, "--members", 1, "-o", "r", "--learning-rate", 1e30, "--quiet")
+    assert "training must keep a finite loss" in failing(*options)
+    assert not (tmp_path / "r").exists()
 
 
 def test_a_run_with_damaged_options_is_not_resumed(tmp_path: Path, failing) -> None:

@@ -172,9 +172,9 @@ def test_targets_of_arrays(tmp_path: Path, y: list, classes: list | None) -> Non
     [
         (
             {"y": np.array(["2020", "2021"], dtype="datetime64[Y]")},
-            "column 'y' must hold numbers or categories",
+            "target 'y' must hold numbers or classes",
         ),
-        ({"y": np.array([1j, 2])}, "column 'y' must hold numbers or categories, got complex"),
+        ({"y": np.array([1j, 2])}, "target 'y' must hold numbers or classes, got complex"),
         ({"y": np.zeros(2, dtype=[("a", "f8")])}, "must hold y as numbers or text"),
         ({"y": [0, 1], "channels": ["a", "a"]}, "the channels of .* got 'a' twice"),
         ({"y": [0, 1], "X": np.zeros((2, 3, 2)) + 1j}, "series must hold numbers, got the type complex128"),

@@ -1,6 +1,7 @@
 """The command ``train``."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from cyclopts import App, ArgumentCollection, Parameter, Token
 
 from lphm._io import read_json, write_json
 from lphm.cli.arguments import Printing, Source, require_exists
-from lphm.errors import InputError
+from lphm.errors import InputError, WriteError
 from lphm.learn.options import Bounds, Checked, NetworkOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class RunOptions(Checked):
     compare: bool = False
     """Cross-validate the network without W, with full, with low-rank and with lphm."""
     resume: bool = False
-    """Continue the run in --output after an interruption."""
+    """Continue the run in --output after an interruption; begin it if there is none."""
     config: Path | None = None
     """The options.json of a run, to repeat it; options on the command line go before those in the file."""
     timeout: Annotated[float, Bounds(at_least=1)] = 300.0
@@ -103,7 +104,7 @@ def train(
         first = rank() == 0
         prepared = prepare(samples, network, training, data.task, progress=progress)
         folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
-        with _discarded_if_refused(folder), _can_be_resumed(folder):
+        with _discarded_if_refused(folder, run.resume), _can_be_resumed(folder):
             if isinstance(samples, Dataset) and (run.compare or run.folds):
                 validate = compare if run.compare else cross_validate
                 k = run.folds or 5
@@ -158,18 +159,24 @@ def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
         path for i in range(1, 10**6) if not (path := Path("runs") / f"{Path(name).stem}-{i}").exists()
     )
     options = {key: value for key, value in options.items() if value is not None}
-    if run.resume:
-        if run.output is None or not (folder / OPTIONS).is_file():
-            raise InputError(f"--resume must come with --output of a run that was begun, got {run.output}")
+    if run.resume and run.output is None:
+        raise InputError("--resume must come with --output of the run, got none")
+    if run.resume and (folder / OPTIONS).is_file():
         begun = read_json(folder / OPTIONS)
         other = sorted(key for key in begun | options if begun.get(key) != options.get(key))
         if other:
             differ = f"which differ in {', '.join(other)}; add --config {folder / OPTIONS}"
             raise InputError(f"--resume must come with the options of the run, {differ}")
         return folder
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    inside = list(folder.iterdir()) if folder.is_dir() else []
+    first = (
+        f".{Path(OPTIONS).stem}-"  # the temporary file of a run that was killed while it wrote its first file
+    )
+    if any(not path.name.startswith(first) for path in inside) or (folder.exists() and not folder.is_dir()):
         message = f"--output must be a new or empty folder, got {folder}, which holds something"
-        raise InputError(f"{message}; --resume continues a run")
+        raise InputError(message if run.resume else f"{message}; --resume continues a run")
+    for path in inside:
+        path.unlink()
     write_json(folder / OPTIONS, options)
     return folder
 
@@ -187,15 +194,16 @@ def _can_be_resumed(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _discarded_if_refused(folder: Path) -> Iterator[None]:
-    """Delete the run folder after an ``InputError`` if it holds nothing but the options."""
+def _discarded_if_refused(folder: Path, resumed: bool) -> Iterator[None]:
+    """Delete the folder of a new run after an ``InputError``, unless a file could not be written."""
     try:
         yield
+    except WriteError as error:
+        raise WriteError(f"{error}; what is done so far is kept", option="resume") from error
     except InputError:
-        with suppress(OSError):  # another process has deleted it
-            if [path.name for path in folder.iterdir()] == [OPTIONS]:
-                (folder / OPTIONS).unlink()
-                folder.rmdir()
+        if not resumed:
+            shutil.rmtree(folder, ignore_errors=True)  # another process may have begun to
+            with suppress(OSError):
                 Path("runs").rmdir()  # if it is empty
         raise
 

@@ -49,7 +49,7 @@ def _is_numeric(column: pd.Series) -> bool:
     )
 
 
-def holds_numbers(column: pd.Series, name: str) -> bool | None:
+def holds_numbers(column: pd.Series, name: str, is_target: bool = False) -> bool | None:
     """Whether a column holds numbers; if not, it holds words. None if every cell is missing.
 
     It holds numbers if it has a type of numbers or truth values, or if every cell is such a value, the text
@@ -72,6 +72,8 @@ def holds_numbers(column: pd.Series, name: str) -> bool | None:
     if content not in WORDS or first is not None:
         got = content if column.dtype == object else str(column.dtype)
         got = got if first is None else f"values such as {first!r:.60}"
+        if is_target:
+            raise InputError(f"target {name!r} must hold numbers or classes, got {got}; convert it")
         raise unusable_column(name, "numbers or categories", got, "convert it or leave it out")
     numbers, unread = _read_numbers(column)
     return not unread.any() and bool(np.isfinite(numbers).any())
@@ -219,7 +221,7 @@ def as_target(column: pd.Series, name: str, numbers: bool | None = None) -> pd.S
 
     ``numbers`` says whether it holds numbers; decided by ``holds_numbers`` if not given.
     """
-    numbers = holds_numbers(column, name) if numbers is None else numbers
+    numbers = holds_numbers(column, name, is_target=True) if numbers is None else numbers
     if not numbers:
         return column.astype(object)
     if _is_numeric(column) or pd.api.types.infer_dtype(column, skipna=True) == "boolean":

@@ -147,7 +147,7 @@ class ParquetStream:
                 if group.file in files:
                     continue
                 column = self.index.read(group, [name])[name]
-                held = holds_numbers(column, name)
+                held = holds_numbers(column, name, name == self.target)
                 if held and isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
                     files.add(group.file)  # the other row groups have the same type
                 numbers &= held is not False

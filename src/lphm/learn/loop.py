@@ -1,4 +1,4 @@
-"""The training loop, over batches from anywhere, with a checkpoint after every epoch.
+"""The training loop, over batches from anywhere, with checkpoints after epochs.
 
 An epoch depends on its number, the seed and the state at its start, and on nothing else. The checkpoint holds
 all of these: a training that is resumed after a kill ends with the weights of one that was not interrupted.
@@ -13,6 +13,7 @@ larger: it has fallen to zero when the training ends, and the weights of that mo
 """
 
 import math
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lphm.data.batches import Batch, Batches, epoch_seed
 from lphm.data.progress import Progress, no_progress
-from lphm.distributed import all_reduce_sum, gather_results, rank, world_size
+from lphm.distributed import all_reduce_sum, broadcast_choice, gather_results, rank, world_size
 from lphm.errors import InputError
 from lphm.learn.checkpoint import CHECKPOINT, damaged, read_checkpoint, save_checkpoint
 from lphm.learn.clock import Clock
@@ -133,6 +134,7 @@ class _Loop:
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, self.options.learning_rate, total_steps=max(self.steps, 2), pct_start=rising
         )
+        self.next_save = 0.0  # when the next checkpoint is due
         self.clock, self.state = Clock(self.options.time_limit), _State()
         self.progress, self.status = execution.progress or no_progress, ""
         self.losses: list[tuple[Tensor, Tensor]] = []  # of the epoch so far: loss times weight, and weight
@@ -235,7 +237,13 @@ class _Loop:
     # The checkpoint.
 
     def _save(self, file: Path) -> None:
-        """Write a file that is always whole; the first process does, and the others wait for it."""
+        """Write a file that is always whole; the first process does, and the others wait for it.
+
+        An epoch is left out where more than a tenth of the time would go into checkpoints.
+        """
+        begun = time.perf_counter()
+        if not broadcast_choice(lambda: begun >= self.next_save):
+            return
         group = self.optimizer.param_groups[0]  # they differ in the weight decay alone
         self.state.learning_rate, (self.state.momentum, _) = group["lr"], group["betas"]
         self.state.seconds = self.clock.seconds
@@ -246,6 +254,8 @@ class _Loop:
         if rank() == 0:
             save_checkpoint(file, tensors, state)
         all_reduce_sum(0)
+        ended = time.perf_counter()
+        self.next_save = ended + 9 * (ended - begun)
 
     def load(self, file: Path) -> None:
         """Continue from the checkpoint.

@@ -86,7 +86,7 @@ def train(
     Args:
         prepared: from ``prepare``.
         progress: called after every batch.
-        folder: where a checkpoint is written after every epoch; nowhere if not given.
+        folder: where checkpoints are written after epochs; nowhere if not given.
         resume: continue from the checkpoint there, if there is one.
 
     Raises:
