@@ -40,7 +40,10 @@ def test_make_knows_the_two_commands() -> None:
 
 
 def test_files_that_the_pages_name_exist() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    pages = [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *(ROOT / "docs").glob("*.md"),
+    ]
     for page in pages:
         for name in re.findall(r"`([\w./]+/[\w./]*\.py)`", page.read_text()):
             folders = (ROOT, ROOT / "src", ROOT / "src" / "lphm")
@@ -48,7 +51,10 @@ def test_files_that_the_pages_name_exist() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    pages = [
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
+        *(ROOT / "docs").glob("*.md"),
+    ]
     for page in pages:
         for link in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             assert link.startswith("https://") or (page.parent / link).exists(), f"{page.name}: {link}"

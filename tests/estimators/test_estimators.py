@@ -1,6 +1,8 @@
 """The estimators: scikit-learn's own checks, and what a user does with them."""
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +80,49 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert list(back.feature_names_in_) == list(X.columns)
     with pytest.raises(InputError, match="must hold a LPHMRegressor, got LPHMClassifier"):
         LPHMRegressor.load(tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    X = np.random.default_rng(0).standard_normal((30, 2))
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    LPHMClassifier(**QUICK).fit(X, X[:, 0] > 0).save(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"attributes": 3},
+        {"attributes": {}},
+        {"parameters": [1]},
+        {"parameters": {"nothing": 1}},
+        {"classes_dtype": "words"},
+        {"classes_dtype": 3},
+        {"feature_names": 3},
+        {"history": None},
+        {"parameters": None},
+    ],
+    ids=str,
+)
+def test_a_saved_estimator_with_damaged_parameters_is_one_error(
+    saved: Path, change: dict[str, object], tmp_path: Path
+) -> None:
+    shutil.copytree(saved, tmp_path / "model")
+    file = tmp_path / "model" / "metrics.json"
+    content = json.loads(file.read_text()) | change
+    file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+    with pytest.raises(InputError, match=r"model must hold metrics\.json as save wrote it, got "):
+        LPHMClassifier.load(tmp_path / "model")
+
+
+def test_a_saved_estimator_replaces_no_method(saved: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved, tmp_path / "model")
+    file = tmp_path / "model" / "metrics.json"
+    content = json.loads(file.read_text())
+    content["attributes"] |= {"predict": 1, "run_": 2}
+    file.write_text(json.dumps(content))
+    assert len(LPHMClassifier.load(tmp_path / "model").predict(np.zeros((3, 2)))) == 3
 
 
 def test_pipeline_grid_search_and_cross_validation() -> None:

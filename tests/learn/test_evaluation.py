@@ -1,6 +1,9 @@
 """Evaluations: scores, predictions and xi of every sample, and that they are read back as written."""
 
+import io
+import zipfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -170,6 +173,15 @@ def rewrite(**changes: np.ndarray | None):
     return damage
 
 
+def vast(folder: Path) -> None:
+    """A header that announces 73 TiB."""
+    header = io.BytesIO()
+    layout = {"descr": "<f8", "fortran_order": False, "shape": (10**13,)}
+    np.lib.format.write_array_header_1_0(header, layout)
+    with zipfile.ZipFile(folder / "interdependence.npz", "w") as file:
+        file.writestr("loss.npy", header.getvalue())
+
+
 def text(content: str):
     return lambda folder: (folder / "predictions.csv").write_text(content)
 
@@ -188,6 +200,7 @@ DAMAGE = {
         rewrite(attribute_mean=np.zeros((2, 3))),
         r"got attribute of shapes \(2, 3\) and \(12, 6, 6\) for 6 labels",
     ),
+    "a vast shape": (vast, "must hold loss, score and interdependence, got"),
     "objects": (rewrite(loss=np.array([{}], dtype=object)), "allow_pickle"),
     "empty table": (text(""), "got an empty file"),
     "other columns": (text("a,b\n1,2\n"), "got the columns a, b; evaluate the run again"),
@@ -209,6 +222,19 @@ def test_damage_is_one_line(tmp_path: Path, case: str) -> None:
         Evaluation.load(tmp_path)
     assert "\n" not in str(caught.value)
     assert "evaluate the run again" in str(caught.value)
+
+
+def test_any_changed_byte_is_read_or_is_one_error(tmp_path: Path) -> None:
+    data = dataset()
+    evaluate(run_of(data), data).save(tmp_path)
+    path = tmp_path / "interdependence.npz"
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for at in rng.integers(len(whole), size=200):
+        damaged = bytearray(whole)
+        damaged[at] ^= int(rng.integers(1, 256))
+        path.write_bytes(damaged)
+        with suppress(InputError):
+            Evaluation.load(tmp_path)
 
 
 def test_a_wide_network_is_labelled_by_its_width() -> None:

@@ -1,5 +1,8 @@
 """Fits, predictions and saved runs are the same whatever state torch is in, and leave it as it was."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -109,3 +112,43 @@ def test_loading_and_predicting_do_not_wait_for_a_training(tmp_path: Path) -> No
         thread.join()
     assert is_done
     assert np.array_equal(found[0], model.predict_proba(TABLE))
+
+
+FORKED = """
+import os, signal
+import numpy as np, torch
+from lphm.estimators import LPHMClassifier
+
+torch.set_num_threads(2)
+assert torch.randn(1500, 1500).mm(torch.randn(1500, 1500)).isfinite().all()  # in two threads
+X = np.random.default_rng(0).standard_normal((400, 6))
+many = np.tile(X, (20, 1))
+
+def fitted():
+    return LPHMClassifier(random_state=0, epochs=1, members=1, threads=2, kind="both").fit(X, X[:, 0] > 0)
+
+model = fitted()
+model.save("run")
+calls = {
+    "fit": lambda: fitted().run_.network.linear.weight.detach().numpy(),
+    "predict": lambda: model.predict_proba(many),
+    "xi": lambda: model.interdependence_matrix(X),
+    "load": lambda: LPHMClassifier.load("run").predict_proba(many),
+}
+for name, call in calls.items():
+    before = call()
+    if not (child := os.fork()):
+        signal.alarm(60)  # ends the child where it waits for ever
+        np.testing.assert_allclose(call(), before, rtol=1e-3, atol=1e-5)
+        os._exit(0)
+    print(name, os.waitpid(child, 0)[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_process_that_was_forked_does_not_wait_for_threads_that_it_lacks(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FORKED], cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False
+    )
+    assert ended.stdout.split() == ["fit", "0", "predict", "0", "xi", "0", "load", "0"], ended.stderr

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from lphm.cli.arguments import Printing
 
@@ -23,11 +24,16 @@ def say(table: Table, values: dict[str, Any], printing: Printing) -> None:
         Console().print(table)
 
 
+def as_it_is(text: str) -> Text:
+    """Text without markup, and with escapes for what is not to be seen: it could rewrite the terminal."""
+    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+
+
 def grid(title: str, rows: dict[str, str]) -> Table:
     """A table of names and values."""
-    table = Table(title=title, show_header=False, title_justify="left")
+    table = Table(title=as_it_is(title), show_header=False, title_justify="left")
     for label, value in rows.items():
-        table.add_row(label, value, end_section=label == "epochs")
+        table.add_row(label, as_it_is(value), end_section=label == "epochs")
     return table
 
 
@@ -49,9 +55,9 @@ def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
 
 def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table with a heading over each column."""
-    table = Table(*headings, title=title, title_justify="left")
+    table = Table(*headings, title=as_it_is(title), title_justify="left")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(as_it_is, row))
     return table
 
 

@@ -37,6 +37,7 @@ from lphm.ops.checks import Kind
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+SAVED_ATTRIBUTES = ("n_features_in_", "n_iter_")
 Inputs: TypeAlias = pd.DataFrame | np.ndarray
 Samples: TypeAlias = tuple[Inputs, np.ndarray, np.ndarray | None]  # inputs, target, weights
 
@@ -178,7 +179,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             "estimator": type(self).__name__,
             "parameters": parameters,
             "classes_dtype": self.classes_.dtype.str if hasattr(self, "classes_") else None,
-            "attributes": {name: getattr(self, name) for name in ("n_features_in_", "n_iter_")},
+            "attributes": {name: getattr(self, name) for name in SAVED_ATTRIBUTES},
             "feature_names": list(getattr(self, "feature_names_in_", [])) or None,
             "history": self.history_,
         }
@@ -194,9 +195,17 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
         run, saved = load_run(Path(folder)), read_json(Path(folder) / METRICS)
         if saved.get("estimator") != cls.__name__:
             raise InputError(f"{folder} must hold a {cls.__name__}, got {saved.get('estimator', 'a run')}")
-        attributes = {**saved["attributes"], "run_": run, "history_": saved["history"]}
+        try:
+            return cls._from_saved(run, saved)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{folder} must hold {METRICS} as save wrote it, got {error!r}") from error
+
+    @classmethod
+    def _from_saved(cls, run: Run, saved: dict[str, Any]) -> "Self":
+        attributes: dict[str, Any] = {name: saved["attributes"][name] for name in SAVED_ATTRIBUTES}
+        attributes |= {"run_": run, "history_": saved["history"]}
         if saved["feature_names"]:
-            attributes["feature_names_in_"] = np.array(saved["feature_names"], dtype=object)
+            attributes["feature_names_in_"] = np.array(list(saved["feature_names"]), dtype=object)
         if isinstance(run.config.target, ClassTarget):
             attributes["classes_"] = np.array(run.config.target.classes, dtype=saved.get("classes_dtype"))
         parameters = saved["parameters"]

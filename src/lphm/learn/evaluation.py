@@ -7,6 +7,7 @@ interdependence.npz     loss and score; of each kind the mean of xi, xi of a few
 
 import io
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,11 @@ KINDS: tuple[Kind, ...] = ("instance", "attribute")
 #: Most samples whose xi is kept, and most entries of xi that are computed at a time.
 MOST_EXAMPLES, MOST_ENTRIES = 12, 2**23
 ADVICE = "evaluate the run again"
+#: What damaged files raise; RuntimeError is an encrypted archive, MemoryError a header with a vast shape.
+UNREADABLE = (
+    *(OSError, EOFError, LookupError, ValueError, TypeError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +192,7 @@ def _reading(path: Path, content: str) -> Iterator[io.BytesIO]:
         raise InputError(f"{path} must be a file that an evaluation wrote, got none; {ADVICE}")
     try:
         yield io.BytesIO(path.read_bytes())
-    except (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         reason = f"a file without {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise InputError(f"{path} must hold {content}, got {reason}; {ADVICE}") from error
 

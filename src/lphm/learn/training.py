@@ -19,7 +19,7 @@ from lphm.learn.loop import Execution, History, fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
 from lphm.learn.run import Run, build_network
-from lphm.learn.torch_state import plain_torch
+from lphm.learn.torch_state import plain_torch, usable_threads
 from lphm.nn.network import full_parameters, interdependence_parameters
 
 
@@ -138,7 +138,7 @@ def learn(
 def _fit(data: TrainingData, execution: Execution, start: Run | None = None) -> Trained:
     """The network of the configuration, trained on the batches."""
     begun, threads = time.perf_counter(), torch.get_num_threads()
-    torch.set_num_threads(data.options.threads)
+    torch.set_num_threads(usable_threads(data.options.threads))
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(data.config.training.seed)
