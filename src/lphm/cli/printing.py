@@ -10,24 +10,32 @@ from rich.console import Console
 from rich.table import Table
 
 from lphm.cli.arguments import Printing
+from lphm.errors import one_line
 
 if TYPE_CHECKING:
     from lphm.learn.cross_validation import CrossValidation
 
 
+class _Console(Console):
+    """Prints text as it is; whether somebody reads it is for ``lphm.__main__`` to handle."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def say(table: Table, values: dict[str, Any], printing: Printing) -> None:
     """Print a result once, in the form that was asked for."""
     if printing.json:
-        print(json.dumps(values, ensure_ascii=False))
+        print(json.dumps(values))
     elif not printing.quiet:
-        Console().print(table)
+        _Console(markup=False, emoji=False).print(table)
 
 
 def grid(title: str, rows: dict[str, str]) -> Table:
     """A table of names and values."""
-    table = Table(title=title, show_header=False, title_justify="left")
+    table = Table(title=one_line(title), show_header=False, title_justify="left")
     for label, value in rows.items():
-        table.add_row(label, value, end_section=label == "epochs")
+        table.add_row(label, one_line(value), end_section=label == "epochs")
     return table
 
 
@@ -49,7 +57,7 @@ def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
 
 def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table with a heading over each column."""
-    table = Table(*headings, title=title, title_justify="left")
+    table = Table(*headings, title=one_line(title), title_justify="left")
     for row in rows:
         table.add_row(*row)
     return table

@@ -3,8 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lphm.cli.arguments import Output, Printing, RunFolder, Source, require_exists
-from lphm.errors import InputError
+from lphm.cli.arguments import (
+    Output,
+    Printing,
+    RunFolder,
+    Source,
+    require_exists,
+    require_output,
+    when_interrupted,
+)
+from lphm.errors import InputError, one_line
 from lphm.learn.options import DeviceName
 
 
@@ -23,18 +31,19 @@ def predict(run: RunFolder, file: Path, /, *, output: Output, device: DeviceName
     if output.suffix.lower() != ".csv":
         raise InputError(f"the output must be a .csv file, got {output}")
     require_exists(run, file)
+    require_output(output, file)
     from lphm._io import write_atomically
     from lphm.cli.progress import bars
     from lphm.data.readers import read_inputs
     from lphm.learn.run import load_run
 
-    model = replace(load_run(run), device=device)
-    inputs = read_inputs(file, model.config.input)
-    with bars(True) as progress:
+    with when_interrupted(lambda: "nothing was written"), bars(True) as progress:
+        model = replace(load_run(run), device=device)
+        inputs = read_inputs(file, model.config.input)
         predicted = model.predict(inputs, progress)
     with write_atomically(output) as temporary:
         predicted.to_csv(temporary, index=False)
-    print(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}")
+    print(one_line(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}"))
 
 
 def evaluate(
@@ -79,9 +88,11 @@ def report(run: RunFolder, /, *, output: Output | None = None) -> None:
         output: The page to write. Default: RUN/report.html.
     """
     require_exists(run)
+    if output is not None:
+        require_output(output, *(path for path in run.glob("*") if path.name != "report.html"))
     from lphm.report import write_report
 
-    print(write_report(run, output))
+    print(one_line(str(write_report(run, output))))
 
 
 def info(run: RunFolder, /, *, json: bool = False) -> None:
