@@ -11,7 +11,7 @@ from support.sources import ROOT, SOURCES
 #: Packages and single modules from the ground up: a line imports only from lines above it, or from itself.
 HOUSE = [
     ["lphm.errors"],
-    ["lphm._io"],
+    ["lphm._io", "lphm._memory"],
     ["lphm.distributed"],
     ["lphm.structures"],
     ["lphm.ops"],

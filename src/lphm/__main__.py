@@ -1,18 +1,22 @@
 """``lphm`` and ``python -m lphm``: exit code 0, or 2 with one line for an error that the user can fix.
 
 Exit code 1, with one line too, means that another process of a training was lost; 130 and 143 that SIGINT
-(Ctrl-C) and SIGTERM ended the command.
+(Ctrl-C) and SIGTERM ended the command; 141, without a line, that nobody reads what is printed.
 """
 
 import os
 import signal
 import sys
+from contextlib import suppress
+from io import TextIOWrapper
 from typing import NoReturn
 
 from lphm import __version__
 from lphm._io import environment_number
-from lphm.errors import InputError, RankLostError, TerminatedError
+from lphm.errors import InputError, RankLostError, TerminatedError, one_line
 
+#: Words in errors that mean that memory was used up.
+OUT_OF_MEMORY = ("allocate memory", "out of memory", "MemoryError")
 EXTRA = "the command line needs: pip install 'lphm[train]'"
 
 try:
@@ -27,19 +31,15 @@ except ModuleNotFoundError as error:
 def main() -> None:
     """Run the command line."""
     app.version = __version__
-    if environment_number("WORLD_SIZE", 1) == 1:  # a process that waits for others could not raise anything
-        signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # what the terminal cannot show is printed as escapes
+            stream.reconfigure(errors="backslashreplace")
     try:
+        if environment_number("WORLD_SIZE", 1) == 1:  # a process that waits for others could not raise it
+            signal.signal(signal.SIGTERM, _terminate)
         app(sys.argv[1:], print_error=False, exit_on_error=False)
-    except UnusedCliTokensError as error:
-        _print(f"the command takes fewer arguments, got {' '.join(error.unused_tokens or [])} as well")
-    except CycloptsError as error:
-        _print(str(error).rstrip("."))
-    except InputError as error:
-        value = "" if error.value is None else f" {error.value!r}"
-        _print(f"{error}; --{error.option.replace('_', '-')}{value}" if error.option else str(error))
-    except ModuleNotFoundError as error:
-        _print(f"{error}; {EXTRA}")
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except RankLostError as error:
         _print(str(error))
         os._exit(1)  # the processes that are left would wait for the lost one
@@ -47,21 +47,62 @@ def main() -> None:
         name, code = ("SIGTERM", 143) if isinstance(stopped, TerminatedError) else ("SIGINT", 130)
         _print(f"stopped by {name}; {str(stopped) or 'every file that was written is whole'}")
         raise SystemExit(code) from None
-    else:
-        return
-    raise SystemExit(2)
+    except BrokenPipeError:  # who reads what is printed has read enough, as in "lphm info RUN | head -1"
+        _discard_output()
+        raise SystemExit(141) from None
+    except Exception as error:
+        message = _message(error)
+        if message is None:
+            raise
+        _print(message)
+        raise SystemExit(2) from None
+
+
+def _message(error: Exception) -> str | None:
+    """The line for an error that the user can fix; None for a fault of this package."""
+    message: str | None = None
+    match error:
+        case UnusedCliTokensError():
+            message = f"the command takes fewer arguments, got {' '.join(error.unused_tokens or [])} as well"
+        case CycloptsError():
+            message = str(error).rstrip(".")
+        case InputError(option=None):
+            message = str(error)
+        case InputError(option=str() as option):
+            value = "" if error.value is None else f" {error.value!r}"
+            message = f"{error}; --{option.replace('_', '-')}{value}"
+        case ModuleNotFoundError():
+            message = f"{error}; {EXTRA}"
+        case UnicodeEncodeError(reason="surrogates not allowed"):
+            message = f"the name of a file must be text in UTF-8, got {error.object}; rename it"
+        case OSError():
+            _discard_output()
+            message = f"{error.filename or 'the output'} must be usable, got: {error.strerror or error}"
+        case MemoryError() | RuntimeError() if any(words in repr(error) for words in OUT_OF_MEMORY):
+            message = f"memory must hold what is computed, got {repr(error)[:200]}; choose smaller sizes"
+    return message
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # another one does not wait
     raise TerminatedError
+
+
+def _discard_output() -> None:
+    """Let nothing more be printed where it failed: Python would try once more at its end."""
+    with suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _print(message: str) -> None:
     """Write one line at once, for several processes share a terminal; then it has the number of this one."""
-    size = environment_number("WORLD_SIZE", 1)
-    process = f" (process {environment_number('RANK', 0) + 1} of {size})" if size > 1 else ""
-    sys.stderr.write(f"lphm{process}: error: {' '.join(message.split())}\n")
-    sys.stderr.flush()
+    process = ""
+    with suppress(InputError):
+        size = environment_number("WORLD_SIZE", 1)
+        process = f" (process {environment_number('RANK', 0) + 1} of {size})" if size > 1 else ""
+    with suppress(OSError, AttributeError):  # standard error may be closed or full
+        sys.stderr.write(f"lphm{process}: error: {one_line(message)}\n")
+        sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,11 @@ MOST_STEM = 40
 
 def environment_number(name: str, default: int) -> int:
     """The number in an environment variable, or the default where it is absent or empty."""
-    return int(os.environ.get(name) or default)
+    value = os.environ.get(name) or default
+    try:
+        return int(value)
+    except ValueError as error:
+        raise InputError(f"the environment variable {name} must be a whole number, got {value!r}") from error
 
 
 def require_writable(path: Path) -> None:

@@ -34,8 +34,8 @@ def launch_info() -> LaunchInfo:
     """The numbers in the environment variables; one process if there was no launcher."""
     if not all(map(os.environ.get, ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"))):
         return LaunchInfo()
-    size = int(os.environ["WORLD_SIZE"])
-    return LaunchInfo(int(os.environ["RANK"]), size, environment_number("LOCAL_WORLD_SIZE", size))
+    size = environment_number("WORLD_SIZE", 1)
+    return LaunchInfo(environment_number("RANK", 0), size, environment_number("LOCAL_WORLD_SIZE", size))
 
 
 def rank() -> int:

@@ -4,7 +4,11 @@ Every message says what must hold, what was got, and what to do about it, on one
 ``p must divide n, got p=5, n=12 (divisors of 12: 1, 2, 3, 4, 6, 12)``.
 """
 
+import re
 from numbers import Integral
+
+#: Characters that a terminal obeys, and those by which Python marks bytes that are no text.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class DivisibilityError(ValueError, AssertionError):
@@ -81,3 +85,8 @@ def require_divisor(n_name: str, n: int, **parts: int) -> None:
             raise DivisibilityError(
                 f"{name} must divide {n_name}, got {name}={value}, {n_name}={n} (divisors of {n}: {known})"
             )
+
+
+def one_line(text: str) -> str:
+    """Text that may hold names from files, as one line that is safe to print: the rest as escapes."""
+    return UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], " ".join(text.split()))

@@ -196,8 +196,8 @@ def test_interdependence_matrix() -> None:
     ("arguments", "message"),
     [
         ({"kind": "rows"}, "kind must be one of 'attribute', 'instance', 'both', 'none', got 'rows'"),
-        ({"epochs": 0}, "epochs must be a whole number of at least 1, got 0"),
-        ({"epochs": "3"}, "epochs must be a whole number of at least 1, got '3'"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1 and at most 2147483647, got 0"),
+        ({"epochs": "3"}, "epochs must be a whole number of at least 1 and at most 2147483647, got '3'"),
         ({"dropout": 1.0}, "dropout must be a number of at least 0 and below 1, got 1.0"),
         ({"structure": "dense"}, "structure must be one of 'lphm', 'full', .*, got 'dense'"),
         ({"time_limit": 0}, "time_limit must be a number above 0, got 0"),

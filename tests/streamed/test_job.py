@@ -334,6 +334,18 @@ def test_a_resumed_job_takes_only_parts_that_follow_one_another(
     assert others == (["mine"] * 3 if case == "files of others" else [])
 
 
+@pytest.mark.parametrize("part", [NUMBERS[:64, :3], NUMBERS[:64].astype(np.float64), NUMBERS[:0], NUMBERS[0]])
+def test_a_part_that_is_another_array_is_computed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: np.ndarray
+) -> None:
+    np.save(tmp_path / "x.npy", NUMBERS)
+    apply(open_rows(tmp_path / "x.npy"), tmp_path / "whole.npy")
+    interrupt(open_rows(tmp_path / "x.npy"), tmp_path / "out.npy", 24, monkeypatch)
+    np.save(tmp_path / "out.npy.partial" / "part-000000000000064.npy", part)
+    apply(open_rows(tmp_path / "x.npy"), tmp_path / "out.npy", resume=True)
+    assert (tmp_path / "out.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+
+
 def test_parts_of_some_rows_never_become_the_output(
     tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The command ``apply``: ``xi`` over the rows of a file."""
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,16 @@ from typing import Literal
 
 from cyclopts import Parameter
 
-from lphm.cli.arguments import Output, Printing, Sided, Structure, require_exists
+from lphm.cli.arguments import (
+    Output,
+    Printing,
+    Sided,
+    Structure,
+    require_exists,
+    require_output,
+    same_file,
+    when_interrupted,
+)
 from lphm.errors import InputError
 from lphm.learn.options import Checked, Seed, StructureOptions
 
@@ -58,7 +68,7 @@ def apply(
     Args:
         file: A .parquet or .npy file, or a directory of .parquet files.
         output: The .parquet or .npy file to write.
-        resume: Continue an interrupted job.
+        resume: Continue an interrupted job, or begin it.
     """
     options, structure = options or ApplyOptions(), structure or StructureOptions()
     printing = printing or Printing()
@@ -66,9 +76,11 @@ def apply(
     from lphm.cli.printing import grid, say
     from lphm.cli.progress import bars
     from lphm.streamed.files import open_rows
-    from lphm.streamed.job import apply_file, read_weights
+    from lphm.streamed.job import apply_file, job_folder, read_weights, require_fits
     from lphm.structures.named import structure_for
 
+    if same_file(job_folder(output), file):
+        raise InputError(f"the input must not be the folder of the job, got {file}; choose another output")
     source = open_rows(file, tuple(options.drop or ()), tuple(options.keep or ()))
     kind, sizes = options.kind, (structure.p, structure.q, structure.r, structure.budget)
     is_attribute = kind == "attribute"
@@ -77,9 +89,14 @@ def apply(
         W = structure_for(structure.structure, n, *sizes, larger=is_attribute)
     except ValueError as error:
         raise InputError(str(error)) from error
+    require_fits(W, len(source.columns), kind)
     w = read_weights(options.weights, W, options.seed)
     normalize = None if options.normalize == "none" else options.normalize
-    with bars(not (printing.quiet or printing.json)) as progress:
+
+    with (
+        when_interrupted(lambda: _go_on(job_folder(output))),
+        bars(not (printing.quiet or printing.json)) as progress,
+    ):
         applied = apply_file(
             source,
             output,
@@ -108,17 +125,26 @@ def apply(
     say(grid(str(output), rows), values, printing)
 
 
+def _go_on(folder: Path) -> str:
+    """What to do after an interruption: nothing if it has not begun, or is done but for the folder."""
+    if not (folder / "job.json").exists():
+        return ""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--resume"]
+    return f"{shlex.join(['lphm', *arguments, '--resume'])} continues the job"
+
+
 def _check_files(file: Path, output: Path, options: ApplyOptions) -> None:
     """Raise ``InputError`` unless the files can be what they are named as."""
     if output.suffix.lower() not in SUFFIXES:
         raise InputError(f"the output must be a .parquet or .npy file, got {output}")
-    if output.is_dir() or (output.exists() and file.exists() and output.samefile(file)):
-        raise InputError(f"the output must be a file other than the input, got {output}")
+    if output.suffix.lower() == ".npy" and options.keep:
+        raise InputError(f"the output must be a .parquet file for --keep, got {output}")
     matrix = options.matrix
     if matrix is not None and (options.kind != "attribute" or matrix.suffix.lower() != ".csv"):
         raise InputError(
             f"--matrix must be a .csv file, of the attribute kind, got {matrix} of the {options.kind} kind"
         )
-    if output.suffix.lower() == ".npy" and options.keep:
-        raise InputError(f"the output must be a .parquet file for --keep, got {output}")
     require_exists(file)
+    require_output(output, file, options.weights)
+    if matrix is not None:
+        require_output(matrix, file, options.weights)

@@ -1,11 +1,14 @@
 """The arguments that several commands share."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from lphm._io import require_writable
 from lphm.errors import InputError
 from lphm.learn.options import StructureOptions
 
@@ -37,6 +40,42 @@ class Printing:
 
 def require_exists(*paths: Path) -> None:
     """Raise ``InputError`` unless all of these exist, before the slow import of what reads them."""
-    for path in paths:
-        if not path.exists():
-            raise InputError(f"{path} must exist, got no such file or folder; check the path")
+    try:
+        missing = [path for path in paths if not path.exists()]
+    except OSError as error:
+        raise InputError(f"{error.filename} must exist, got: {error.strerror}; check the path") from error
+    if missing:
+        raise InputError(f"{missing[0]} must exist, got no such file or folder; check the path")
+
+
+def require_output(path: Path, *inputs: Path | None) -> None:
+    """Raise ``InputError`` unless a file can be written to ``path`` that is none of the inputs.
+
+    An input may have several names, by links. No file is written into an input that is a folder.
+    """
+    require_writable(path)
+    for source in inputs:
+        if source is None:
+            continue
+        inside = [*source.iterdir()] if source.is_dir() else []
+        if any(same_file(path, file) for file in (source, *inside)) or same_file(path.parent, source):
+            raise InputError(
+                f"{path} must not be an input, got one that is or lies in {source}; choose another"
+            )
+
+
+def same_file(path: Path, other: Path) -> bool:
+    """Whether two paths lead to one file, which need not exist."""
+    if path.exists() and other.exists():
+        return path.samefile(other)
+    return path.resolve() == other.resolve()
+
+
+@contextmanager
+def when_interrupted(message: Callable[[], str]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM say what was written and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        stopped.args = (message(),)
+        raise

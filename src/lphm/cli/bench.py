@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
+from lphm._memory import memory_limit, require_memory
 from lphm.cli.arguments import Printing, Sided, Structure
 from lphm.errors import InputError
-from lphm.learn.options import Checked, Count, StructureOptions
+from lphm.learn.options import Checked, Count, StructureOptions, Threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +31,7 @@ class Problem(Checked):
     """Columns of X."""
     kind: Sided = "attribute"
     """Which interdependence: X xi of the columns (attribute), or xiᵀ X of the rows (instance)."""
-    threads: Count = 1
+    threads: Threads = 1
     """Threads of torch."""
 
 
@@ -59,11 +60,13 @@ def bench(*, problem: Problem | None = None, structure: Structure = None, json: 
     from lphm.cli.printing import columns, say
     from lphm.structures.named import structure_for
 
+    _require_memory(problem)
     n = problem.b if problem.kind == "attribute" else problem.m
     try:
         W = structure_for(structure.structure, n, structure.p, structure.q, structure.r, structure.budget)
     except ValueError as error:
         raise InputError(str(error)) from error
+    _require_memory(problem, W)
     timings = measure(W, problem)
     cells = (
         (row.name, f"{row.ratio:.2f}", f"{row.milliseconds:.3g}", f"{row.parameters:,}") for row in timings
@@ -71,6 +74,15 @@ def bench(*, problem: Problem | None = None, structure: Structure = None, json: 
     headings = ("X xi by", "over linear", "milliseconds", "parameters")
     table = columns(f"{W}, X {problem.b} x {problem.m}", headings, cells)
     say(table, {"table": [vars(row) for row in timings]}, Printing(json=json))
+
+
+def _require_memory(problem: Problem, W: "AnyStructure | None" = None) -> None:
+    """Raise ``InputError`` unless memory holds X, the linear layer and W, with outputs and gradients."""
+    b, m = problem.b, problem.m
+    numbers = 4 * b * m + 2 * m**2
+    if W is not None:
+        numbers += 2 * W.num_parameters + 2 * W.middle * (m if problem.kind == "attribute" else b)
+    require_memory("X, W and their gradients", 4 * numbers, "choose smaller b, m, p, q or r")
 
 
 def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -> list[Timing]:
@@ -94,7 +106,7 @@ def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -
         "linear": (lambda: x @ weight, weight),
         type(structure).__name__: (lambda: interdependence_apply(structure, w, x, kind=kind), w),
     }
-    if n * n <= MOST_DENSE:
+    if n * n <= min(MOST_DENSE, memory_limit() / 32):  # four such W in float64
         w64, x64 = w.detach().double(), x.detach().double()
         expected = dense_apply(structure.to_dense(w64), x64, problem)
         applied = interdependence_apply(structure, w64, x64, kind=kind)

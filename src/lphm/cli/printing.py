@@ -8,32 +8,34 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from lphm.cli.arguments import Printing
+from lphm.errors import one_line
 
 if TYPE_CHECKING:
     from lphm.learn.cross_validation import CrossValidation
 
 
+class _Console(Console):
+    """Prints text as it is; whether somebody reads it is for ``lphm.__main__`` to handle."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def say(table: Table, values: dict[str, Any], printing: Printing) -> None:
     """Print a result once, in the form that was asked for."""
     if printing.json:
-        print(json.dumps(values, ensure_ascii=False))
+        print(json.dumps(values))
     elif not printing.quiet:
-        Console().print(table)
-
-
-def as_it_is(text: str) -> Text:
-    """Text without markup, and with escapes for what is not to be seen: it could rewrite the terminal."""
-    return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))
+        _Console(markup=False, emoji=False).print(table)
 
 
 def grid(title: str, rows: dict[str, str]) -> Table:
     """A table of names and values."""
-    table = Table(title=as_it_is(title), show_header=False, title_justify="left")
+    table = Table(title=one_line(title), show_header=False, title_justify="left")
     for label, value in rows.items():
-        table.add_row(label, as_it_is(value), end_section=label == "epochs")
+        table.add_row(label, one_line(value), end_section=label == "epochs")
     return table
 
 
@@ -55,9 +57,9 @@ def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
 
 def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table with a heading over each column."""
-    table = Table(*headings, title=as_it_is(title), title_justify="left")
+    table = Table(*headings, title=one_line(title), title_justify="left")
     for row in rows:
-        table.add_row(*map(as_it_is, row))
+        table.add_row(*map(one_line, row))
     return table
 
 

@@ -16,8 +16,13 @@ def bars(show: bool) -> Iterator[Progress | None]:
 
     What is refused before the first report is an error message and no bar.
     """
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[status]}"))
-    display = Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True))
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[status]}", markup=False),
+        TimeRemainingColumn(),
+    )
+    display = Bars(*columns, console=Console(stderr=True))
     tasks: dict[str, TaskID] = {}
 
     def progress(task: str, done: int, total: int, status: str = "") -> None:

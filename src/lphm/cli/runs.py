@@ -3,8 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
-from lphm.cli.arguments import Output, Printing, RunFolder, Source, require_exists
-from lphm.errors import InputError
+from lphm.cli.arguments import (
+    Output,
+    Printing,
+    RunFolder,
+    Source,
+    require_exists,
+    require_output,
+    when_interrupted,
+)
+from lphm.errors import InputError, one_line
 from lphm.learn.options import DeviceName
 
 
@@ -33,8 +41,9 @@ def predict(
     if output.suffix.lower() != ".csv":
         raise InputError(f"the output must be a .csv file, got {output}")
     require_exists(run, file)
-    if output.exists() and (output.samefile(file) or output.resolve().parent == run.resolve()):
-        raise InputError(f"the output must be neither the data nor a file of the run, got {output}")
+    require_output(output, file)
+    if output.exists() and output.resolve().parent == run.resolve():
+        raise InputError(f"the output must not be a file of the run, got {output}")
     from lphm._io import write_atomically
     from lphm.cli.progress import bars
     from lphm.data.formulas import guard_formulas
@@ -43,15 +52,15 @@ def predict(
     from lphm.data.targets import free_name
     from lphm.learn.run import load_run
 
-    model = replace(load_run(run), device=device)
-    inputs, names = read_inputs(file, model.config.input)
-    with bars(True) as progress:
+    with when_interrupted(lambda: "nothing was written"), bars(True) as progress:
+        model = replace(load_run(run), device=device)
+        inputs, names = read_inputs(file, model.config.input)
         predicted = model.predict(inputs, progress)
     if names is not None and isinstance(model.config.input, SeriesSchema):
         predicted.insert(0, free_name(str(model.config.input.series), list(predicted)), names)
     with write_atomically(output) as temporary:
         (guard_formulas(predicted) if spreadsheet else predicted).to_csv(temporary, index=False)
-    print(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}")
+    print(one_line(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}"))
 
 
 def evaluate(
@@ -95,9 +104,11 @@ def report(run: RunFolder, /, *, output: Output | None = None) -> None:
         output: The page to write. Default: RUN/report.html.
     """
     require_exists(run)
+    if output is not None:
+        require_output(output, *(path for path in run.glob("*") if path.name != "report.html"))
     from lphm.report import write_report
 
-    print(write_report(run, output))
+    print(one_line(str(write_report(run, output))))
 
 
 def info(run: RunFolder, /, *, json: bool = False) -> None:

@@ -39,7 +39,8 @@ StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm"]
 KindName = Literal["attribute", "instance", "both", "none"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionName = Literal["32-true", "bf16-mixed"]
-Count = Annotated[int, Bounds(at_least=1)]
+Count = Annotated[int, Bounds(at_least=1, at_most=2**31 - 1)]
+Threads = Annotated[int, Bounds(at_least=1, at_most=1024)]
 Few = Annotated[int, Bounds(at_least=1, at_most=1000)]  # a damaged config.json must not ask for billions
 Width = Annotated[int, Bounds(at_least=1, at_most=2**20)]
 Seed = Annotated[int, Bounds(at_least=0, at_most=2**31 - 1)]
@@ -136,7 +137,7 @@ class FitOptions(Optimizer):
     """Epochs without a lower validation loss before early stopping stops. Default: half the epochs."""
     # The products of a small network take less time than the hand-over to a second thread, far less on a busy
     # machine.
-    threads: Count = 1
+    threads: Threads = 1
     """Threads of torch; more of them help wide networks."""
     device: DeviceName = "auto"
     """Where the network is trained and predicts. auto: on a GPU (cuda, then mps) if there is one."""

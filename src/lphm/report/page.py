@@ -48,7 +48,7 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
             f"got {type(error).__name__}: {error}; train the run again"
         ) from error
     with write_atomically(destination) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
     return destination
 
 

@@ -162,17 +162,16 @@ def write_part(path: Path, source: RowFile, block: Block, out: Tensor) -> None:
             f"the output must be finite numbers of the type {source.dtype}, got {got}; "
             "scale the columns, or the weights"
         )
-    with write_atomically(path) as temporary:
+    with write_atomically(path) as temporary, temporary.open("wb") as file:
         if path.suffix == ".npy":
-            with temporary.open("wb") as file:
-                write_array_header(file, source.dtype, values.shape)
-                file.write(values.data)
+            write_array_header(file, source.dtype, values.shape)
+            file.write(values.data)
             return
         columns = dict(zip(source.columns, np.ascontiguousarray(values.T), strict=True))
         kept = block.kept
         copied = {} if kept is None else dict(zip(kept.column_names, kept.columns, strict=True))
         table = pa.table({name: columns[name] if name in columns else copied[name] for name in source.names})
-        pq.write_table(table, temporary, use_dictionary=list(copied) or False)
+        pq.write_table(table, file, use_dictionary=list(copied) or False)
 
 
 def write_array_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
@@ -188,7 +187,7 @@ def part_rows(path: Path, source: RowFile) -> int:
             array = np.load(path, mmap_mode="r")
             fits = array.shape[1:] == (len(source.columns),) and array.dtype == source.dtype
             return len(array) if fits else 0
-        with pq.ParquetFile(path) as part:
+        with path.open("rb") as file, pq.ParquetFile(file) as part:
             schema, number = part.schema_arrow, pa.from_numpy_dtype(source.dtype)
             fits = all(schema.field(name).type == number for name in source.columns)
             return part.metadata.num_rows if fits and schema.names == source.names else 0
@@ -212,9 +211,9 @@ def _join_arrays(parts: list[Path], rows: int, output: Path) -> Iterator[int]:
 
 
 def _join_tables(parts: list[Path], output: Path) -> Iterator[int]:
-    schema = pq.read_schema(parts[0])
-    copied = [name for name in schema.names if not pa.types.is_floating(schema.field(name).type)]
-    with pq.ParquetWriter(output, schema, use_dictionary=copied or False) as writer:
+    first = _read_part(parts[0]).schema
+    copied = [field.name for field in first if not pa.types.is_floating(field.type)]
+    with output.open("wb") as file, pq.ParquetWriter(file, first, use_dictionary=copied or False) as writer:
         waiting: list[pa.Table] = []
         for part in parts:
             waiting.append(_read_part(part))
@@ -227,7 +226,8 @@ def _join_tables(parts: list[Path], output: Path) -> Iterator[int]:
 
 def _read_part(part: Path) -> pa.Table:
     try:
-        return pq.read_table(part, use_threads=False)
+        with part.open("rb") as file:  # Arrow itself opens no file whose name is not UTF-8
+            return pq.read_table(file, use_threads=False)
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
         raise OSError(f"{part} cannot be read: {reason}; delete it") from error

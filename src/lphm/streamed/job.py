@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lphm._io import read_json, write_atomically, write_json
+from lphm._memory import require_memory
 from lphm.data.formulas import guard_formulas
 from lphm.data.progress import Progress, no_progress
 from lphm.errors import InputError
@@ -47,6 +48,13 @@ class Applied:
     columns: int
     parameters: int
     seconds: dict[str, float]
+
+
+def require_fits(structure: Structure, columns: int, kind: Kind) -> None:
+    """Raise ``InputError`` unless memory holds ``w``, the sums of the first pass and ``xi``, in float64."""
+    thin = structure.middle * columns
+    numbers = structure.num_parameters + (3 * thin + columns**2 if kind == "attribute" else thin)
+    require_memory(f"{structure} and xi of {columns} columns", 8 * numbers, "choose smaller p, q or r")
 
 
 def read_weights(file: Path | None, structure: Structure, seed: int) -> Tensor:
@@ -139,21 +147,29 @@ def _check_xi(xi: Tensor, columns: list[str]) -> None:
         raise InputError(f"xi must be finite numbers, got {got}; scale the columns, or the weights")
 
 
+def job_folder(output: Path) -> Path:
+    """Where a job keeps what is done so far."""
+    return output.with_name(output.name + ".partial")
+
+
 class _Passes:
     """The passes over a file, and the folder with what is done so far."""
 
     def __init__(self, source: RowFile, output: Path, progress: Progress) -> None:
         self.source, self.output, self.progress = source, output, progress
-        self.folder = output.with_name(output.name + ".partial")
+        self.folder = job_folder(output)
         self.job, self.sums = self.folder / "job.json", self.folder / "sums.safetensors"
         self.seconds: dict[str, float] = {}
 
     def begin(self, job: dict[str, Any], resume: bool) -> None:
         """Begin the job, or check that the folder belongs to it."""
         if not self.job.exists():
-            if self.folder.is_dir():
+            self.remove()
+            try:
+                write_json(self.job, job)
+            except InputError:
                 self.remove()
-            write_json(self.job, job)
+                raise
             return
         if not resume:
             raise InputError(
@@ -171,11 +187,13 @@ class _Passes:
 
     def remove(self) -> None:
         """Delete the folder, but for files of others. What makes it that of a job goes first."""
+        if not self.folder.is_dir():
+            return
         self.job.unlink(missing_ok=True)
-        for file in self.folder.glob("*"):
+        for file in self.folder.iterdir():
             if WRITTEN.fullmatch(file.name):
                 file.unlink()
-        with suppress(OSError):  # it holds a file of others, or there is no folder
+        with suppress(OSError):  # it holds a file of others
             self.folder.rmdir()
 
     def load_sums(self, reduction: Reduction) -> None:
