@@ -62,6 +62,7 @@ class Case:
     calls: tuple[Call, ...]
     encoding: str = "utf-8"  # of the terminal
     same: tuple[tuple[str, str], ...] = ()  # files that must have the same lines, as far as the shorter goes
+    note: str = ""  # what is odd about it
 
 
 @dataclass
@@ -191,7 +192,7 @@ def attempt(case: Case, folder: Path, figures: Figures) -> None:
         for problem in problems:
             name = re.sub(r"[\d'\"].*", "", problem.split(": ")[0])
             command = shlex.join(["lphm", *each.arguments])
-            text = f"{problem}\n{command}\n{result.err}{result.trace}\nfiles: {kept}"
+            text = f"{problem}\n{command}\n{case.note}\n{result.err}{result.trace}\nfiles: {kept}"
             figures.failures.setdefault(f"{each.arguments[0] if each.arguments else ''} {name}", text)
         (kept / "script.sh").write_text(script + "\n", encoding="utf-8", errors="surrogateescape")
 
@@ -209,6 +210,8 @@ def wrong(each: Call, result: Result, before: Files, after: Files, cwd: Path) ->
     lines = [line for line in result.err.splitlines() if not (bars and re.search("━━|---", line))]
     if result.code == 2 and (len(lines) != 1 or not lines[0].startswith("lphm: error: ") or result.out):
         yield f"not one line of error: {result.out} {lines}"
+    if control := sorted(set(re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", result.out + result.err))):
+        yield f"control characters are printed: {control}"
     if result.code == 0 and lines:
         yield f"words on standard error: {lines}"
     own = [each.output, each.also] if result.code == 0 else []

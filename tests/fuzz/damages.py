@@ -30,6 +30,7 @@ VALUES: list[Any] = [
     {"a": 1},
     float("nan"),
 ]
+WAYS = ["removed", "cut", "a folder", "another file", "of another run"]
 #: After how many renames the work is interrupted.
 RENAMES = {
     "train": (1, 2, 3),
@@ -62,39 +63,36 @@ def edited_json(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 def damaged(draw: st.DrawFn, files: Files, inside: str) -> tuple[Files, list[str]]:
-    """Up to two files of a folder damaged, and the names of those whose loss cannot be seen from the file."""
-    files, silent = dict(files), []
-    names = sorted(
-        name for name, content in files.items() if name.startswith(inside + "/") and content is not None
-    )
+    """Up to two files of a folder damaged, and what was done to them."""
+    whole, files, done = files, dict(files), []
+    names = sorted(name for name, content in whole.items() if name.startswith(inside + "/") and content)
     for name in draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True)):
-        content = files[name]
-        if content is None:
-            continue
-        match draw(st.integers(0, 6)):
-            case 0:
+        content, is_json = whole[name] or b"", name.endswith(".json")
+        way = draw(st.sampled_from([*WAYS, *["edited" if is_json else "mutated"] * 4]))
+        match way:
+            case "removed":
                 del files[name]
-            case 1:
+            case "cut":
                 files[name] = content[: draw(st.integers(0, len(content)))]
-            case 2:
+            case "a folder":
                 files[name] = None
-            case 3:
-                files[name] = files[draw(st.sampled_from(names))] if len(names) > 1 else b""
-            case 4 if name.startswith("run/"):
-                files[name] = files[name.replace("run/", draw(st.sampled_from(["regression/", "series/"])))]
-            case 5 if name.endswith(".json"):
+            case "another file":
+                files[name] = whole[draw(st.sampled_from(names))]
+            case "of another run":
+                other = name.replace(inside, draw(st.sampled_from(["regression", "series"])), 1)
+                files[name] = whole.get(other, b"")
+            case "edited":
                 files[name] = edited_json(draw, content)
-                silent.append(name)
             case _:
                 files[name] = mutated(draw, content)
-                silent += [name] if name.endswith(".json") else []
-    return files, silent
+        done.append(f"{name} {way}")
+    return files, done
 
 
 @st.composite
 def damaged_runs(draw: st.DrawFn) -> Case:
     """A run folder with a damaged file."""
-    files, _ = damaged(draw, base(), "run")
+    files, done = damaged(draw, base(), "run")
     # Weights are the file that says nothing about itself: others are text that may have been edited.
     must = 2 if files.get("run/weights.safetensors", 0) != base()["run/weights.safetensors"] else None
     again = ("train", "--config", "run/options.json", "-o", "new", "--quiet")
@@ -111,7 +109,7 @@ def damaged_runs(draw: st.DrawFn) -> Case:
             ]
         )
     )
-    return Case(files, (call,), draw(TERMINALS))
+    return Case(files, (call,), draw(TERMINALS), note=", ".join(done))
 
 
 @st.composite
@@ -119,10 +117,11 @@ def damaged_work(draw: st.DrawFn) -> Case:
     """An interrupted training, cross-validation or job with a damaged file, which is resumed."""
     kind = draw(st.sampled_from(sorted(RESUMED)))
     arguments, output, begun = RESUMED[kind]
-    files, silent = damaged(draw, interrupted(kind, draw(st.sampled_from(RENAMES[kind]))), begun)
+    files, done = damaged(draw, interrupted(kind, draw(st.sampled_from(RENAMES[kind]))), begun)
     expected = finished(kind)
     same = ["half/weights.safetensors", "half/predictions.csv", "folds/cross_validation.json", output]
+    unknowable = any(".json " in damage for damage in done)  # a number that a person may have edited
     files |= data() | {f"expected/{name}": content for name, content in expected.items()}
     call = Call((*arguments, "--resume", "--quiet"), output, resumed=begun)
-    pairs = tuple((name, f"expected/{name}") for name in same if expected.get(name) and not silent)
-    return Case(files, (call,), same=pairs)
+    pairs = tuple((name, f"expected/{name}") for name in same if expected.get(name) and not unknowable)
+    return Case(files, (call,), same=pairs, note=", ".join(done))

@@ -1,15 +1,19 @@
 """Calls with odd data files."""
 
+import io
+from contextlib import suppress
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from fuzz.bases import SMALL, base
 from fuzz.calls import Call, Case, Files
 from fuzz.sources import (
+    CSV_DAMAGE,
     arrays,
     arrow_tables,
-    CSV_DAMAGE,
     directories,
     mutated,
     npz_bytes,
@@ -18,6 +22,7 @@ from fuzz.sources import (
     tables,
     to_csv,
     to_npy,
+    to_parquet,
 )
 
 TERMINALS = st.sampled_from(["utf-8"] * 6 + ["ascii", "latin-1"])
@@ -72,8 +77,16 @@ def parquet_files(draw: st.DrawFn) -> Case:
     way = draw(st.sampled_from(["train", "train", "run", "apply", "apply"]))
     table = draw(arrow_tables(only_numbers=way == "apply", width=3 if way == "run" else None))
     files: Files = {"f.parquet": parquet_bytes(draw, table)}
+    same: tuple[tuple[str, str], ...] = ()
     if way == "train":
         calls = [train("f.parquet"), predict("new", "f.parquet")]
+        with suppress(pa.ArrowException, OSError):
+            whole = pq.read_table(io.BytesIO(files["f.parquet"]))
+            if whole.column_names.count("y") == 1 and not whole["y"].null_count:
+                files["head.parquet"] = to_parquet(whole.slice(0, 3))
+                calls = [train("f.parquet"), predict("new", "f.parquet", whole.num_rows, must=0)]
+                calls.append(predict("new", "head.parquet", min(3, whole.num_rows), "h.csv", must=0))
+                same = (("o.csv", "h.csv"),)
     elif way == "run":
         files |= base()
         calls = [predict("run", "f.parquet"), Call(("evaluate", "run", "f.parquet", "--quiet"))]
@@ -82,7 +95,7 @@ def parquet_files(draw: st.DrawFn) -> Case:
             st.sampled_from([("--normalize", "softmax"), ("--kind", "instance"), ("--keep", "a"), ()])
         )
         calls = [Call(("apply", "f.parquet", *kind, "-o", "o.parquet", "--quiet"), "o.parquet")]
-    return Case(files, tuple(calls), draw(TERMINALS))
+    return Case(files, tuple(calls), draw(TERMINALS), same)
 
 
 @st.composite

@@ -1,6 +1,6 @@
 """Whatever the command line is given, it does what it promises or says in one line why not.
 
-Every input goes through the command line in this process; ``fuzz.calls.wrong`` says what must hold after a call.
+Every input goes through the command line in this process; ``fuzz.calls.wrong`` says what must hold after one.
 ``make soak`` tries about 10,000 inputs, the suite a fixed sample of them.
 """
 
