@@ -29,6 +29,8 @@ RESUMED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "apply an array": (("apply", "x.npy", "-o", "out.npy"), "out.npy", "out.npy.partial"),
 }
+#: Renames up to the last before the work is done.
+RENAMES = {"train": 3, "folds": 6, "apply": 6, "apply an array": 3}
 _renames: list[int] = []
 
 
@@ -105,6 +107,15 @@ def interrupted(kind: str, renames: int) -> Files:
         write(data(), Path(name))
         _interrupted(arguments, Path(name), renames)
         return {path: content for path, content in snapshot(Path(name)).items() if path.startswith(begun)}
+
+
+def prepare() -> None:
+    """Make all of them before anything is drawn: what is drawn may not use random numbers of its own."""
+    base()
+    for kind in RESUMED:
+        finished(kind)
+        for renames in range(1, RENAMES[kind] + 1):
+            interrupted(kind, renames)
 
 
 @cache

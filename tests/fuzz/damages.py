@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fuzz.bases import RESUMED, base, data, finished, interrupted
+from fuzz.bases import RENAMES, RESUMED, base, data, finished, interrupted
 from fuzz.calls import Call, Case, Files
 from fuzz.readings import TERMINALS, predict
 from fuzz.sources import mutated
@@ -31,13 +31,6 @@ VALUES: list[Any] = [
     float("nan"),
 ]
 WAYS = ["removed", "cut", "a folder", "another file", "of another run"]
-#: After how many renames the work is interrupted.
-RENAMES = {
-    "train": (1, 2, 3),
-    "folds": (1, 2, 3, 4, 5, 6),
-    "apply": (1, 2, 3, 4, 5, 6),
-    "apply an array": (1, 2, 3),
-}
 
 
 def edited_json(draw: st.DrawFn, content: bytes) -> bytes:
@@ -117,7 +110,7 @@ def damaged_work(draw: st.DrawFn) -> Case:
     """An interrupted training, cross-validation or job with a damaged file, which is resumed."""
     kind = draw(st.sampled_from(sorted(RESUMED)))
     arguments, output, begun = RESUMED[kind]
-    files, done = damaged(draw, interrupted(kind, draw(st.sampled_from(RENAMES[kind]))), begun)
+    files, done = damaged(draw, interrupted(kind, draw(st.integers(1, RENAMES[kind]))), begun)
     expected = finished(kind)
     same = ["half/weights.safetensors", "half/predictions.csv", "folds/cross_validation.json", output]
     unknowable = any(".json " in damage for damage in done)  # a number that a person may have edited

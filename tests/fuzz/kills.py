@@ -1,4 +1,4 @@
-"""Commands that are killed, at a moment or a file operation, in processes of their own (``support.forked``)."""
+"""Commands that are killed, at a moment or a file operation, in processes of their own; see ``forked``."""
 
 import os
 import signal

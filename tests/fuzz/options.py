@@ -108,9 +108,10 @@ PLACES: dict[str, list[list[str]]] = {
     "apply": [["x.parquet"], ["x.npy"], ["d"], ["t.parquet"]],
     "bench": [[]],
 }
-#: An option whose large values are honest work that takes long.
-LONG = {"--epochs": NUMBERS[7:11], "--b": NUMBERS[7:11], "--m": NUMBERS[7:11]}
-#: None is outside the folder: a path that is written may be made.
+#: Options whose large values are honest work that takes long, or that take all threads of a machine.
+BEYOND = ["0", "-1", "1.5", "1e200", "inf", "nan", "9" * 400]
+LONG = dict.fromkeys(("--epochs", "--b", "--m", "--threads"), BEYOND)
+#: All of them inside the folder, for what is named as an output may be made.
 FILES = [
     "",
     ".",

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import lphm.cli.bench
-from fuzz import damages, options, readings
+from fuzz import bases, damages, options, readings
 from fuzz.calls import Case, Figures, attempt
 
 #: Inputs of every kind in the suite, and in ``make soak``.
@@ -41,6 +41,7 @@ def test_every_input_is_answered_or_refused_in_one_line(
     monkeypatch.setattr(lphm.cli.bench, "measure", functools.partial(lphm.cli.bench.measure, seconds=0.001))
     strategy, few, _ = KINDS[kind]
     figures = Figures()
+    bases.prepare()
 
     @seed(part)
     @settings(
