@@ -32,7 +32,7 @@ from lphm.__main__ import main
 #: Relative path to content; None is a folder.
 Files = dict[str, bytes | None]
 
-SECONDS, MEMORY, FILE_SIZE = 20, 4 * 2**30, 2**29
+SECONDS, MEMORY = 20, 4 * 2**30
 RUN = {"config.json", "metrics.json", "options.json", "summary.json", "weights.safetensors"}
 RUN |= {"predictions.csv", "interdependence.npz", "report.html"}
 VALIDATED = {"options.json", "cross_validation.json"}
@@ -62,6 +62,7 @@ class Case:
     calls: tuple[Call, ...]
     encoding: str = "utf-8"  # of the terminal
     same: tuple[tuple[str, str], ...] = ()  # files that must have the same lines, as far as the shorter goes
+    room: int = 2**29  # bytes that a file may have, as on a full disk
     note: str = ""  # what is odd about it
 
     def __repr__(self) -> str:
@@ -91,7 +92,7 @@ class HungError(BaseException):
     """The time is up."""
 
 
-def call(arguments: tuple[str, ...], cwd: Path, encoding: str = "utf-8") -> Result:
+def call(arguments: tuple[str, ...], cwd: Path, encoding: str = "utf-8", room: int = 2**29) -> Result:
     """``lphm ARGUMENTS`` in this process."""
     result, streams = Result(), [io.TextIOWrapper(io.BytesIO(), encoding) for _ in range(2)]
     streams[1].reconfigure(errors="backslashreplace")
@@ -99,7 +100,7 @@ def call(arguments: tuple[str, ...], cwd: Path, encoding: str = "utf-8") -> Resu
     sys.argv, sys.stdout, sys.stderr = ["lphm", *arguments], *streams
     os.chdir(cwd)
     try:
-        with _limits(), warnings.catch_warnings(record=True) as caught:
+        with _limits(room), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             for ignored in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
                 warnings.simplefilter("ignore", ignored)
@@ -125,8 +126,8 @@ def call(arguments: tuple[str, ...], cwd: Path, encoding: str = "utf-8") -> Resu
 
 
 @contextmanager
-def _limits() -> Iterator[None]:
-    """Time, memory and size of files are bounded: what asks for more fails rather than stops everything."""
+def _limits(room: int) -> Iterator[None]:
+    """Time, memory and the size of files are bounded."""
 
     def stop(*_: object) -> None:
         raise HungError
@@ -134,7 +135,7 @@ def _limits() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGTERM)}
     signal.signal(signal.SIGALRM, stop)
     used = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
-    bounds = {resource.RLIMIT_DATA: used + MEMORY, resource.RLIMIT_FSIZE: FILE_SIZE}
+    bounds = {resource.RLIMIT_DATA: used + MEMORY, resource.RLIMIT_FSIZE: room}
     old = {limit: resource.getrlimit(limit) for limit in bounds}
     faulthandler.dump_traceback_later(5 * SECONDS, exit=True, file=sys.__stderr__)
     try:
@@ -182,7 +183,7 @@ def attempt(case: Case, folder: Path, figures: Figures) -> None:
     problems: list[str] = []
     for each in case.calls:
         before = snapshot(folder)
-        result = call(each.arguments, cwd, case.encoding)
+        result = call(each.arguments, cwd, case.encoding, case.room)
         problems = list(wrong(each, result, before, snapshot(folder), cwd))
         figures.counts["calls"] += 1
         figures.counts[f"exit {result.code}"] += 1

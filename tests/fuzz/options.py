@@ -173,6 +173,30 @@ def option_values(draw: st.DrawFn) -> Case:
     return Case(base(), (each,), draw(TERMINALS))
 
 
+@st.composite
+def full_disks(draw: st.DrawFn) -> Case:
+    """A command that cannot write all that it wants to."""
+    commands = [
+        Call(("train", "t.csv", *ENOUGH["train"], "--quiet"), "new", resumed="new"),
+        Call(("train", "t.csv", *ENOUGH["train"], "--folds", "2", "--quiet"), "new", resumed="new"),
+        Call(("predict", "run", "many.csv", "-o", "new.csv"), "new.csv"),
+        Call(("report", "run"), "run/report.html"),
+        Call(
+            ("apply", "x.parquet", "--keep", "id", "-o", "o.parquet", "--quiet"),
+            "o.parquet",
+            resumed="o.parquet.partial",
+        ),
+        Call(
+            ("apply", "x.npy", "--matrix", "m.csv", "-o", "o.npy", "--quiet"),
+            "o.npy",
+            "m.csv",
+            resumed="o.npy.partial",
+        ),
+    ]
+    room = draw(st.sampled_from([0, 1, 100, 500, 1000, 2000, 4000, 8000, 16000, 32000, 64000, 256000]))
+    return Case(base(), (draw(st.sampled_from(commands)),), room=room, note=f"files of {room} bytes at most")
+
+
 def _value(words: list[str], flag: str) -> str | None:
     """The last value of an option."""
     pairs = zip(words, [*words[1:], ""], strict=True)

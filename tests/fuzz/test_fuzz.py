@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[st.SearchStrategy[Case], int, int]] = {
     "array files": (readings.array_files(), 40, 1000),
     "directories": (readings.parquet_directories(), 40, 1000),
     "options": (options.option_values(), 60, 2000),
+    "full disks": (options.full_disks(), 20, 250),
     "damaged runs": (damages.damaged_runs(), 40, 1000),
     "damaged work": (damages.damaged_work(), 40, 1000),
 }
