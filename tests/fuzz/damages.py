@@ -30,6 +30,11 @@ VALUES: list[Any] = [
     {"a": 1},
     float("nan"),
 ]
+READ = {
+    "report": ["weights.safetensors", "config.json", "metrics.json", "summary.json", "predictions.csv"],
+    "train": ["options.json"],
+}
+READ["report"] += ["interdependence.npz", "report.html"]
 WAYS = ["removed", "cut", "a folder", "another file", "of another run"]
 
 
@@ -55,13 +60,12 @@ def edited_json(draw: st.DrawFn, content: bytes) -> bytes:
     return json.dumps(root).encode()
 
 
-def damaged(draw: st.DrawFn, files: Files, inside: str) -> tuple[Files, list[str]]:
-    """Up to two files of a folder damaged, and what was done to them."""
+def damaged(draw: st.DrawFn, files: Files, names: list[str]) -> tuple[Files, list[str]]:
+    """Up to two of these files damaged, and what was done to them."""
     whole, files, done = files, dict(files), []
-    names = sorted(name for name, content in whole.items() if name.startswith(inside + "/") and content)
     for name in draw(st.lists(st.sampled_from(names), min_size=1, max_size=2, unique=True)):
         content, is_json = whole[name] or b"", name.endswith(".json")
-        way = draw(st.sampled_from([*WAYS, *["edited" if is_json else "mutated"] * 4]))
+        way = draw(st.sampled_from([*["edited" if is_json else "mutated"] * 4, *WAYS]))
         match way:
             case "removed":
                 del files[name]
@@ -72,7 +76,7 @@ def damaged(draw: st.DrawFn, files: Files, inside: str) -> tuple[Files, list[str
             case "another file":
                 files[name] = whole[draw(st.sampled_from(names))]
             case "of another run":
-                other = name.replace(inside, draw(st.sampled_from(["regression", "series"])), 1)
+                other = name.replace("run/", draw(st.sampled_from(["regression/", "series/"])), 1)
                 files[name] = whole.get(other, b"")
             case "edited":
                 files[name] = edited_json(draw, content)
@@ -84,25 +88,22 @@ def damaged(draw: st.DrawFn, files: Files, inside: str) -> tuple[Files, list[str
 
 @st.composite
 def damaged_runs(draw: st.DrawFn) -> Case:
-    """A run folder with a damaged file."""
-    files, done = damaged(draw, base(), "run")
-    # Weights are the file that says nothing about itself: others are text that may have been edited.
-    must = 2 if files.get("run/weights.safetensors", 0) != base()["run/weights.safetensors"] else None
-    again = ("train", "--config", "run/options.json", "-o", "new", "--quiet")
-    call = draw(
-        st.sampled_from(
-            [
-                predict("run", "t.csv", rows=40, must=must),
-                Call(("evaluate", "run", "t.csv", "--json", "--quiet"), must=must),
-                Call(("report", "run"), "run/report.html", must=must),
-                Call(("report", "run", "-o", "o.html"), "o.html", must=must),
-                Call(("info", "run"), must=must),
-                Call(("info", "run", "--json"), must=must),
-                Call(again, "new"),
-            ]
-        )
-    )
-    return Case(files, (call,), draw(TERMINALS), note=", ".join(done))
+    """A run folder with a damaged file that the command reads."""
+    command = draw(st.sampled_from(["predict", "evaluate", "info", "report", "report", "train"]))
+    names = [f"run/{name}" for name in READ.get(command, ["weights.safetensors", "config.json"])]
+    files, done = damaged(draw, base(), names)
+    weights = "run/weights.safetensors"  # the one file that a person cannot have edited
+    kept = {name: files.get(name, 0) == base()[name] for name in ("run/config.json", weights)}
+    must = 2 if kept["run/config.json"] and not kept[weights] else None
+    more = draw(st.sampled_from([(), ("--json",)]))
+    calls = {
+        "predict": predict("run", "t.csv", 40, must=must),
+        "evaluate": Call(("evaluate", "run", "t.csv", "--quiet", *more), must=must),
+        "report": Call(("report", "run"), "run/report.html", must=must),
+        "info": Call(("info", "run", *more), must=must),
+        "train": Call(("train", "--config", "run/options.json", "-o", "new", "--quiet", *more), "new"),
+    }
+    return Case(files, (calls[command],), draw(TERMINALS), note=", ".join(done))
 
 
 @st.composite
@@ -110,7 +111,9 @@ def damaged_work(draw: st.DrawFn) -> Case:
     """An interrupted training, cross-validation or job with a damaged file, which is resumed."""
     kind = draw(st.sampled_from(sorted(RESUMED)))
     arguments, output, begun = RESUMED[kind]
-    files, done = damaged(draw, interrupted(kind, draw(st.integers(1, RENAMES[kind]))), begun)
+    files = interrupted(kind, draw(st.integers(1, RENAMES[kind])))
+    names = sorted(name for name, content in files.items() if content)
+    files, done = damaged(draw, files, names)
     expected = finished(kind)
     same = ["half/weights.safetensors", "half/predictions.csv", "folds/cross_validation.json", output]
     unknowable = any(".json " in damage for damage in done)  # a number that a person may have edited

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from fuzz.calls import Files
 
 Rng = np.random.Generator
-SEEDS = st.integers(0, 2**16)
+SEEDS = st.integers(0, 2**32)
 
 
 def rarely(draw: st.DrawFn, times: int = 4) -> bool:
@@ -160,27 +160,21 @@ CSV_DAMAGE: list[Callable[[bytes], bytes]] = [
 
 def mutated(draw: st.DrawFn, content: bytes) -> bytes:
     """A few bytes changed, cut out, repeated or cut off."""
-    for _ in range(draw(st.integers(1, 4))):
+    rng = np.random.default_rng(draw(SEEDS))
+    for _ in range(rng.integers(1, 4)):
         # Ends matter most: there are headers, footers and lengths.
-        place = draw(
-            st.one_of(
-                st.integers(0, 64),
-                st.integers(0, len(content)),
-                st.integers(max(len(content) - 64, 0), len(content)),
-            )
-        )
-        place = min(max(place, 0), len(content))
-        length = draw(st.integers(1, 16))
-        match draw(st.integers(0, 5)):
+        least, most = [(0, 64), (len(content) - 64, len(content)), (0, len(content))][rng.integers(3)]
+        place, length = int(rng.integers(max(least, 0), max(most, 1))), int(rng.integers(1, 16))
+        before, after = content[:place], content[place:]
+        match rng.integers(6):
             case 0 | 1 | 2:
-                replacement = draw(st.binary(min_size=1, max_size=4))
-                content = content[:place] + replacement + content[place + len(replacement) :]
+                content = before + rng.bytes(length % 4 + 1) + after[length % 4 + 1 :]
             case 3:
-                content = content[:place] + content[place + length :]
+                content = before + after[length:]
             case 4:
-                content = content[:place] + content[place : place + length] * 2 + content[place + length :]
+                content = before + after[:length] + after
             case _:
-                content = content[:place]
+                content = before
     return content
 
 
