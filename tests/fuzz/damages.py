@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from fuzz.bases import RENAMES, RESUMED, base, data, finished, interrupted
 from fuzz.calls import Call, Case, Files
 from fuzz.readings import TERMINALS, predict
-from fuzz.sources import mutated
+from fuzz.text_files import mutated
 
 VALUES: list[Any] = [
     None,

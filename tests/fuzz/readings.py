@@ -9,21 +9,9 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from fuzz.bases import SMALL, base
+from fuzz.binary_files import arrays, arrow_tables, directories, npz_bytes, parquet_bytes, to_npy, to_parquet
 from fuzz.calls import Call, Case, Files
-from fuzz.sources import (
-    CSV_DAMAGE,
-    arrays,
-    arrow_tables,
-    directories,
-    mutated,
-    npz_bytes,
-    parquet_bytes,
-    rarely,
-    tables,
-    to_csv,
-    to_npy,
-    to_parquet,
-)
+from fuzz.text_files import CSV_DAMAGE, mutated, rarely, tables, to_csv
 
 TERMINALS = st.sampled_from(["utf-8"] * 6 + ["ascii", "latin-1"])
 

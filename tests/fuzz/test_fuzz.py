@@ -1,6 +1,6 @@
 """Whatever the command line is given, it does what it promises or says in one line why not.
 
-Every input goes through the command line in this process; ``fuzz.calls.wrong`` says what must hold after one.
+Every input goes through the command line in this process; ``fuzz.promises`` says what must hold then.
 ``make soak`` tries about 10,000 inputs, the suite a fixed sample of them.
 """
 
@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 import lphm.cli.bench
 from fuzz import bases, damages, options, readings
-from fuzz.calls import Case, Figures, attempt
+from fuzz.calls import Case
+from fuzz.promises import Figures, attempt
 
 #: Inputs of every kind in the suite, and in ``make soak``.
 KINDS: dict[str, tuple[st.SearchStrategy[Case], int, int]] = {

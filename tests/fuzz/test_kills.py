@@ -19,8 +19,9 @@ import torch
 from safetensors.torch import load
 
 from fuzz.bases import RESUMED, base, data
-from fuzz.calls import Files, call, snapshot, without_seconds, write
+from fuzz.calls import Files, call, snapshot, write
 from fuzz.kills import kill_after, kill_at_operation
+from fuzz.promises import without_seconds
 from support.forked import Ended, start
 
 SOAK = "LPHM_SOAK" in os.environ
