@@ -8,13 +8,17 @@ PIP := $(BIN)/python -m pip install $(QUIET)
 # Two workers at the least: most of a slow test's time is spent waiting for a process it started.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 1))')
 
-.PHONY: train test lint lowest clean
+.PHONY: train test soak lint lowest clean
 
 train: $(VENV)/.train
 	$(BIN)/lphm train $(ARGS)
 
 test: $(VENV)/.test
 	$(BIN)/python -W error -m pytest -n $(WORKERS) $(ARGS)
+
+# 10,000 odd inputs and 200 kills, in about half an hour; `tests/fuzz` has a sample of both in `make test`.
+soak: $(VENV)/.test
+	LPHM_SOAK=1 $(BIN)/python -W error -m pytest -n $(WORKERS) tests/fuzz $(ARGS)
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
