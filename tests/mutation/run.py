@@ -4,8 +4,9 @@
 
 First the tests run once, and what each executes of every module is recorded. Then, for each change, a fork of
 this process gives the functions the changed code and runs tests that execute the changed lines, until one
-fails: first those that noticed other changes of the function, then a case of every test function, then more
-cases, as many as took ``SECONDS`` before. A change that stops the tests is noticed as well.
+fails, as many as took ``SECONDS`` before: first those that noticed other changes of the function, then in
+turn a case of every test function and the tests that execute the fewest lines. A change that stops the tests
+is noticed as well.
 
 ``explained.txt`` names the changes that make no difference, under the reason. The run fails if a change is
 neither noticed nor explained, and if an explained one is noticed.
@@ -13,7 +14,6 @@ neither noticed nor explained, and if an explained one is noticed.
 
 import functools
 import gc
-import hashlib
 import os
 import resource
 import signal
@@ -22,6 +22,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from types import FrameType, FunctionType
 from typing import Any
@@ -39,7 +40,7 @@ OPTIONS = [
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),  # hypothesis is imported already
 ]
 #: For the tests of one change: processor time that they took without it, and bytes.
-SECONDS, MEMORY = 5.0, 2**34
+SECONDS, MEMORY = 6.0, 2**34
 NOTICED, MISSED, BROKEN = 1, 0, 3
 CACHED = type(functools.lru_cache(len))
 
@@ -52,6 +53,7 @@ class Run:
         self.files = {str(path) for path in paths}
         self.tests: dict[tuple[str, int], list[int]] = defaultdict(list)  # by line
         self.times: list[float] = []
+        self.sizes: list[int] = []  # lines that each test executes
         self.noticed_by: dict[object, list[int]] = defaultdict(list)  # by function
         self.failed = False
         self.missed: list[str] = []
@@ -74,6 +76,7 @@ class Run:
             if type(function) is FunctionType and function.__code__.co_filename in self.files:
                 code = function.__code__
                 live[code.co_filename, code.co_name, code.co_firstlineno].append(function)
+        gc.freeze()  # the collector would copy what forks share
         for mutant in self.mutants:
             verdict = self._try(mutant, live)
             if verdict != NOTICED:
@@ -101,6 +104,7 @@ class Run:
         sys.settrace(None)
         threading.settrace(None)  # type: ignore[arg-type]
         self.times.append(time.process_time() - start)
+        self.sizes.append(len(executed))
         if self.failed:
             say(f"left out, for it fails without a change: {self.items[i].nodeid}")
         for line in () if self.failed else executed:
@@ -117,15 +121,14 @@ class Run:
     def _chosen(self, mutant: Mutant) -> Iterator[int]:
         """The tests of a mutant, in their order."""
         covering = {i for line in mutant.lines for i in self.tests.get((str(mutant.path), line), ())}
-        cases: dict[str, int] = defaultdict(int)
-        turns: dict[int, int] = {}
-        for i in sorted(covering, key=lambda i: hashlib.md5(self.items[i].nodeid.encode()).digest()):
-            name = self.items[i].nodeid.partition("[")[0]
-            turns[i] = cases[name]
-            cases[name] += 1
-        first = [i for i in self.noticed_by[mutant.functions][::-1] if i in covering][:8]
+        first: dict[str, int] = {}
+        for i in sorted(covering, key=lambda i: self.times[i]):
+            first.setdefault(self.items[i].nodeid.partition("[")[0], i)
+        special = sorted(covering, key=lambda i: (self.sizes[i], self.times[i]))
+        both = [i for pair in zip_longest(first.values(), special) for i in pair if i is not None]
+        known = [i for i in self.noticed_by[mutant.functions][::-1] if i in covering]
         seconds = 0.0
-        for i in [*first, *sorted(covering - set(first), key=lambda i: (turns[i], self.times[i]))]:
+        for i in dict.fromkeys([*known[:8], *both]):
             if seconds > SECONDS:
                 break
             seconds += self.times[i]
