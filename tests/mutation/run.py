@@ -5,8 +5,8 @@
 First the tests run once, and what each executes of every module is recorded. Then, for each change, a fork of
 this process gives the functions the changed code and runs tests that execute the changed lines, until one
 fails, as many as took ``SECONDS`` before: first those that noticed other changes of the function, then in
-turn a case of every test function and the tests that execute the fewest lines. A change that stops the tests
-is noticed as well.
+turn a case of every test function, the tests that execute the fewest lines, and those in the file that is
+named after the module. A change that stops the tests is noticed as well.
 
 ``explained.txt`` names the changes that make no difference, under the reason. The run fails if a change is
 neither noticed nor explained, and if an explained one is noticed.
@@ -125,10 +125,11 @@ class Run:
         for i in sorted(covering, key=lambda i: self.times[i]):
             first.setdefault(self.items[i].nodeid.partition("[")[0], i)
         special = sorted(covering, key=lambda i: (self.sizes[i], self.times[i]))
-        both = [i for pair in zip_longest(first.values(), special) for i in pair if i is not None]
+        named = [i for i in special if f"/test_{mutant.path.stem}.py" in self.items[i].nodeid]
+        mixed = [i for each in zip_longest(first.values(), special, named) for i in each if i is not None]
         known = [i for i in self.noticed_by[mutant.functions][::-1] if i in covering]
         seconds = 0.0
-        for i in dict.fromkeys([*known[:8], *both]):
+        for i in dict.fromkeys([*known[:8], *mixed]):
             if seconds > SECONDS:
                 break
             seconds += self.times[i]

@@ -7,15 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.utils.flop_counter import FlopCounterMode
 
 from lphm import HM, LPHM, Full, LowRank, Structure, interdependence_apply, interdependence_matrix
-from lphm.ops import dispatch
+from lphm.ops import dispatch, functional
 from lphm.ops.cost import Order
 from lphm.ops.functional import interdependence_grouped
 from lphm.ops.fused import DenseCall, ThinCall, apply_fused
 from lphm.ops.fused_matrix import MatrixCall
 from lphm.ops.fused_softmax import SoftmaxCall
 from lphm.ops.kernels import KERNELS, low_rank, lphm
+from lphm.ops.reference import cheaper_pair
 from support import reference
 
 STRUCTURE = LPHM(n=12, p=2, q=3, r=2)
@@ -50,6 +52,14 @@ def test_the_choice_counts_all_samples_and_the_rows_of_a_group(
     full = Full(n=12)
     interdependence_apply(full, torch.randn(144), data, kind=kind)
     assert seen == [(STRUCTURE, 1, 5, 12, False), (full, 8, 5, 12, False)]
+
+
+def test_attention_may_pad_the_pair_to_the_width_of_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict] = []
+    spy = lambda *args, **choices: seen.append(choices) or cheaper_pair(*args, **choices)  # noqa: E731
+    monkeypatch.setattr(functional, "cheaper_pair", spy)
+    interdependence_apply(STRUCTURE, w[0], x, x[..., :4, :], normalize="softmax")
+    assert seen == [{"width": 4}]
 
 
 @pytest.mark.parametrize(
@@ -99,6 +109,52 @@ def test_a_kernel_forms_the_maps_or_w_where_it_can(
         SoftmaxCall(structure, softmax, "attribute"),
         MatrixCall(structure, matrix, "attribute"),
     ]
+
+
+@pytest.mark.parametrize("order", Order)
+@pytest.mark.parametrize("kind", ["attribute", "instance"])
+def test_one_small_sample_takes_the_flops_of_its_order(order: Order, kind: str) -> None:
+    n, k, r = 12, 5, 2
+    structure, data = LowRank(n=n, r=r), torch.randn(n, k)
+    with FlopCounterMode(display=False) as counter:
+        dispatch.apply_to_one(
+            structure, order, kind, torch.randn(48), data if kind == "attribute" else data.mT
+        )
+    pair, W = 2 * 2 * n * r * k, 2 * n * n * r
+    assert (
+        counter.get_total_flops()
+        == {
+            Order.MATRIX: pair + 2 * k * r * k + 2 * n * k * k,
+            Order.FACTORED: pair + 2 * n * k * r + 2 * n * r * k,
+            Order.DENSE_MATRIX: W + 2 * n * n * k + 2 * k * n * k + 2 * n * k * k,
+            Order.DENSE_FACTORED: W + 2 * n * k * n + 2 * n * n * n + 2 * n * n * k,
+        }[order]
+    )
+
+
+def test_one_small_sample_uses_the_short_forms_of_a_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[str] = []
+    for name in ("pair_of_one", "dense_of_one"):
+        form = getattr(lphm, name)
+        monkeypatch.setattr(lphm, name, lambda *a, name=name, form=form: used.append(name) or form(*a))
+    for order in Order:
+        dispatch.apply_to_one(STRUCTURE, order, "attribute", w[0], x[0, 0])
+    assert used == ["pair_of_one"] * 2 + ["dense_of_one"] * 2
+
+
+def test_what_a_fast_implementation_gives_is_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = torch.randn(2, 4, 12, 5)
+    monkeypatch.setattr(functional, "try_fused_matrix", lambda *_: given)
+    monkeypatch.setattr(functional, "try_fused_apply", lambda *_: given)
+    assert interdependence_matrix(STRUCTURE, w[0], x) is given
+    assert interdependence_apply(STRUCTURE, w[0], x) is given
+    assert interdependence_grouped(STRUCTURE, w, x) is given
+
+
+def test_a_single_channel_is_a_dimension_of_the_result() -> None:
+    got = interdependence_apply(STRUCTURE, w[:1], x)
+    assert got.shape == (2, 4, 1, 12, 5)
+    torch.testing.assert_close(got, interdependence_apply(STRUCTURE, w[0], x).unsqueeze(2))
 
 
 @dataclass(frozen=True, kw_only=True)
