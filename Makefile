@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install $(QUIET)
 # Two workers at the least: most of a slow test's time is spent waiting for a process it started.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 1))')
 
-.PHONY: train test soak lint lowest clean
+.PHONY: train test soak lint lowest mutants clean
 
 train: $(VENV)/.train
 	$(BIN)/lphm train $(ARGS)
@@ -24,6 +24,11 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Changes the code in small ways and lists what no test notices, see tests/mutation/run.py: all of it, or
+# `make mutants ARGS=ops/softmax.py`.
+mutants: $(VENV)/.test
+	OMP_NUM_THREADS=1 $(BIN)/python tests/mutation/run.py $(ARGS)
 
 # The lowest versions that pyproject.toml allows, in an environment of their own, with the package as users install
 # it: `make lowest` runs the quick tests there, `make lowest ARGS=tests/data` those. Releases that old warn of each

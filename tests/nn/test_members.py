@@ -119,6 +119,22 @@ def test_small_matrices_of_all_members_share_their_operators(
     check(got, torch.stack(want), (x, layer.weight))
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize(("what", "kind", "normalize"), CALLS)
+def test_second_derivatives_where_the_members_share_operators(
+    what: str, kind: str, normalize: str | None, channels: int
+) -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    layer = double(MemberInterdependence(structure, kind, MEMBERS, channels, normalize))
+    x, w = data(structure, kind, *SMALL), layer.weight
+    oracle = reference.grouped if what == "apply" else reference.matrix
+    want = [oracle(structure, w[m], x[m], kind=kind, normalize=normalize) for m in range(3)]
+    outs = layer(x) if what == "apply" else layer.matrix(x), torch.stack(want)
+    firsts = [torch.autograd.grad(out.square().sum(), (x, w), create_graph=True) for out in outs]
+    seconds = [torch.autograd.grad(sum(g.square().sum() for g in first), (x, w)) for first in firsts]
+    assert all(reference.error(*pair) < 1e-11 for pair in zip(*seconds, strict=True))
+
+
 def test_interdependence_is_drawn_as_the_layer_draws_it() -> None:
     structure = LPHM(n=24, p=4, q=3, r=2)
     layer = MemberInterdependence(structure, "attribute", 40, 50)

@@ -31,6 +31,11 @@ w, x = torch.randn(26), torch.randn(3, 12, 5)
             "w must be (l,) or (channels, l), got shape (2, 3, 26); use torch.func.vmap",
         ),
         (
+            {"w": torch.randn(0, 26)},
+            ValueError,
+            "w must have at least one channel, got shape (0, 26)",
+        ),
+        (
             {"x": torch.randn(3, 11, 12)},
             ValueError,
             "x must have 12 rows, got shape (3, 11, 12); "

@@ -125,12 +125,13 @@ def test_second_derivatives(order: Order, kind: str, channels: int | None) -> No
 
 
 @every_order
-def test_the_gradient_of_data_that_needs_none_costs_nothing(order: Order) -> None:
+@pytest.mark.parametrize("structure", [STRUCTURES[0], LowRank(n=12, r=3)], ids=str)
+def test_the_gradient_of_data_that_needs_none_costs_nothing(structure: Structure, order: Order) -> None:
     """The widest product is missing, and the sum of the thin ones it would have been added to."""
     products = {}
     for needs in (False, True):
-        w, x = inputs(STRUCTURES[0], "attribute")
-        out = apply_by_hand(STRUCTURES[0], order, "attribute", w, x.requires_grad_(needs))
+        w, x = inputs(structure, "attribute")
+        out = apply_by_hand(structure, order, "attribute", w, x.requires_grad_(needs))
         with Names() as names:
             out.sum().backward()
         products[needs] = [name for name in names.found if "bmm" in name]

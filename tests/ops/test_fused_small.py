@@ -9,13 +9,13 @@ from lphm import HM, LPHM, BilinearInterdependence, Full, LowRank, interdependen
 from lphm.ops import dispatch, fused_softmax
 from lphm.ops.cost import Order
 from lphm.ops.functional import interdependence_grouped
-from lphm.ops.fused import ThinCall, apply_fused
+from lphm.ops.fused import DenseCall, ThinCall, apply_fused
 from lphm.ops.fused_matrix import MatrixCall
 from lphm.ops.fused_softmax import SoftmaxCall
 from lphm.ops.kernels import KERNELS
 from lphm.structures import Structure
 from support import reference
-from support.gradients import both_kinds, check
+from support.gradients import Names, both_kinds, check
 
 STRUCTURES = [
     LPHM(n=12, p=3, q=3, r=2),
@@ -69,6 +69,53 @@ def test_softmax(
     assert isinstance(calls[0], SoftmaxCall)
     assert got.is_contiguous()
     check(got, reference.grouped(structure, w, x, kind=kind, normalize="softmax"), (w, x))
+
+
+@both_kinds
+@pytest.mark.parametrize(
+    ("kept", "samples"),
+    [
+        (21 * 75, [21]),  # all xi have 21 · 3 · 5² numbers
+        (21 * 75 - 1, [2] * 10 + [1]),  # then parts of KEPT / 8 numbers
+        (8 * 150, [2] * 10 + [1]),
+        (8 * 150 - 1, [1] * 21),
+        (1, [1] * 21),
+    ],
+)
+def test_xi_is_formed_for_all_samples_or_in_parts_of_an_eighth_of_what_may_be_kept(
+    kind: str, kept: int, samples: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formed: list[int] = []
+    monkeypatch.setattr(fused_softmax, "KEPT", kept)
+    softmax = torch.softmax
+    monkeypatch.setattr(
+        torch, "softmax", lambda xi, *a, **k: formed.append(len(xi) // 3) or softmax(xi, *a, **k)
+    )
+    w, x = inputs(STRUCTURES[0], kind, 3, (21,))
+    out = interdependence_grouped(STRUCTURES[0], w, x, kind=kind, normalize="softmax")
+    assert formed == samples
+    out.sum().backward()
+    assert formed == samples * (1 if len(samples) == 1 else 2)  # once more in the backward
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "fewer"),
+    [
+        (SoftmaxCall, "attribute", 3),
+        (SoftmaxCall, "instance", 2),
+        (MatrixCall, "attribute", 2),
+        (DenseCall, "attribute", 4),
+    ],
+)
+def test_the_gradient_of_data_that_needs_none_costs_nothing(call: type, kind: str, fewer: int) -> None:
+    products = {}
+    for needs in (False, True):
+        w, x = inputs(STRUCTURES[0], kind, 3)
+        out = apply_fused(call(STRUCTURES[0], KERNELS[LPHM], kind), w, x.requires_grad_(needs))
+        with Names() as names:
+            out.sum().backward()
+        products[needs] = sum("bmm" in name for name in names.found)
+    assert products[True] - products[False] == fewer
 
 
 @every_structure

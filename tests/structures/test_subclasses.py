@@ -135,9 +135,9 @@ def test_every_function_follows_the_subclass(
 def test_no_kernel_is_used_for_a_subclass(case: str) -> None:
     structure, parent = build(case, 256)
     w, x = torch.randn(structure.num_parameters), torch.randn(3, 256, 64)
-    assert plan(structure, "attribute", w.shape, x.shape, False) is None
+    assert plan(structure, "attribute", w.shape, x.shape, False, False) is None
     if type(parent) in (LPHM, LowRank):
-        assert plan(parent, "attribute", w.shape, x.shape, False) is not None
+        assert plan(parent, "attribute", w.shape, x.shape, False, False) is not None
 
 
 @every_case

@@ -199,7 +199,8 @@ def _discarded_if_refused(folder: Path, resumed: bool) -> Iterator[None]:
     try:
         yield
     except WriteError as error:
-        raise WriteError(f"{error}; what is done so far is kept", option="resume") from error
+        message = f"{error}; what is done so far is kept, and the run can be resumed"
+        raise WriteError(message, option="resume") from error
     except InputError:
         if not resumed:
             shutil.rmtree(folder, ignore_errors=True)  # another process may have begun to

@@ -111,7 +111,7 @@ def plan(  # noqa: PLR0911 - each way out is one reason
     w_shape: torch.Size,
     x_shape: torch.Size,
     grouped: bool,
-    softmax: bool = False,
+    softmax: bool,
 ) -> Apply | None:
     """``(w, x)`` to ``x`` mixed, for these shapes; None where the reference path is taken."""
     if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 2:

@@ -162,7 +162,7 @@ interdependence_grouped = functools.partial(interdependence_apply, grouped=True)
 def apply_grouped(xi: Tensor, data: Tensor, kind: Kind) -> Tensor:
     """Group ``c`` of ``data`` mixed by ``xi_c``: ``xi`` ``(*batch, C, k, k)``, or ``(C, k, k)`` for all."""
     groups = _split(data, kind, xi.shape[-3])  # (N, C, d, k)
-    xi = xi if xi.dim() == 3 else xi.reshape(-1, *xi.shape[-3:])  # (C, k, k) or (N, C, k, k)
+    xi = xi.reshape(-1, *xi.shape[-3:])  # (1 or N, C, k, k)
     return _join(torch.einsum("...cdk,...ckl->...cdl", groups, xi), kind, data.shape)
 
 
@@ -178,7 +178,7 @@ def _split(data: Tensor, kind: Kind, channels: int) -> Tensor:
 
 def _join(out: Tensor, kind: Kind, shape: torch.Size) -> Tensor:
     """Groups ``(N, C, d, k)`` put together in the given shape of ``data``."""
-    rows = out.flatten(1, 2) if kind == "attribute" else out.permute(0, 3, 1, 2).flatten(2)
+    rows = out if kind == "attribute" else out.permute(0, 3, 1, 2)  # (N, C, d, k) or (N, k, C, d)
     return rows.reshape(shape).contiguous()
 
 

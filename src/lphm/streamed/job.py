@@ -27,7 +27,7 @@ from lphm._io import read_json, write_atomically, write_json
 from lphm._memory import require_memory
 from lphm.data.formulas import guard_formulas
 from lphm.data.progress import Progress, no_progress
-from lphm.errors import InputError
+from lphm.errors import InputError, WriteError
 from lphm.nn.init import initialize_
 from lphm.ops.checks import Kind, Normalize
 from lphm.streamed import Mixing, Reduction
@@ -130,10 +130,10 @@ def apply_file(
                     with write_atomically(matrix) as temporary:
                         (guard_formulas(frame) if spreadsheet else frame).to_csv(temporary)
             passes.join(passes.mix(mixing))
-    except InputError as error:
-        if isinstance(error.__cause__, OSError):
-            message = f"{error}; what is done so far is kept, and the job can be resumed"
-            raise InputError(message, option="resume") from error
+    except WriteError as error:
+        message = f"{error}; what is done so far is kept, and the job can be resumed"
+        raise WriteError(message, option="resume") from error
+    except InputError:
         passes.remove()  # the rows have to be changed, so nothing can be resumed
         raise
     passes.remove()
