@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,37 @@ def test_regression_against_scikit_learn() -> None:
     assert found.score == pytest.approx(r2_score(data.target, frame["predicted"]), rel=1e-4)
     mse = ((data.target - frame["predicted"]) ** 2).mean() / run.config.target.std**2
     assert found.loss == pytest.approx(mse, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["row", "predicted", "probability_01"])
+def test_a_target_named_as_another_column(tmp_path: Path, name: str) -> None:
+    data = dataset()
+    data = replace(data, target=data.target.rename(name))
+    run = run_of(data)
+    evaluate(run, data).save(tmp_path)
+    frame = Evaluation.load(tmp_path).predictions
+    assert list(frame.columns[:3]) == ["row", f"{name}_", "predicted"]
+    assert list(frame.iloc[:, 1]) == list(data.target)
+    assert list(frame.iloc[:, 2]) == list(run.predict(data.inputs).iloc[:, 0])
+
+
+def test_of_a_large_xi_the_rows_with_the_largest_weights_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = dataset()
+    run = run_of(data)
+    monkeypatch.setattr(evaluation, "MOST_LABELS", 3)
+    monkeypatch.setattr(evaluation, "MOST_AVERAGED", 10 * 8 * 8)
+    monkeypatch.setattr(evaluation, "MOST_ENTRIES", 8 * 8)
+    found = evaluate(run, data).interdependence["instance"]
+    xi = xi_of(run, data, "instance")
+    mean = xi[: found.averaged].mean(axis=0)
+    apart = np.abs(mean) * (1 - np.eye(len(mean)))
+    kept = np.sort(np.argsort(-(apart.sum(0) + apart.sum(1)))[:3])
+    assert (found.mixed, len(found.labels)) == (len(mean), 3)
+    assert 10 <= found.averaged < len(data)
+    np.testing.assert_allclose(found.mean, mean[np.ix_(kept, kept)], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found.examples, xi[found.rows][:, kept][:, :, kept], rtol=1e-4, atol=1e-6)
+    monkeypatch.undo()
+    assert found.labels == tuple(evaluate(run, data).interdependence["instance"].labels[i] for i in kept)
 
 
 @pytest.mark.parametrize("most", [1, 500, 2**23])
@@ -202,7 +234,7 @@ DAMAGE = {
     ),
     "a vast shape": (vast, "must hold loss, score and interdependence, got"),
     "objects": (rewrite(loss=np.array([{}], dtype=object)), "allow_pickle"),
-    "empty table": (text(""), "got an empty file"),
+    "empty table": (text(""), "got No columns to parse"),
     "other columns": (text("a,b\n1,2\n"), "got the columns a, b; evaluate the run again"),
     "words for numbers": (
         text("row,t,predicted,probability_a\n0,a,a,much\n"),

@@ -24,7 +24,7 @@ from lphm._io import write_atomically
 from lphm.data.columns import column_numbers, plain_values
 from lphm.data.dataset import Dataset
 from lphm.data.formulas import guard_formulas, unguard_formulas
-from lphm.data.targets import ClassTarget
+from lphm.data.targets import ClassTarget, free_name
 from lphm.errors import InputError
 from lphm.learn.run import Run
 from lphm.nn.network import interdependence_layers
@@ -34,6 +34,8 @@ PREDICTIONS, INTERDEPENDENCE = "predictions.csv", "interdependence.npz"
 KINDS: tuple[Kind, ...] = ("instance", "attribute")
 #: Most samples whose xi is kept, and most entries of xi that are computed at a time.
 MOST_EXAMPLES, MOST_ENTRIES = 12, 2**23
+#: Most rows and columns of xi that are kept, and about the most entries that are averaged in all.
+MOST_LABELS, MOST_AVERAGED = 256, 2**30
 ADVICE = "evaluate the run again"
 #: What damaged files raise; RuntimeError is an encrypted archive, MemoryError a header with a vast shape.
 UNREADABLE = (
@@ -46,20 +48,24 @@ UNREADABLE = (
 class Interdependence:
     """``xi`` of one kind in the last block, averaged over channels.
 
-    Entry ``(i, j)`` is the weight of input ``i`` in output ``j``.
+    Entry ``(i, j)`` is the weight of input ``i`` in output ``j``. Of more than ``MOST_LABELS`` rows or
+    columns, those are kept whose weights in the others, and of the others in them, are the largest.
     """
 
-    labels: tuple[str, ...]  # names of the k rows or columns that are mixed
-    mean: np.ndarray  # over all samples, (k, k)
+    labels: tuple[str, ...]  # names of the k rows or columns that are kept
+    mean: np.ndarray  # (k, k)
     examples: np.ndarray  # of single samples, (examples, k, k)
     rows: np.ndarray  # the numbers of those samples, (examples,)
+    mixed: int  # rows or columns that are mixed, k or more
+    averaged: int  # samples that the mean is of: all, or as many as a bounded number of entries allows
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
     """Predictions of a run for samples whose truth is known.
 
-    ``predictions`` has the columns ``row``, the number of the sample; the truth, named as the target;
+    ``predictions`` has the columns ``row``, the number of the sample; the truth, named as the target (with
+    ``_`` behind it if another column has that name);
     ``predicted``; and for classification ``probability_CLASS`` of each class.
     """
 
@@ -119,7 +125,9 @@ def evaluate(
     truth = plain_values(data.target) if is_classes else column_numbers(data.target, target.name)
     first = (pd.Series(range(len(data))), pd.Series(truth, dtype=object if is_classes else None))
     predictions = pd.concat([*first, decoded], axis=1)
-    predictions.columns = ["row", target.name, "predicted", *decoded.columns[1:]]
+    probabilities = list(decoded.columns[1:])
+    name = free_name(target.name, ["row", "predicted", *probabilities])
+    predictions.columns = ["row", name, "predicted", *probabilities]
     matrices: dict[str, Interdependence] = {}
     if interdependence:
         rows = _classified_examples(predictions) if is_classes else _regressed_examples(np.asarray(truth))
@@ -155,13 +163,20 @@ def _regressed_examples(truth: np.ndarray) -> np.ndarray:
 
 
 def _average(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Interdependence:
-    """``xi`` of that kind: its mean over all samples, and that of the samples ``rows``."""
+    """``xi`` of that kind: its mean over the samples, and that of the samples ``rows``."""
     total, count = torch.zeros((), dtype=torch.float64), 0
     for xi in _matrices(run, data, kind, np.arange(len(data))):
         total, count = total + xi.double().sum(dim=0), count + len(xi)
-    examples = torch.cat(list(_matrices(run, data, kind, rows)))
-    labels = _labels(run, kind, examples.shape[-1])
-    return Interdependence(labels, (total / count).float().numpy(), examples.numpy(), rows)
+        if count * xi[0].numel() >= MOST_AVERAGED:
+            break
+    mean = (total / count).float()
+    apart = mean.abs().fill_diagonal_(0)
+    strongest = (apart.sum(dim=0) + apart.sum(dim=1)).argsort(descending=True, stable=True)[:MOST_LABELS]
+    kept = strongest.sort().values
+    examples = torch.cat([xi[:, kept][:, :, kept] for xi in _matrices(run, data, kind, rows)])
+    names = _labels(run, kind, len(mean))
+    labels = tuple(names[i] for i in kept.tolist())
+    return Interdependence(labels, mean[kept][:, kept].numpy(), examples.numpy(), rows, len(mean), count)
 
 
 def _matrices(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Iterator[Tensor]:
@@ -198,11 +213,13 @@ def _reading(path: Path, content: str) -> Iterator[io.BytesIO]:
 
 
 def _interdependence(arrays: Mapping[str, np.ndarray], kind: Kind) -> Interdependence:
-    labels, mean, examples, rows = (arrays[f"{kind}_{field.name}"] for field in fields(Interdependence))
+    labels, mean, examples, rows, mixed, averaged = (
+        arrays[f"{kind}_{field.name}"] for field in fields(Interdependence)
+    )
     k = len(labels)
     if mean.shape != (k, k) or examples.shape != (len(rows), k, k):
         raise ValueError(f"{kind} of shapes {mean.shape} and {examples.shape} for {k} labels")
-    return Interdependence(tuple(map(str, labels)), mean, examples, rows)
+    return Interdependence(tuple(map(str, labels)), mean, examples, rows, int(mixed), int(averaged))
 
 
 def _predictions(content: io.BytesIO) -> pd.DataFrame:

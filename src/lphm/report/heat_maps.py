@@ -98,21 +98,27 @@ def xi_panels(sources: Sources) -> list[Panel]:
     if sources.evaluation is None:
         return []
     frame = sources.evaluation.predictions
-    mean = f"mean over the test set, {len(frame)} samples"
     samples = frame.set_index(frame.columns[0])
     return [
         Panel(
             f"{kind.capitalize()} interdependence: {'rows' if kind == 'instance' else 'columns'} of X",
-            [mean, *(_sample(row, samples.loc[row], sources) for row in xi.rows.tolist())],
+            [_mean(xi, len(frame)), *(_sample(row, samples.loc[row], sources) for row in xi.rows.tolist())],
             [_xi_map(kind, xi)],
         )
         for kind, xi in sources.evaluation.interdependence.items()
     ]
 
 
+def _mean(xi: Interdependence, samples: int) -> str:
+    some = "" if xi.averaged == samples else f"{xi.averaged} of "
+    return f"mean over the test set, {some}{samples} samples"
+
+
 def _xi_map(kind: str, xi: Interdependence) -> HeatMap:
     matrices = np.concatenate([xi.mean[None], xi.examples])
     title = f"xi of the {kind} kind (rows: inputs, columns: outputs)"
+    if xi.mixed > len(xi.labels):
+        title += f", the {len(xi.labels)} of {xi.mixed} with the largest weights"
     return _heat_map(f"{kind}-xi", title, matrices, (xi.labels, xi.labels), MAX_XI_CELLS, "{row} → {column}")
 
 
