@@ -176,6 +176,7 @@ def test_targets_of_arrays(tmp_path: Path, y: list, classes: list | None) -> Non
         ),
         ({"y": np.array([1j, 2])}, "target 'y' must hold numbers or classes, got complex"),
         ({"y": np.zeros(2, dtype=[("a", "f8")])}, "must hold y as numbers or text"),
+        ({"y": [0, 1], "channels": "a"}, r"must hold channels \(2,\), a name for each, got \(\)"),
         ({"y": [0, 1], "channels": ["a", "a"]}, "the channels of .* got 'a' twice"),
         ({"y": [0, 1], "X": np.zeros((2, 3, 2)) + 1j}, "series must hold numbers, got the type complex128"),
         ({"y": [0, 1], "X": np.full((2, 3, 2), 1e200)}, r"of at most 1e\+150, got 1e\+200 at"),

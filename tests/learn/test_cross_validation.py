@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lphm.data.columns import as_numbers_or_words
 from lphm.data.dataset import Dataset
 from lphm.data.splits import folds
 from lphm.errors import InputError
@@ -40,6 +41,20 @@ def test_every_fold_is_scored_on_the_rows_that_it_was_not_trained_on(whole: Cros
     assert whole.score_name == "accuracy"
     assert whole.mean == pytest.approx(np.mean(whole.scores))
     assert whole.spread == pytest.approx(np.std(whole.scores))
+
+
+def test_what_a_fold_cannot_learn_from_is_found_before_any_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [test for _, test in folds(DATA, "classification", 3, TRAINING.seed)][2]
+    words = pd.Series(["a"] * 60)
+    words[np.setdiff1d(np.arange(60), rows)] = [
+        f"w{i % 21}" for i in range(60 - len(rows))
+    ]  # many outside it
+    data = Dataset("t", as_numbers_or_words(TABLE.assign(c=words)), DATA.target)
+    monkeypatch.setattr(cross_validation, "learn", lambda *args, **kwargs: pytest.fail("a fold was trained"))
+    with pytest.raises(InputError, match="column 'c' must hold numbers or categories"):
+        cross_validate(data, NETWORK, TRAINING, 3, folder=tmp_path)
 
 
 class KilledError(Exception):

@@ -140,8 +140,12 @@ def _labelled_arrays(path: Path, target: str) -> Dataset:
         raise InputError(f"{path} must hold {target} as numbers or text, got the type {y.dtype}")
     labels = as_target(pd.Series(y, name=target), target)
     known = labels.notna().to_numpy()
-    names = tuple(map(str, arrays["channels"])) if "channels" in arrays else None
-    if names is not None:
+    names = None
+    if "channels" in arrays:
+        if arrays["channels"].shape != x.shape[2:]:
+            wanted = f"channels ({x.shape[2]},), a name for each"
+            raise InputError(f"{path} must hold {wanted}, got {arrays['channels'].shape}")
+        names = tuple(map(str, arrays["channels"]))
         require_distinct(f"the channels of {path}", names)
     data = Dataset(path.name, x, labels, channels=names)
     return data.take(np.flatnonzero(known))

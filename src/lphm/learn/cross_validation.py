@@ -8,7 +8,7 @@ from statistics import fmean, pstdev
 from pydantic import ValidationError
 
 from lphm._io import read_json, write_json
-from lphm.data.dataset import Dataset, check_target, infer_task
+from lphm.data.dataset import Dataset, check_target, fit_inputs, infer_task
 from lphm.data.progress import Progress
 from lphm.data.splits import folds
 from lphm.data.targets import Strict, Task
@@ -79,7 +79,10 @@ def cross_validate(
     check_target(data.target, task)
     done = {} if folder is None else _read(folder / RESULTS)
     results: list[FoldResult] = []
-    for number, (train_rows, test_rows) in enumerate(folds(data, task, k, training.seed), start=1):
+    parts = list(folds(data, task, k, training.seed))
+    for train_rows, _ in parts:
+        fit_inputs(data.take(train_rows))  # raises now, not after the training of other folds
+    for number, (train_rows, test_rows) in enumerate(parts, start=1):
         key = f"{name or 'fold'} {number}"
         if key not in done:
             checkpoints = None if folder is None else folder / CHECKPOINTS / key.replace(" ", "-")
