@@ -80,6 +80,32 @@ def recorder(calls: list[Call]) -> Progress:
 # Sizes and schemas.
 
 
+@pytest.mark.parametrize(
+    ("network", "training"),
+    [
+        (NetworkOptions(r=10**9), ONE_EPOCH),
+        (NetworkOptions(channels=2**31 - 1), ONE_EPOCH),  # more numbers than torch can count
+        (NetworkOptions(kind="both", structure="full", width=2**17), ONE_EPOCH),
+        (NetworkOptions(members=1000, width=2**20), ONE_EPOCH),
+        (NetworkOptions(members=1000, width=2**15), TrainingOptions(epochs=1, batch_size=2**31 - 1)),
+    ],
+)
+def test_a_network_beyond_memory_is_refused_before_it_is_allocated(
+    monkeypatch: pytest.MonkeyPatch, network: NetworkOptions, training: TrainingOptions
+) -> None:
+    monkeypatch.setattr("lphm._memory.memory_limit", lambda: 64 * 2**30)
+    monkeypatch.setattr("lphm.learn.training.fit", None)
+    for call in (prepare, learn):
+        with pytest.raises(InputError, match="must fit into memory"):
+            call(PRODUCT, network, training)
+
+
+def test_a_batch_is_no_larger_than_the_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lphm._memory.memory_limit", lambda: 2**26)
+    config = prepare(PRODUCT, SMALL, TrainingOptions(epochs=1, batch_size=2**31 - 1)).config
+    assert config.training.batch_size == 2**31 - 1
+
+
 def test_sizes_follow_the_rows_unless_given() -> None:
     config = prepare(PRODUCT, NetworkOptions(), ONE_EPOCH).config
     assert config.network.width == 32

@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 
+from lphm._memory import require_memory
 from lphm.data.dataset import Dataset, infer_task
 from lphm.data.parquet import ParquetStream
 from lphm.data.progress import Progress
 from lphm.data.targets import Task
+from lphm.errors import InputError
 from lphm.learn.evaluation import Evaluation
 from lphm.learn.loop import Execution, History, fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
@@ -68,8 +70,7 @@ def prepare(
         prepared = prepare_stream(data, network, training, task, progress)
     else:
         prepared = prepare_table(data, network, training, task)
-    with torch.device("meta"):
-        build_network(prepared.config)
+    _require_memory(prepared)
     return prepared
 
 
@@ -135,8 +136,28 @@ def learn(
     return _fit(encoded, Execution(training.device, folder, resume, progress, name), start)
 
 
+def _require_memory(data: TrainingData) -> None:
+    """Raise ``InputError`` unless the network can be built, and memory holds its training.
+
+    That takes at least six numbers for each parameter, among them its gradient and two moments, and for each
+    sample of a batch its embedded rows four times, and four times more for each block.
+    """
+    try:
+        with torch.device("meta"):
+            network = build_network(data.config)
+    except RuntimeError as error:  # torch cannot count so many numbers
+        raise InputError(f"the network must fit into memory, got: {error}; choose smaller sizes") from error
+    sample = network.members * network.embedding.rows * network.width
+    batch = min(data.config.training.batch_size, data.train.rows) * sample
+    parameters = sum(p.numel() for p in network.parameters())
+    numbers = 6 * parameters + 4 * (1 + data.config.network.blocks) * batch
+    remedy = "choose a smaller width, r or batch_size, or fewer members, channels or blocks"
+    require_memory("the network and its training", 4 * numbers, remedy)
+
+
 def _fit(data: TrainingData, execution: Execution, start: Run | None = None) -> Trained:
     """The network of the configuration, trained on the batches."""
+    _require_memory(data)
     begun, threads = time.perf_counter(), torch.get_num_threads()
     torch.set_num_threads(usable_threads(data.options.threads))
     try:
