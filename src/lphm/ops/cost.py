@@ -1,5 +1,6 @@
 """What each order of ``data · xᵀ · W · x`` costs, the one place that chooses, and the one rule of scaling."""
 
+import math
 from enum import Enum
 
 import torch
@@ -93,5 +94,15 @@ def count_samples(x: Tensor) -> int:
 
 
 def scale_of(structure: Structure, normalize: Normalize) -> float:
-    """The factor that ``left`` or ``W`` is multiplied by: ``1 / n`` for ``normalize="scale"``, else 1."""
+    """The factor of ``xi``: ``1 / n`` for ``normalize="scale"``, else 1."""
     return 1 / structure.n if normalize == "scale" else 1.0
+
+
+def split_scale(scale: float) -> tuple[float, float]:
+    """``scale`` as a product of two factors of about equal size, the first of them a power of two.
+
+    Scaling comes before the sums, which float16 could not hold otherwise; and not in one factor, because
+    float16 has few bits for entries of ``W / n``.
+    """
+    first = 2.0 ** round(math.log2(scale) / 2)
+    return first, scale / first

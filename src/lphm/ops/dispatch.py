@@ -37,8 +37,10 @@ def try_fused_apply(
     With channels (``grouped``) group ``c`` of its rows is mixed by ``xi_c``. Errors in the arguments give
     None as well: they are for ``check_arguments`` to explain.
     """
-    scaled, softmax = _scales_factors(structure, normalize), normalize == "softmax"
-    if not are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled or softmax):
+    if not are_plain(w, x) or kind not in KINDS:
+        return None
+    scaled, softmax = _scales_factors(structure, normalize, w), normalize == "softmax"
+    if not (normalize is None or scaled or softmax):
         return None
     apply = plan(structure, kind, w.shape, x.shape, grouped, softmax)
     if apply is None:
@@ -50,8 +52,10 @@ def try_fused_matrix(
     structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize
 ) -> Tensor | None:
     """``xi``. Returns None if no fast implementation supports these inputs, as ``try_fused_apply``."""
-    scaled = _scales_factors(structure, normalize)
-    if not are_plain(w, x) or kind not in KINDS or not (normalize is None or scaled):
+    if not are_plain(w, x) or kind not in KINDS:
+        return None
+    scaled = _scales_factors(structure, normalize, w)
+    if not (normalize is None or scaled):
         return None
     call = plan_matrix(structure, kind, w.shape, x.shape)
     if call is None:
@@ -78,8 +82,9 @@ def are_plain(w: Tensor, x: Tensor) -> bool:
     )
 
 
-def _scales_factors(structure: Structure, normalize: Normalize) -> bool:
-    return normalize == "scale" and type(structure) in KERNELS
+def _scales_factors(structure: Structure, normalize: Normalize, w: Tensor) -> bool:
+    """Whether ``W / n`` is that of other parameters, in a type that has numbers small enough for them."""
+    return normalize == "scale" and type(structure) in KERNELS and w.dtype is not torch.float16
 
 
 @lru_cache(maxsize=4096)

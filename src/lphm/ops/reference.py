@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lphm.ops.checks import Kind
-from lphm.ops.cost import Order, count_samples, forms_dense_pair
+from lphm.ops.cost import Order, count_samples, forms_dense_pair, split_scale
 from lphm.structures.base import Structure, dense_pair, is_transpose
 
 
@@ -24,10 +24,16 @@ def cheaper_pair(
 
 def _pair(structure: Structure, dense: bool, w: Tensor, x: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     if dense:
-        rows = x.shape[1]
-        return dense_pair(_scaled(structure.to_dense(w), scale)[:, :rows, :rows], x)
-    left, right = structure.pair(structure.unpack(w), x)
-    return _scaled(left, scale), right
+        rows, (first, second) = x.shape[1], split_scale(scale)
+        left, right = dense_pair(_scaled(structure.to_dense(w), first)[:, :rows, :rows], x)
+        return left, _scaled(right, second)
+    return scale_pair(*structure.pair(structure.unpack(w), x), scale)
+
+
+def scale_pair(left: Tensor, right: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """A pair whose ``xi`` is ``scale`` times that of ``left`` and ``right``."""
+    first, second = split_scale(scale)
+    return _scaled(left, first), _scaled(right, second)
 
 
 def _scaled(tensor: Tensor, scale: float) -> Tensor:
@@ -44,8 +50,9 @@ def compose(
         ``(N, C, d, k)``.
     """
     if order is Order.DENSE_FACTORED:
-        rows = x.shape[1]
-        return compose_dense(_scaled(structure.to_dense(w), scale)[:, :rows, :rows], x, data)
+        rows, (first, second) = x.shape[1], split_scale(scale)
+        W = _scaled(structure.to_dense(w), first)[:, :rows, :rows]
+        return compose_dense(W, x, _scaled(data, second))
     left, right = _pair(structure, order is Order.DENSE_MATRIX, w, x, scale)  # (N, C or 1, K, k)
     return apply_pair(left, right, data, x, factored=order is Order.FACTORED)
 

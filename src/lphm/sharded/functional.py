@@ -21,7 +21,7 @@ from torch.distributed.tensor import DTensor, Replicate, Shard
 from lphm.ops.checks import Kind, Normalize
 from lphm.ops.cost import scale_of, skips_matrix
 from lphm.ops.functional import normalized_matrix
-from lphm.ops.reference import apply_pair, orient, product
+from lphm.ops.reference import apply_pair, orient, product, scale_pair
 from lphm.sharded import collectives
 from lphm.sharded.rows import Call, Rows, agree, dtensor_rows
 from lphm.structures.base import Factors, Structure, flatten_batch
@@ -163,7 +163,7 @@ def _apply(call: Call, rows: Rows, sum_gradient: bool) -> Tensor:
     target = flatten_batch(orient(data, kind)).unsqueeze(1)  # (N, 1, d, k)
     if kind == "instance":
         left, right = structure.pair(_factors(call, rows, sum_gradient), flatten_batch(x.mT))
-        left = left * scale_of(structure, normalize)  # (N, C or 1, K, k)
+        left, right = scale_pair(left, right, scale_of(structure, normalize))  # (N, C or 1, K, k)
         out = product(collectives.all_reduce(product(target, left.mT), rows.group), right)
     else:
         left, right = _pair(call, rows, sum_gradient)
@@ -183,7 +183,7 @@ def _pair(call: Call, rows: Rows, sum_gradient: bool) -> tuple[Tensor, Tensor]:
     whole = _gathered if all(rows.aligned(s) for s in sizes) else _summed
     U, V = whole(sides, sizes, rows)
     left, right = structure.pair_from_parts(factors, U.movedim(0, 2), V.movedim(0, 2))
-    return left * scale_of(structure, call.normalize), right
+    return scale_pair(left, right, scale_of(structure, call.normalize))
 
 
 def _gathered(sides: list[Tensor], sizes: tuple[int, int], rows: Rows) -> list[Tensor]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from lphm.ops.checks import Kind, Normalize, check_choices, check_split_rows
 from lphm.ops.cost import scale_of, skips_matrix
 from lphm.ops.functional import normalized_matrix
+from lphm.ops.reference import scale_pair
 from lphm.structures.base import Structure
 from lphm.structures.row_blocks import RowBlocks
 
@@ -111,7 +112,7 @@ class Reduction:
     def _pair_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``left, right`` ``(K, rows)`` of the instance kind for rows ``(rows, m)``, scaled."""
         left, right = self.structure.pair(self.factors, x.mT.unsqueeze(0))
-        return left[0, 0] * scale_of(self.structure, self.normalize), right[0, 0]
+        return scale_pair(left[0, 0], right[0, 0], scale_of(self.structure, self.normalize))
 
     def finish(self, *, partial: bool = False) -> Mixing:
         """What the second pass needs.
@@ -132,7 +133,7 @@ class Reduction:
             )
         U, V = (total[: -(-self.rows * len(total) // n)][None, None] for total in self.sums)
         left, right = cast(RowBlocks, structure).pair_from_parts(self.factors, U, V)  # (1, 1, K, m)
-        left = left * scale_of(structure, normalize)
+        left, right = scale_pair(left, right, scale_of(structure, normalize))
         xi = normalized_matrix(left, right, normalize)[0, 0]
         if normalize in (None, "scale") and skips_matrix(left.shape[2], self.columns, self.rows):
             return Mixing(xi, lambda x: (x @ left[0, 0].mT) @ right[0, 0], w)
