@@ -29,8 +29,8 @@ RESUMED: dict[str, tuple[tuple[str, ...], str, str]] = {
     ),
     "apply an array": (("apply", "x.npy", "-o", "out.npy"), "out.npy", "out.npy.partial"),
 }
-#: Renames up to the last before the work is done.
-RENAMES = {"train": 3, "folds": 6, "apply": 6, "apply an array": 3}
+#: So many of the renames of each command, from the second to the last.
+MOMENTS = 5
 _renames: list[int] = []
 
 
@@ -48,7 +48,7 @@ def _hook(event: str, _: object) -> None:
 sys.addaudithook(_hook)
 
 
-def _interrupted(arguments: tuple[str, ...], cwd: Path, renames: int) -> None:
+def _interrupt(arguments: tuple[str, ...], cwd: Path, renames: int) -> None:
     """The command, which ends before a rename once so many are done."""
     _renames.append(renames)
     result = call((*arguments, "--quiet"), cwd)
@@ -100,29 +100,31 @@ def base() -> Files:
 
 
 @cache
-def interrupted(kind: str, renames: int) -> Files:
-    """What a command of ``RESUMED`` leaves when it ends after so many renames."""
+def interrupted(kind: str, moment: int) -> Files:
+    """What a command of ``RESUMED`` leaves when it ends before one of its renames."""
     arguments, _, begun = RESUMED[kind]
+    renames = 1 + moment * (finished(kind)[1] - 2) // (MOMENTS - 1)
     with tempfile.TemporaryDirectory() as name:
         write(data(), Path(name))
-        _interrupted(arguments, Path(name), renames)
+        _interrupt(arguments, Path(name), renames)
         return {path: content for path, content in snapshot(Path(name)).items() if path.startswith(begun)}
+
+
+@cache
+def finished(kind: str) -> tuple[Files, int]:
+    """What the same command leaves when nothing interrupts it, and how many renames there are."""
+    arguments, output, _ = RESUMED[kind]
+    with tempfile.TemporaryDirectory() as name:
+        write(data(), Path(name))
+        _renames.append(10**6)
+        assert call((*arguments, "--quiet"), Path(name)).code == 0
+        renames = 10**6 - _renames.pop()
+        left = {path: content for path, content in snapshot(Path(name)).items() if path.startswith(output)}
+        return left, renames
 
 
 def prepare() -> None:
     """Make all of them before anything is drawn: what is drawn may not use random numbers of its own."""
-    base()
     for kind in RESUMED:
-        finished(kind)
-        for renames in range(1, RENAMES[kind] + 1):
-            interrupted(kind, renames)
-
-
-@cache
-def finished(kind: str) -> Files:
-    """What the same command leaves when nothing interrupts it."""
-    arguments, output, _ = RESUMED[kind]
-    with tempfile.TemporaryDirectory() as name:
-        write(data(), Path(name))
-        assert call((*arguments, "--quiet"), Path(name)).code == 0
-        return {path: content for path, content in snapshot(Path(name)).items() if path.startswith(output)}
+        for moment in range(MOMENTS):
+            interrupted(kind, moment)

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 
 from support.forked import lphm
 
@@ -11,7 +12,7 @@ OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmo
 
 
 def kill_at_operation(number: int, sent: signal.Signals, *arguments: str) -> None:
-    """The command line, which gets a signal before so many file operations; prints how many there were."""
+    """The command line, which gets a signal before so many file operations; prints how many there were, and its seconds."""
     done, folder = 0, os.getcwd()
 
     def hook(event: str, about: tuple[object, ...]) -> None:
@@ -25,8 +26,9 @@ def kill_at_operation(number: int, sent: signal.Signals, *arguments: str) -> Non
                 os.kill(os.getpid(), sent)
 
     sys.addaudithook(hook)
+    begun = time.monotonic()
     lphm(*arguments)
-    print(done)
+    print(done, time.monotonic() - begun)
 
 
 def kill_after(seconds: float, sent: signal.Signals, *arguments: str) -> None:

@@ -54,10 +54,10 @@ def attempt(case: Case, folder: Path, figures: Figures) -> None:
         figures.counts["failures"] += 1
         kept = _keep(case)
         for problem in problems:
-            name = re.sub(r"[\d'\"].*", "", problem.split(": ")[0])
             command = shlex.join(["lphm", *each.arguments])
             text = f"{problem}\n{command}\n{case.note}\n{result.err}{result.trace}\nfiles: {kept}"
-            figures.failures.setdefault(f"{each.arguments[0] if each.arguments else ''} {name}", text)
+            name = re.sub(r"['\"\[{].*|\bw/.*|\d+", "", problem)
+            figures.failures.setdefault(f"{each.arguments[0]} {name}", text)
         (kept / "script.sh").write_text(f"{case}\n", encoding="utf-8", errors="surrogateescape")
 
 
@@ -85,12 +85,9 @@ def wrong(each: Call, result: Result, before: Files, after: Files, cwd: Path) ->
             continue
         if any(name == one or name.startswith(one + "/") for one in mine) and not _is_temporary(name):
             continue
-        if (
-            result.code == 0
-            and after.get(name, 0) is None
-            and any(one.startswith(name + "/") for one in mine)
-        ):
-            continue  # a folder that the output is in
+        is_above = after.get(name, 0) is None and any(one.startswith(name + "/") for one in mine)
+        if result.code == 0 and is_above:
+            continue
         what = "new" if name not in before else "gone" if name not in after else "changed"
         yield f"a file is {what}: {name} after exit {result.code}"
     if result.code == 0:
@@ -101,9 +98,8 @@ def wrong(each: Call, result: Result, before: Files, after: Files, cwd: Path) ->
 def _overwritten(each: Call, before: Files, cwd: Path) -> Iterator[str]:
     """An input that is an output as well."""
     for name in filter(None, (each.output, each.also)):
-        read = [
-            word for word, last in zip(each.arguments[1:], each.arguments, strict=False) if last[:1] != "-"
-        ]
+        pairs = zip(each.arguments, each.arguments[1:], strict=False)
+        read = [word for last, word in pairs if not last.startswith("-")]
         inside = any(name.startswith(f"{word}/") for word in read if word) and f"{cwd.name}/{name}" in before
         if name in read or (inside and not name.endswith("/report.html")):
             yield f"an input is overwritten: {name}"

@@ -48,10 +48,11 @@ def csv_files(draw: st.DrawFn) -> Case:
         return Case(files, (train("f.csv", *more),), encoding)
     calls = [train("f.csv", *more)]
     if rows and not more and "" not in table["columns"][-1]:
-        files["head.csv"] = to_csv(table, 3)
+        head = min(rows, draw(st.integers(1, 3)))  # alone, values mean what they mean beside others
+        files["head.csv"] = to_csv(table, head)
         calls += [
             predict("new", "f.csv", rows, "o.csv", must=0),
-            predict("new", "head.csv", 3, "h.csv", must=0),
+            predict("new", "head.csv", head, "h.csv", must=0),
         ]
         calls += [Call(("evaluate", "new", "f.csv", "--quiet"), must=0)]
         return Case(files, tuple(calls), encoding, (("o.csv", "h.csv"),))
@@ -71,9 +72,10 @@ def parquet_files(draw: st.DrawFn) -> Case:
         with suppress(pa.ArrowException, OSError):
             whole = pq.read_table(io.BytesIO(files["f.parquet"]))
             if whole.column_names.count("y") == 1 and not whole["y"].null_count:
-                files["head.parquet"] = to_parquet(whole.slice(0, 3))
+                head = min(whole.num_rows, draw(st.integers(1, 3)))
+                files["head.parquet"] = to_parquet(whole.slice(0, head))
                 calls = [train("f.parquet"), predict("new", "f.parquet", whole.num_rows, must=0)]
-                calls.append(predict("new", "head.parquet", min(3, whole.num_rows), "h.csv", must=0))
+                calls.append(predict("new", "head.parquet", head, "h.csv", must=0))
                 same = (("o.csv", "h.csv"),)
     elif way == "run":
         files |= base()
