@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import functional as F
 
 from lphm import LPHM, BilinearInterdependence, Structure
@@ -133,6 +134,80 @@ def test_second_derivatives_where_the_members_share_operators(
     firsts = [torch.autograd.grad(out.square().sum(), (x, w), create_graph=True) for out in outs]
     seconds = [torch.autograd.grad(sum(g.square().sum() for g in first), (x, w)) for first in firsts]
     assert all(reference.error(*pair) < 1e-11 for pair in zip(*seconds, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own, at the first jvp
+@pytest.mark.parametrize(("what", "kind", "normalize"), CALLS)
+def test_forward_mode_derivatives_of_members(what: str, kind: str, normalize: str | None) -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    layer = double(MemberInterdependence(structure, kind, MEMBERS, 2, normalize))
+    x = data(structure, kind, *SMALL).detach()
+    function = layer if what == "apply" else layer.matrix
+    with torch.no_grad(), forward_ad.dual_level():
+        tangent = forward_ad.unpack_dual(function(forward_ad.make_dual(x, x))).tangent
+    with torch.no_grad():
+        numeric = (function(x * (1 + 1e-6)) - function(x * (1 - 1e-6))) / 2e-6
+    assert reference.error(tangent, numeric) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("channels", "shape", "message"),
+    [
+        (1, (MEMBERS, 5, 11, 3), "x must have 12 rows"),
+        (5, (MEMBERS, 5, 12, 3), "channels must divide the rows of data"),
+        (0, (MEMBERS, 5, 12, 3), "w must have at least one channel"),
+        (0, (MEMBERS, 0, 12, 3), "w must have at least one channel"),
+    ],
+)
+@pytest.mark.parametrize("normalize", [None, "softmax"])
+def test_mistakes_are_explained_where_members_would_share_operators(
+    channels: int, shape: tuple[int, ...], message: str, normalize: str | None
+) -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    w = torch.randn(MEMBERS, channels, structure.num_parameters)
+    for kind, x in (("attribute", torch.randn(shape)), ("instance", torch.randn(shape).mT)):
+        text = message if kind == "attribute" else message.replace("rows", "columns")
+        with pytest.raises(ValueError, match=text):
+            ops.apply_members(structure, w, x, kind, normalize)
+        if not message.startswith("channels"):
+            with pytest.raises(ValueError, match=text):
+                ops.matrix_members(structure, w, x, kind, normalize)
+
+
+@pytest.mark.parametrize("kind", ["attribute", "instance"])
+def test_no_samples_give_no_results(kind: str) -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    layer, x = double(MemberInterdependence(structure, kind, MEMBERS, 2)), data(structure, kind, 0, 5)
+    assert layer(x).shape == x.shape
+    assert layer.matrix(x).shape == (MEMBERS, 0, 2, 5, 5)
+
+
+@pytest.mark.parametrize("kind", ["attribute", "instance"])
+def test_the_choice_counts_the_samples_of_one_member(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    structure = LPHM(n=12, p=6, q=2, r=1)  # choices are kept: of no other test
+    seen: list[object] = []
+    monkeypatch.setattr(ops, "choose_order", lambda *sizes, by_hand: seen.append((*sizes, by_hand)))
+    monkeypatch.setattr(ops, "forms_small_xi", lambda *sizes: seen.append(sizes) or False)
+    monkeypatch.setattr(ops, "forms_dense_pair", lambda *sizes: seen.append(sizes) or False)
+    for normalize in (None, "softmax"):
+        layer = double(MemberInterdependence(structure, kind, MEMBERS, 3, normalize))
+        layer(data(structure, kind, 8, 5))
+        layer.matrix(data(structure, kind, 8, 5))
+    small = [(structure, 5, 4)] if kind == "instance" else []
+    assert seen == [(structure, 8, 5, 4, True), (structure, 8, 5), *small]
+
+
+def test_members_share_a_softmax_of_a_quarter_of_what_may_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    structure = LPHM(n=12, p=3, q=2, r=1)  # choices are kept: of no other test
+    found: list[object] = []
+    monkeypatch.setattr(ops, "apply_fused", lambda *args: found.append(args[0]) or apply_fused(*args))
+    for samples, k, shared in [(4, 3, True), (5, 3, False), (3, 4, False)]:
+        monkeypatch.setattr(ops, "KEPT", 4 * 4 * 3 * 3**2)  # 4 samples, 3 channels, k = 3
+        MemberInterdependence(structure, "instance", MEMBERS, 3, "softmax")(
+            torch.randn(MEMBERS, samples, k, 12)
+        )
+        assert len(found) == shared
+        found.clear()
 
 
 def test_interdependence_is_drawn_as_the_layer_draws_it() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from lphm import HM, LPHM, DualLPHM, Full, LowRank, Structure
 from lphm.ops import cost
@@ -14,6 +15,7 @@ from lphm.ops.cost import (
     scale_of,
     skips_matrix,
 )
+from lphm.ops.reference import compose
 
 every_size = pytest.mark.parametrize(
     ("structure", "samples", "k", "d"),
@@ -45,6 +47,25 @@ def of_dense(structure: Structure, k: int, d: int) -> dict[Order, int]:
         Order.DENSE_MATRIX: flops((n, n, k), (k, n, k), (d, k, k)),
         Order.DENSE_FACTORED: flops((d, k, n), (d, n, n), (d, n, k)),
     }
+
+
+@every_size
+@pytest.mark.parametrize("order", Order)
+def test_an_order_takes_the_flops_that_are_counted(
+    structure: Structure, samples: int, k: int, d: int, order: Order
+) -> None:
+    w, x, data = (
+        torch.randn(1, structure.num_parameters),
+        torch.randn(samples, structure.n, k),
+        torch.randn(d, k),
+    )
+    counters = FlopCounterMode(display=False), FlopCounterMode(display=False)
+    with counters[0]:
+        structure.pair(structure.unpack(w), x) if order in of_pair(structure, k, d) else structure.to_dense(w)
+    with counters[1]:
+        compose(structure, order, w, x, data.expand(samples, 1, -1, -1))
+    products = (of_pair(structure, k, d) | of_dense(structure, k, d))[order]
+    assert counters[1].get_total_flops() == counters[0].get_total_flops() + samples * products
 
 
 @every_size

@@ -14,6 +14,7 @@ from lphm.ops.fused_matrix import MatrixCall
 from lphm.ops.fused_softmax import SoftmaxCall
 from lphm.ops.kernels import KERNELS
 from lphm.structures import Structure
+from lphm.structures.base import flatten_batch
 from support import reference
 from support.gradients import Names, both_kinds, check
 
@@ -259,3 +260,17 @@ def test_maps(structure: Structure) -> None:
     kernel = KERNELS.get(type(structure))
     if hasattr(kernel, "maps"):
         assert reference.error(kernel.maps(structure, w)[0], structure.maps(w)) < 1e-12
+
+
+@pytest.mark.parametrize("structure", [LPHM(n=24, p=4, r=2), LowRank(n=24, r=2)], ids=str)
+@pytest.mark.parametrize("batch", [(), (4,)])
+@both_kinds
+def test_a_kernel_computes_no_gradient_of_x_that_is_not_asked_for(
+    structure: Structure, batch: tuple[int, ...], kind: str
+) -> None:
+    w, x = (leaf.detach() for leaf in inputs(structure, kind, 3, batch))
+    kernel, rows = KERNELS[type(structure)], flatten_batch(x if kind == "attribute" else x.mT)
+    left, right, *kept = kernel.project(structure, w, rows)
+    for needed in (False, True):
+        dx = kernel.project_backward(structure, w, rows, left, right, needed, *kept)[1]
+        assert (dx is not None) is needed

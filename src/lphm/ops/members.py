@@ -20,9 +20,7 @@ from lphm.ops.kernels import KERNELS
 from lphm.structures.base import Structure
 
 
-def apply_members(
-    structure: Structure, w: Tensor, x: Tensor, kind: Kind = "attribute", normalize: Normalize = None
-) -> Tensor:
+def apply_members(structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize) -> Tensor:
     """``lphm.interdependence_apply`` with ``grouped=True`` for each member.
 
     Shape:
@@ -37,9 +35,7 @@ def apply_members(
     )
 
 
-def matrix_members(
-    structure: Structure, w: Tensor, x: Tensor, kind: Kind = "attribute", normalize: Normalize = None
-) -> Tensor:
+def matrix_members(structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize) -> Tensor:
     """``lphm.interdependence_matrix`` for each member.
 
     Shape:

@@ -134,7 +134,7 @@ def maps(structure: LPHM, w: Tensor) -> tuple[Tensor, ...]:
     F = w.new_zeros(2, C, u, r, structure.n)
     # Row (i, r) of one side is the row of its factor in block i; of the other, A[i, j] times it in block j.
     F[1 - mixed].view(C, u, r, u, -1).diagonal(dim1=1, dim2=3).copy_(sides[1 - mixed].unsqueeze(-1))
-    A, B = A.view(C, u, 1, v, 1) if mixed else A.unsqueeze(2).unsqueeze(-1), sides[mixed].view(C, 1, r, 1, -1)
+    A, B = A.view(C, u, 1, v, 1), sides[mixed].view(C, 1, r, 1, -1)
     torch.mul(A, B, out=F[mixed].view(C, u, r, v, -1))
     return F.view(2, C, u * r, structure.n), A, B
 
