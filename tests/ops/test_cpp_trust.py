@@ -95,7 +95,7 @@ def test_what_others_can_write_or_what_was_changed_is_left_alone_with_one_warnin
 
 
 def test_a_library_of_something_else_is_one_warning(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.ops, "load_library", lambda path: None)
+    monkeypatch.setattr(torch.ops, "load_library", lambda _: None)
     loaded, (warning,) = looked_for()
     assert loaded is None
     assert "it holds another operator" in warning
