@@ -94,6 +94,13 @@ def test_what_others_can_write_or_what_was_changed_is_left_alone_with_one_warnin
     assert "delete it, and run python -m lphm.ops.cpp" in warning
 
 
+def test_a_library_of_something_else_is_one_warning(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.ops, "load_library", lambda _: None)
+    loaded, (warning,) = looked_for()
+    assert loaded is None
+    assert "it holds another operator" in warning
+
+
 @root_only
 @pytest.mark.parametrize("place", ["file", "cache", "above"])
 def test_what_belongs_to_another_user_is_left_alone(

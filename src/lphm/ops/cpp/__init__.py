@@ -110,7 +110,9 @@ def _load(library: Path) -> bool:
     try:
         if not (reason := why_refused(library)):
             torch.ops.load_library(library)  # type: ignore[no-untyped-call]
-            return True
+            if hasattr(torch.ops.lphm, "apply_to_itself"):
+                return True
+            reason = "it holds another operator"
     except OSError as error:
         reason = str(error)
     warnings.warn(
