@@ -67,8 +67,12 @@ def _read_csv(path: Path, words: Collection[str]) -> pd.DataFrame:
             raise InputError(f"{path} must have {cells}, got {name} in row {row}")
     for name in names:
         if is_text(frame[name]):
-            frame[name] = frame[name].where(frame[name].isna(), frame[name].str.strip()).replace("", None)
+            frame[name] = frame[name].map(_stripped, na_action="ignore")
     return frame[names]
+
+
+def _stripped(cell: str | bool) -> str | bool | None:
+    return cell if isinstance(cell, bool) else cell.strip() or None
 
 
 @contextmanager
