@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from lphm._io import write_atomically
 from lphm.cli.arguments import (
     Output,
     Printing,
@@ -32,15 +33,15 @@ def predict(run: RunFolder, file: Path, /, *, output: Output, device: DeviceName
         raise InputError(f"the output must be a .csv file, got {output}")
     require_exists(run, file)
     require_output(output, file)
-    from lphm._io import write_atomically
-    from lphm.cli.progress import bars
-    from lphm.data.readers import read_inputs
-    from lphm.learn.run import load_run
+    with when_interrupted(lambda: "nothing was written"):
+        from lphm.cli.progress import bars
+        from lphm.data.readers import read_inputs
+        from lphm.learn.run import load_run
 
-    with when_interrupted(lambda: "nothing was written"), bars(True) as progress:
         model = replace(load_run(run), device=device)
         inputs = read_inputs(file, model.config.input)
-        predicted = model.predict(inputs, progress)
+        with bars(True) as progress:
+            predicted = model.predict(inputs, progress)
     with write_atomically(output) as temporary:
         predicted.to_csv(temporary, index=False)
     print(one_line(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}"))
