@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: a line that says how to go on, the exit code of the signal, nothing half-written."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lphm.__main__ import main
 from lphm.distributed import LaunchInfo, launch_info
 from lphm.learn.checkpoint import CHECKPOINT
 from support.forked import lphm, start
@@ -94,12 +96,58 @@ def test_a_command_that_writes_one_file_leaves_none(folder: Path, number: signal
     process.send_signal(number)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == SIGNALS[number]
-    assert errors.splitlines()[-1].startswith(f"lphm: error: stopped by {number.name}; every file")
+    assert errors.splitlines()[-1].startswith(f"lphm: error: stopped by {number.name}; nothing was written")
     assert not [
         path.name
         for path in folder.iterdir()
         if path.name.startswith((f".out-{number.name}", f"out-{number.name}"))
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_interrupted_apply_says_how_it_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    x = np.random.default_rng(0).standard_normal((400_000, 16), dtype=np.float32)
+    np.save(tmp_path / "some rows.npy", x)
+    arguments = ["apply", "some rows.npy", "--r", "4", "--seed", "3", "--quiet", "-o", "out.npy"]
+    begun = tmp_path / "out.npy.partial" / "sums.safetensors"
+    code, errors = interrupted(arguments, number, begun, tmp_path)
+    assert code == SIGNALS[number]
+    go_on = "lphm apply 'some rows.npy' --r 4 --seed 3 --quiet -o out.npy --resume"
+    assert errors == f"lphm: error: stopped by {number.name}; {go_on} continues the job\n"
+    assert not (tmp_path / "out.npy").exists()
+    assert start(lphm, *shlex.split(go_on)[1:], cwd=tmp_path).wait().returncode == 0
+    assert start(lphm, *arguments[:-1], "whole.npy", cwd=tmp_path).wait().returncode == 0
+    assert (tmp_path / "out.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"some rows.npy", "out.npy", "whole.npy"}
+
+
+@pytest.mark.parametrize(("size", "handled"), [("1", True), ("2", False)])
+def test_one_of_several_processes_is_ended_at_once(
+    monkeypatch: pytest.MonkeyPatch, size: str, handled: bool
+) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    monkeypatch.setenv("WORLD_SIZE", size)
+    monkeypatch.setattr(sys, "argv", ["lphm", "info", "nowhere"])
+    with pytest.raises(SystemExit):
+        main()
+    assert (signal.signal(signal.SIGTERM, before) != signal.SIG_DFL) == handled
+
+
+def test_a_second_signal_ends_what_does_not_end(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(1)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("lphm.__main__.app", stopped)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 143
+    assert (
+        capsys.readouterr().err == "lphm: error: stopped by SIGTERM; every file that was written is whole\n"
+    )
+    assert signal.signal(signal.SIGTERM, before) == signal.SIG_DFL
 
 
 @pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE"])

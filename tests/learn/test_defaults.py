@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
+from lphm.data.schema import FeatureSchema, InputSchema, NumericColumn, fit_features, fit_grid, fit_series
 from lphm.data.targets import NumberTarget
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import configure, training_config
@@ -47,6 +47,15 @@ def test_members_and_dropout_follow_from_the_rows(rows: int, members: int, dropo
     assert (network.members, network.dropout) == (members, dropout)
     given = configured("table", rows, members=3, dropout=0.0).network
     assert (given.members, given.dropout) == (3, 0.0)
+
+
+@pytest.mark.parametrize(("features", "members"), [(2048, 4), (2049, 3), (4096, 2), (4097, 1), (20_000, 1)])
+def test_a_wide_table_has_fewer_members(features: int, members: int) -> None:
+    columns = [NumericColumn(name=str(i), mean=0, std=1) for i in range(features)]
+    schema = FeatureSchema(numeric=columns, categorical=[])
+    target = NumberTarget(name="y", mean=0.0, std=1.0)
+    config = configure("t", schema, target, 40, NetworkOptions(), TrainingOptions())
+    assert config.network.members == members
 
 
 @pytest.mark.parametrize("rows", [2, 20, 100, 999, 1000, 4999, 5000, 50_000, 10**6, 10**9])

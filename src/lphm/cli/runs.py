@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from lphm._io import write_atomically
 from lphm.cli.arguments import (
     Output,
     Printing,
@@ -44,18 +45,18 @@ def predict(
     require_output(output, file)
     if output.exists() and output.resolve().parent == run.resolve():
         raise InputError(f"the output must not be a file of the run, got {output}")
-    from lphm._io import write_atomically
-    from lphm.cli.progress import bars
-    from lphm.data.formulas import guard_formulas
-    from lphm.data.readers import read_inputs
-    from lphm.data.schema import SeriesSchema
-    from lphm.data.targets import free_name
-    from lphm.learn.run import load_run
+    with when_interrupted(lambda: "nothing was written"):
+        from lphm.cli.progress import bars
+        from lphm.data.formulas import guard_formulas
+        from lphm.data.readers import read_inputs
+        from lphm.data.schema import SeriesSchema
+        from lphm.data.targets import free_name
+        from lphm.learn.run import load_run
 
-    with when_interrupted(lambda: "nothing was written"), bars(True) as progress:
         model = replace(load_run(run), device=device)
         inputs, names = read_inputs(file, model.config.input)
-        predicted = model.predict(inputs, progress)
+        with bars(True) as progress:
+            predicted = model.predict(inputs, progress)
     if names is not None and isinstance(model.config.input, SeriesSchema):
         predicted.insert(0, free_name(str(model.config.input.series), list(predicted)), names)
     with write_atomically(output) as temporary:

@@ -38,6 +38,8 @@ MOST_ROWS = 10_000
 #: Rows that defaults follow from. A network with little dropout learns fewer than SMALL rows by heart; LARGE
 #: tables do what dropout and averaging do for smaller ones.
 SMALL, LARGE = 1000, 5000
+#: The most rows of X, such as the features of a table, of all members together, unless there is one member.
+WIDE = 8192
 #: Passes over the training part. A table of fewer than FEW_ROWS rows gets the fewest optimizer steps instead,
 #: for it is soon learned by heart.
 EPOCHS = 16
@@ -213,7 +215,7 @@ def configure(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
         channels=channels,
         instance_channels=network.instance_channels or math.gcd(4 if is_series else 1, network.width),
-        members=network.members or (4 if rows < LARGE else 2),
+        members=network.members or max(min(4 if rows < LARGE else 2, WIDE // len(schema.labels)), 1),
         dropout=dropout if network.dropout is None else network.dropout,
         attribute=_structure("attribute", embedded_rows, network) if kind in ("attribute", "both") else None,
         instance=_structure("instance", network.width, network) if kind in ("instance", "both") else None,
