@@ -186,5 +186,5 @@ def test_wrong_kappa_x(kind, shape, post):
     what = "6 columns" if kind == "attribute" else "12 rows"
     with pytest.raises(ValueError, match=rf"kappa_x must have {what}.*got shape"):
         f(x, w, kappa_x=torch.randn(shape))
-    with pytest.raises(ValueError, match=r"kappa_x must be 2-D"):
+    with pytest.raises(ValueError, match=r"^kappa_x must be 2-D"):
         f(x, w, kappa_x=torch.randn(12))
