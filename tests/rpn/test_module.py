@@ -99,7 +99,7 @@ def test_a_constant_A_is_calculated_once(kind, post):
     want = kappa @ A if kind == "attribute" else A.T @ kappa
     torch.testing.assert_close(f(None, None, kappa_x=kappa), want)
     torch.testing.assert_close(f(other_x, other_w, kappa), want)
-    with pytest.raises(ValueError, match=r"x must be a tensor .* got None"):
+    with pytest.raises(ValueError, match=r"^x must be a tensor .* got None"):
         f()
     with pytest.raises(ValueError, match="kappa_x must have 4"):
         f(kappa_x=torch.randn(5, 5, dtype=torch.float64))
