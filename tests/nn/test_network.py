@@ -66,6 +66,15 @@ def members_dim(name: str) -> int:
     return {"embedding.numbers": 2, "embedding.pieces": 2, "embedding.category": 1}.get(name, 0)
 
 
+def test_a_block_is_by_default_of_one_member_and_one_channel_without_dropout() -> None:
+    block = InterdependenceBlock(9, LPHM(n=9, p=3, r=1), LPHM(n=9, p=3, r=1))
+    *mixing, feed_forward = block.branches
+    assert [branch.mix.weight.shape[:2] for branch in mixing] == [(1, 1), (1, 1)]
+    assert len(feed_forward.up.weight) == 1
+    assert block.dropout.share == feed_forward.dropout.share == 0
+    assert all(branch.scale.eq(0.1).all() for branch in mixing)
+
+
 @both_inputs
 def test_gradients_reach_every_parameter(layout: str) -> None:
     build, draw = NETWORKS[layout]

@@ -132,6 +132,21 @@ def test_the_columns_of_a_head_are_not_copied(monkeypatch: pytest.MonkeyPatch) -
     assert values[0].data_ptr() == data.data_ptr()
 
 
+@both_kinds
+@pytest.mark.parametrize("structure", [LPHM(n=12, p=2, q=3, r=2), Full(n=12)], ids=str)  # K = 4 and 12
+@pytest.mark.parametrize("d", [3, 12])
+def test_the_result_may_be_changed_in_place_before_the_backward(
+    kind: str, structure: Structure, d: int
+) -> None:
+    w, x, data = draw(structure, kind, channels=None, k=30, d=d)
+    grads = []
+    for changed in (True, False):
+        out = lphm.interdependence_apply(structure, w, x, data, kind, "softmax")
+        out = out.mul_(3) if changed else 3 * out
+        grads.append(torch.autograd.grad(out.sum(), (w, x, data)))
+    assert all(reference.error(*pair) < 1e-12 for pair in zip(*grads, strict=True))
+
+
 # Transforms and compilers.
 
 

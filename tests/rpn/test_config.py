@@ -66,6 +66,8 @@ def test_config_holds_what_it_should():
             "partial": False,
         },
     }
+    bare = Full(4, 4).to_config()["function_parameters"]
+    assert (bare["preprocess_functions"], bare["postprocess_functions"]) == (None, None)
 
 
 def exp(x):

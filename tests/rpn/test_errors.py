@@ -101,7 +101,7 @@ def test_arguments_that_do_not_exist(cls):
         ("attribute", (7, 6), r"got shape \(7, 6\); set b=7, or pass partial=True to the constructor"),
         ("attribute", (0, 6), r"got shape \(0, 6\); skip an empty batch$"),
         ("attribute", (6, 12), r"x must be \(12, m\), b=12 rows"),
-        ("instance", (12, 7), r"x must be \(b, 6\), m=6 columns, .* got shape \(12, 7\)"),
+        ("instance", (12, 7), r"x must be \(b, 6\), m=6 columns, .* got shape \(12, 7\); forward takes x as"),
         ("attribute", (12,), r"x must be 2-D, \(b, m\), got shape \(12,\)"),
         ("instance", (2, 12, 6), r"x must be 2-D, \(b, m\), got shape \(2, 12, 6\)"),
     ],
@@ -115,25 +115,27 @@ def test_wrong_x(kind, shape, message):
 @pytest.mark.parametrize("shape", [(17, 6), (0, 6)])
 def test_partial_takes_neither_more_rows_nor_none(shape):
     f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="attribute", partial=True)
-    with pytest.raises(ValueError, match=r"x must be \(12, m\), b=12 rows"):
+    with pytest.raises(ValueError, match=r"^x must be \(12, m\), b=12 rows"):
         f(torch.randn(shape), torch.randn(1, f.calculate_l()))
 
 
 def test_partial_is_no_licence_for_the_instance_type():
     f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="instance", partial=True)
-    with pytest.raises(ValueError, match=r"x must be \(b, 6\), m=6 columns"):
+    with pytest.raises(ValueError, match=r"^x must be \(b, 6\), m=6 columns"):
         f(torch.randn(12, 5), torch.randn(1, f.calculate_l()))
 
 
 def test_calculate_A_of_the_instance_type_says_that_x_is_transposed():
     f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="instance")
     w = torch.randn(1, f.calculate_l())
-    with pytest.raises(ValueError, match=r"x must be \(6, b\), m=6 rows.*got shape \(12, 6\).*x\.mT"):
+    with pytest.raises(
+        ValueError, match=r"^x must be \(6, b\), m=6 rows.*got shape \(12, 6\); calculate_A takes x\.mT"
+    ):
         f.calculate_A(torch.randn(12, 6), w)
-    with pytest.raises(ValueError, match=r"x must be 2-D, \(m, b\), transposed"):
+    with pytest.raises(ValueError, match=r"^x must be 2-D, \(m, b\), transposed"):
         f.calculate_A(torch.randn(6), w)
     f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="attribute")
-    with pytest.raises(ValueError, match=r"x must be 2-D, \(b, m\), got"):
+    with pytest.raises(ValueError, match=r"^x must be 2-D, \(b, m\), got"):
         f.calculate_A(torch.randn(12), w)
 
 
@@ -162,19 +164,19 @@ def test_missing_x_or_w_or_what_is_no_tensor(kind):
     f = LPHM(r=1, p=3, b=12, m=12, interdependence_type=kind)
     x, w = torch.randn(12, 12), torch.randn(1, f.calculate_l())
     for call in (f, f.calculate_A):
-        with pytest.raises(ValueError, match=r"x must be a tensor .*got None"):
+        with pytest.raises(ValueError, match=r"^x must be a tensor .*got None"):
             call(None, w)
-        with pytest.raises(ValueError, match=r"w must be a tensor \(1, 17\), got None"):
+        with pytest.raises(ValueError, match=r"^w must be a tensor \(1, 17\), got None"):
             call(x, None)
-        with pytest.raises(TypeError, match=r"x must be a tensor"):
+        with pytest.raises(TypeError, match=r"^x must be a tensor"):
             call(x.numpy(), w)
-        with pytest.raises(TypeError, match=r"w must be a tensor"):
+        with pytest.raises(TypeError, match=r"^w must be a tensor"):
             call(x, w.tolist())
-        with pytest.raises(TypeError, match=r"x must be dense, got layout torch.sparse_coo; use x.to_dense"):
+        with pytest.raises(TypeError, match=r"^x must be dense, got layout torch.sparse_coo; use x.to_dense"):
             call(x.to_sparse(), w)
-        with pytest.raises(TypeError, match=r"x must have the type and device of w"):
+        with pytest.raises(TypeError, match=r"^x must have the type and device of w"):
             call(x.double(), w)
-    with pytest.raises(ValueError, match=r"x must be a tensor .*got None"):
+    with pytest.raises(ValueError, match=r"^x must be a tensor .*got None"):
         f(None, w, kappa_x=x)
 
 
@@ -184,7 +186,7 @@ def test_wrong_kappa_x(kind, shape, post):
     f = LPHM(r=1, p=3, b=12, m=6, interdependence_type=kind, postprocess_functions=post)
     x, w = torch.randn(12, 6), torch.randn(1, f.calculate_l())
     what = "6 columns" if kind == "attribute" else "12 rows"
-    with pytest.raises(ValueError, match=rf"kappa_x must have {what}.*got shape"):
+    with pytest.raises(ValueError, match=rf"^kappa_x must have {what}.*got shape"):
         f(x, w, kappa_x=torch.randn(shape))
-    with pytest.raises(ValueError, match=r"kappa_x must be 2-D"):
+    with pytest.raises(ValueError, match=r"^kappa_x must be 2-D"):
         f(x, w, kappa_x=torch.randn(12))

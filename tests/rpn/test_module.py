@@ -99,7 +99,7 @@ def test_a_constant_A_is_calculated_once(kind, post):
     want = kappa @ A if kind == "attribute" else A.T @ kappa
     torch.testing.assert_close(f(None, None, kappa_x=kappa), want)
     torch.testing.assert_close(f(other_x, other_w, kappa), want)
-    with pytest.raises(ValueError, match=r"x must be a tensor .* got None"):
+    with pytest.raises(ValueError, match=r"^x must be a tensor .* got None"):
         f()
     with pytest.raises(ValueError, match="kappa_x must have 4"):
         f(kappa_x=torch.randn(5, 5, dtype=torch.float64))
@@ -142,6 +142,16 @@ def test_check_A_shape_validity():
         f.check_A_shape_validity(None)
     f.interdependence_type = "left"
     f.check_A_shape_validity(torch.zeros(12, 12))
+    with pytest.raises(ValueError, match=r"A must be \(b, b\).*got shape \(6, 6\), b=12"):
+        f.check_A_shape_validity(torch.zeros(6, 6))
+
+
+def test_a_function_that_is_no_longer_constant_leaves_its_A():
+    f = build(LPHM, (6, 3, 2, 2, 4), require_data=False, require_parameters=False)
+    w, x, _ = tensors(f, grad=False)
+    first = f(x, w)
+    f.require_data = True
+    torch.testing.assert_close(f(2 * x, w), 8 * first)
 
 
 # Types, devices, copies.

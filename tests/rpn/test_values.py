@@ -230,6 +230,11 @@ def test_defaults(cls):
     assert getattr(f, "q", 2) == 2
 
 
+def test_default_sizes():
+    assert LowRank(b=4, m=2).r == RandomMatrix(b=4, m=2).r == 2
+    assert RandomMatrix(b=4, m=2).seed == 0
+
+
 def test_a_size_that_the_type_does_not_need_may_be_none():
     x = torch.randn(5, 8)
     f = LPHM(b=None, m=8, r=2, p=4, interdependence_type="instance")

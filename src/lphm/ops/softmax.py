@@ -28,9 +28,7 @@ def masked_softmax(xi: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     return xi.masked_fill(hidden, torch.finfo(xi.dtype).min).softmax(dim=-2).masked_fill(hidden, 0)
 
 
-def attend(
-    left: Tensor, right: Tensor, data: Tensor, mask: Tensor | None = None, causal: bool = False
-) -> Tensor:
+def attend(left: Tensor, right: Tensor, data: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
     """``data @ softmax(leftᵀ right, dim=-2)`` without ``xi``: query ``right``, key ``left``, value ``data``.
 
     A full mask and ``causal`` are joined in one mask of its own size. A key mask does not become as large as
