@@ -83,7 +83,9 @@ def wrong(each: Call, result: Result, before: Files, after: Files, cwd: Path) ->
     for name in sorted(before.keys() | after.keys()):
         if before.get(name, 0) == after.get(name, 0):
             continue
-        if any(name == one or name.startswith(one + "/") for one in mine) and not _is_temporary(name):
+        if any(name == one or name.startswith(one + "/") for one in mine) and not Path(name).name.startswith(
+            "."
+        ):
             continue
         is_above = after.get(name, 0) is None and any(one.startswith(name + "/") for one in mine)
         if result.code == 0 and is_above:
@@ -103,10 +105,6 @@ def _overwritten(each: Call, before: Files, cwd: Path) -> Iterator[str]:
         inside = any(name.startswith(f"{word}/") for word in read if word) and f"{cwd.name}/{name}" in before
         if name in read or (inside and not name.endswith("/report.html")):
             yield f"an input is overwritten: {name}"
-
-
-def _is_temporary(name: str) -> bool:
-    return re.search(r"(^|/)\.[^/]*-[^/]{8}(\.[a-z]+)?$", name) is not None
 
 
 def _broken(each: Call, result: Result, cwd: Path) -> Iterator[str]:

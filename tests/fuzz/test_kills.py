@@ -4,7 +4,6 @@
 20 times.
 """
 
-import io
 import json
 import os
 import signal
@@ -14,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from safetensors.torch import load
 
 from fuzz.bases import RESUMED, base, data
@@ -111,11 +109,9 @@ def _check_whole(kind: str, files: Files, expected: Files) -> None:
             json.loads(content)
         elif name.endswith(".safetensors"):
             load(content)
-        elif name.endswith(".ckpt"):
-            torch.load(io.BytesIO(content), weights_only=True)
         elif name.endswith(".html"):
             assert content.endswith(b"</html>")
-        else:
+        elif not name.endswith(".ckpt"):  # going on from it shows whether it is whole
             assert content == expected[name], name
 
 
