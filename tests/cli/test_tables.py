@@ -1,12 +1,13 @@
 """Tables as people have them, through the real command: what a cell means, and where the output goes."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from support.command import lphm
+from support.command import lphm, summary
 
 SHORT = ("--members", 1, "--width", 8, "--quiet")
 RNG = np.random.default_rng(0)
@@ -67,6 +68,22 @@ def test_a_class_is_read_at_evaluate_as_at_training(tmp_path: Path, words: list[
         (tmp_path / "e.csv").write_text(text)
         evaluated = lphm("evaluate", "r", "e.csv", "--json", cwd=tmp_path)
         assert '"samples": 1' in evaluated.stdout, evaluated.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["t.parquet", "d"])
+def test_columns_that_are_left_out_are_named(tmp_path: Path, source: str) -> None:
+    (tmp_path / "d").mkdir()
+    frame = pd.DataFrame({"a": RNG.normal(size=100), "same": 1.5, "y": [0, 1] * 50})[::-1]
+    for name in ("t.parquet", "d/t.parquet"):
+        frame.to_parquet(tmp_path / name, row_group_size=20)
+    options = ("--target", "y", "--members", 1, "--width", 8, "--epochs", 1, "-o", "r")
+    trained = lphm("train", source, *options, cwd=tmp_path)
+    assert summary(trained)["columns left out"] == "__index_level_0__, same"
+    assert json.loads((tmp_path / "r" / "metrics.json").read_text())["left_out"] == [
+        "__index_level_0__",
+        "same",
+    ]
 
 
 @pytest.mark.slow

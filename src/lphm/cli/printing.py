@@ -70,6 +70,9 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     fewer = f"  ({full / number:.1f} times fewer)" if 0 < number < full else ""
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"
     stopped = ", stopped by the time limit" if metrics.get("out_of_time") else ""
+    unused = metrics.get("left_out") or []
+    more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
+    left_out = {"columns left out": ", ".join(unused[:5]) + more} if unused else {}
     return grid(
         f"{name}: {metrics['task']}",
         {
@@ -79,6 +82,7 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
             "parameters in all": f"{metrics['parameters']:,}",
             "epochs": f"{len(metrics['history'])}{best}{stopped}",
             "seconds": f"{metrics['seconds']:.0f}",
+            **left_out,
             "run folder": str(folder),
         },
     )

@@ -29,6 +29,7 @@ class Dataset:
     weight: np.ndarray | None = None  # how much each sample counts in training; None if all count the same
     grid: tuple[int, int] | None = None  # rows and columns of the matrix that each row of a table holds
     channels: tuple[str, ...] | None = None  # names of the last dimension of an array
+    left_out: tuple[str, ...] = ()  # columns of the table that are not read
     columns: tuple[str, str] | None = None  # series and step column of the table that an array was made from
 
     def __len__(self) -> int:

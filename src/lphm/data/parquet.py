@@ -17,7 +17,7 @@ from lphm.data.columns import (
     require_distinct,
     require_named,
 )
-from lphm.data.tables import UNNAMED_INDEX
+from lphm.data.tables import unnamed_index
 from lphm.errors import InputError
 
 Part = Literal["train", "validation", "test"]
@@ -115,7 +115,8 @@ class ParquetStream:
         self.name, self.target, self.seed = folder.name, target, seed
         self.test, self.validation = test, validation
         self.index = ParquetIndex(folder)
-        names = [name for name in self.index.schema.names if not UNNAMED_INDEX.fullmatch(name)]
+        self.left_out = unnamed_index(self.index.schema.names)
+        names = [name for name in self.index.schema.names if name not in self.left_out]
         require_named(self.name, [target, *drop], names)
         self.columns = [name for name in names if name not in {target, *drop}]  # the features
         if not self.columns:

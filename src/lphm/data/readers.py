@@ -116,7 +116,8 @@ def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[s
             f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
             f"{target!r} and {int(present.sum())} rows in which it is not missing"
         )
-    return Dataset(name, as_numbers_or_words(features), labels[present])
+    left_out = tuple(frame.attrs.get("left_out", ()))
+    return Dataset(name, as_numbers_or_words(features), labels[present], left_out=left_out)
 
 
 def _arrays(path: Path, *names: str) -> dict[str, np.ndarray]:

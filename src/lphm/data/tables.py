@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,16 +12,13 @@ import pyarrow.parquet as pq
 from lphm.data.columns import is_text, require_distinct
 from lphm.errors import InputError
 
-#: Columns that pandas writes to Parquet for an index without a name: the numbers of rows, which say nothing.
-UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
-
 
 def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     """A CSV or Parquet file as a data frame, with rows numbered from 0.
 
     In CSV, cells of the columns ``words`` are text whatever they look like, text has no space around it, and
     only an empty cell is missing, not ``NA``. In Parquet, an index with a name is a column; one without is
-    left out.
+    left out, and named in ``attrs["left_out"]``.
     """
     with reading(path, "table"):
         if path.suffix.lower() == ".csv":
@@ -29,8 +26,10 @@ def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
         elif path.suffix.lower() == ".parquet":
             names = pq.read_schema(path).names
             require_distinct(path.name, names)
-            named = [name for name in names if not UNNAMED_INDEX.fullmatch(name)]
+            unnamed = unnamed_index(names)
+            named = [name for name in names if name not in unnamed]
             frame = pq.read_table(path, columns=named).to_pandas(ignore_metadata=True)
+            frame.attrs["left_out"] = unnamed
         else:
             raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
     if frame.empty:
@@ -73,6 +72,11 @@ def _read_csv(path: Path, words: Collection[str]) -> pd.DataFrame:
 
 def _stripped(cell: str | bool) -> str | bool | None:
     return cell if isinstance(cell, bool) else cell.strip() or None
+
+
+def unnamed_index(names: Sequence[str]) -> list[str]:
+    """The columns that pandas writes to Parquet for an index without a name: numbers of rows, as a rule."""
+    return [name for name in names if re.fullmatch(r"__index_level_\d+__", name)]
 
 
 @contextmanager

@@ -185,7 +185,7 @@ def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
         if sum(map(len, frames)) >= MOST_ROWS:
             break
     rows = pd.concat(frames, ignore_index=True).iloc[:MOST_ROWS]
-    return Dataset(stream.name, rows[stream.columns], rows[stream.target])
+    return Dataset(stream.name, rows[stream.columns], rows[stream.target], left_out=tuple(stream.left_out))
 
 
 def _scores(target: TargetSchema, outputs: Tensor, y: Tensor) -> dict[str, float]:

@@ -14,6 +14,7 @@ from lphm._memory import require_memory
 from lphm.data.dataset import Dataset, infer_task
 from lphm.data.parquet import ParquetStream
 from lphm.data.progress import Progress
+from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.targets import Task
 from lphm.errors import InputError
 from lphm.learn.evaluation import Evaluation
@@ -105,9 +106,16 @@ def train(
         "parameters": sum(p.numel() for p in network.parameters()),
         "interdependence_parameters": interdependence_parameters(network),
         "interdependence_parameters_full": full_parameters(network),
+        "left_out": _left_out(prepared.sample, trained.run.config.input),
         "history": trained.history.lines,
     }
     return Outcome(trained.run, metrics, evaluation, prepared.sample)
+
+
+def _left_out(data: Dataset, schema: InputSchema) -> list[str]:
+    """Columns that are not used: an index without a name, and those of a table with a single value."""
+    columns = list(data.inputs) if isinstance(schema, FeatureSchema) else []
+    return [*data.left_out, *(str(name) for name in columns if str(name) not in schema.labels)]
 
 
 @plain_torch()
