@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -576,6 +578,66 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path, name: str) -> Non
         path.write_bytes(b"no rows")
     with pytest.raises(InputError, match=name):
         open_rows(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (NUMBERS * 1j, "must hold numbers"),
+        (NUMBERS.astype(str), "must hold numbers"),
+        (NUMBERS[None], "must hold numbers"),
+        (NUMBERS[:0], "must hold numbers"),
+        (np.zeros(3, dtype=[("a", float)]), "must hold numbers"),
+        (np.array([[None, 1]]), "must be a readable .npy file"),
+        (
+            NUMBERS.astype(np.longdouble) * np.longdouble("1e400"),
+            "must hold finite numbers, got -?inf in row 1",
+        ),
+    ],
+)
+def test_arrays_that_are_no_finite_numbers_are_refused(
+    tmp_path: Path, array: np.ndarray, message: str
+) -> None:
+    np.save(tmp_path / "x.npy", array)
+    with pytest.raises(InputError, match=message):
+        list(open_rows(tmp_path / "x.npy").blocks())
+
+
+def test_an_archive_of_arrays_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "x.npy").open("wb") as file:
+        np.savez(file, a=NUMBERS)
+    with pytest.raises(InputError, match="got an archive of arrays"):
+        open_rows(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("dtype", [">f8", "f2", "u8", "i1", "?"])
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_every_type_of_numbers_becomes_float64(tmp_path: Path, dtype: str, suffix: str) -> None:
+    values = (NUMBERS * 100).astype(int).astype(dtype)
+    if dtype == "u8":
+        values[0] = 2**63 + 1  # is rounded
+    if suffix == ".npy":
+        np.save(tmp_path / "x.npy", values)
+    else:
+        table = {f"{i}": column.astype(values.dtype.newbyteorder("=")) for i, column in enumerate(values.T)}
+        pq.write_table(pa.table(table), tmp_path / "x.parquet")
+    blocks = [block.rows for block in open_rows(tmp_path / f"x{suffix}").blocks()]
+    np.testing.assert_array_equal(torch.cat(blocks).numpy(), values.astype(np.float64))
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0])], ["a", "a"]), tmp_path / "x.parquet"
+    )
+    with pytest.raises(InputError, match="must have columns of different names, got 'a' twice"):
+        open_rows(tmp_path / "x.parquet")
+
+
+@pytest.mark.parametrize("name", ["out.NPY", "out.PARQUET"])
+def test_the_suffix_of_the_output_may_be_upper_case(tmp_path: Path, parquet: Path, name: str) -> None:
+    apply(open_rows(parquet, drop=("id",)), tmp_path / name)
+    read = np.load if name.endswith("NPY") else pd.read_parquet
+    assert read(tmp_path / name).shape == (ROWS, 4)
 
 
 # The command line.
