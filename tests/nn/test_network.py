@@ -75,6 +75,21 @@ def test_a_block_is_by_default_of_one_member_and_one_channel_without_dropout() -
     assert all(branch.scale.eq(0.1).all() for branch in mixing)
 
 
+def test_the_attribute_interdependence_of_a_block_starts_smaller_by_the_root_of_the_width() -> None:
+    attribute = LPHM(n=9, p=3, r=1)
+    torch.manual_seed(3)
+    block = InterdependenceBlock(16, attribute)
+    torch.manual_seed(3)
+    layer = MemberInterdependence(attribute, "attribute", 1, 1)
+    A, *others = attribute.unpack(layer.weight)
+    torch.testing.assert_close(block.branches[0].mix.weight, attribute.pack(A / 4, *others))
+
+
+def test_a_block_has_a_feed_forward_network_of_twice_the_width_where_it_is_asked_for() -> None:
+    assert InterdependenceBlock(9).branches[0].up.weight.shape == (1, 9, 18)
+    assert len(InterdependenceBlock(9, feed_forward=False).branches) == 0
+
+
 @both_inputs
 def test_gradients_reach_every_parameter(layout: str) -> None:
     build, draw = NETWORKS[layout]

@@ -314,3 +314,15 @@ def test_a_running_average_is_causal_and_has_no_masks() -> None:
         for call in (mode, mode.matrix):
             with pytest.raises(ValueError, match=message(text)):
                 call(x, mask=TRUE)
+
+
+@pytest.mark.parametrize("cast", [False, True])
+@pytest.mark.parametrize("kind", ["attribute", "instance"])
+def test_nothing_to_see_is_finite_in_half_precision(kind: str, cast: bool) -> None:
+    dtype = torch.float32 if cast else torch.float16
+    w, x, data = draw(STRUCTURE, kind, k=9, d=4, dtype=dtype)
+    mask = torch.zeros(2, 9, dtype=torch.bool)
+    with torch.autocast("cpu", torch.float16, enabled=cast):
+        out = lphm.interdependence_apply(STRUCTURE, w, x, data, kind, "softmax", mask=mask)
+    assert out.eq(0).all()
+    assert all(grad.eq(0).all() for grad in torch.autograd.grad(out.sum(), (w, x, data)))

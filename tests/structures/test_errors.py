@@ -65,6 +65,8 @@ def test_project() -> None:
     text = "w must be (l,) or (channels, l), got (2, 3, 26); use torch.func.vmap"
     with pytest.raises(ValueError, match=whole(text)):
         STRUCTURE.project(torch.randn(2, 3, 26), x)
+    with pytest.raises(ValueError, match=r"^w must hold 26 parameters"):
+        STRUCTURE.project(torch.randn(52), x)
 
 
 def test_pack() -> None:

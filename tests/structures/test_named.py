@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from lphm import LPHM, DualLPHM, Full
+from lphm import LPHM, DualLPHM, Full, LowRank
 from lphm.learn.options import StructureName
 from lphm.structures.named import structure_for
 
@@ -30,6 +30,8 @@ def test_a_budget_chooses_the_sizes() -> None:
     assert structure_for("lphm", 96, budget=160.0) == LPHM.suggest(96, 160)
     assert structure_for("lphm", 96, budget=0.05) == LPHM.suggest(96, 0.05)
     assert structure_for_rows("lphm", 97, budget=200) == LPHM.suggest(97, 200, partial=True)
+    assert structure_for("low-rank", 4, budget=1) == LowRank(n=4, r=2)  # all n² parameters
+    assert structure_for("low-rank", 1, budget=2) == LowRank(n=1, r=1)  # two parameters
     assert structure_for_rows("lphm", 97, budget=0.05) == LPHM.suggest(97, 0.05, partial=True)
 
 
@@ -41,6 +43,11 @@ def test_sizes_left_open_are_those_with_the_fewest_parameters(rows: int, name: s
     if name == "lphm":
         for p in {max(1, chosen.p // 2), min(rows, 2 * chosen.p)}:
             assert chosen.num_parameters <= structure_for_rows(name, rows, p=p, r=3).num_parameters
+
+
+def test_the_blocks_of_dual_lphm_are_near_the_root() -> None:
+    assert structure_for_rows("dual-lphm", 1000) == DualLPHM(n=1024, p=32, q=32, r=2)
+    assert structure_for_rows("hm", 12) == structure_for("hm", 12)
 
 
 @pytest.mark.parametrize("rows", [1, 17, 1000])

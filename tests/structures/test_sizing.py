@@ -209,3 +209,15 @@ def test_explain_says_what_is_better() -> None:
 
 def test_a_structure_without_sizes_has_nothing_to_suggest() -> None:
     assert not hasattr(Full, "suggest")
+
+
+@pytest.mark.parametrize(("p", "q"), [(2, 6), (6, 2)])
+def test_ranks_are_bounded_by_the_shorter_side_of_a_factor(p: int, q: int) -> None:
+    """Of the factors, ``2 x 6`` and ``12 x 4`` or their transposes."""
+    sizes = {"n": 24, "p": p, "q": q}
+    assert HM(**sizes).kronecker_ranks == (2, 4)
+    assert [LPHM(**sizes, r=r).kronecker_ranks for r in (1, 3, 9)] == [(2, 1), (2, 3), (2, 4)]
+    assert [DualLPHM(**sizes, r=r).kronecker_ranks for r in (1, 3, 9)] == [(1, 1), (2, 3), (2, 4)]
+    assert [cls(**sizes, r=1).largest_useful_r for cls in (LPHM, DualLPHM)] == [4, 4]
+    assert DualLPHM(n=6, p=6, q=3, r=1).largest_useful_r == 3
+    assert RandomMatrixAdaptation(n=2, r=9).degrees_of_freedom == 4

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import grad, vmap
 
 import lphm
-from lphm import LPHM, RandomMatrixAdaptation
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
 from lphm.structures import STRUCTURES
 from lphm.structures.random_matrix import fixed_matrices
 from support import reference
@@ -139,3 +139,19 @@ def test_every_structure_has_a_row_and_a_dense_equal() -> None:
     assert set(reference.DENSE) >= {cls.__name__ for cls in own.values()}
     for name, row in ROWS.items():
         assert {type(case) for case in (*row.cases.values(), row.large)} == {STRUCTURES[name]}
+
+
+@pytest.mark.parametrize(
+    ("structure", "letters"),
+    [
+        (Full(n=4), "W"),
+        (LowRank(n=4, r=1), "P Q"),
+        (HM(n=4, p=2), "A B"),
+        (LPHM(n=4, p=2, r=1), "A S T"),
+        (DualLPHM(n=4, p=2, r=1), "P Q S T"),
+        (RandomMatrixAdaptation(n=4, r=1), "λ₁ λ₂"),
+    ],
+    ids=str,
+)
+def test_the_factors_have_the_letters_of_the_formula(structure: Structure, letters: str) -> None:
+    assert list(structure.factor_shapes) == letters.split()

@@ -210,3 +210,10 @@ class Nothing(Structure):
 def test_a_structure_has_to_state_what_w_is() -> None:
     with pytest.raises(TypeError, match="Nothing must define dense_from_factors or pair_from_factors"):
         Nothing(n=3).to_dense(torch.zeros(1))
+
+
+def test_w_of_a_pair_has_the_shape_of_any_other() -> None:
+    structure, parent = build("DoubledPair lphm", 8)
+    w = torch.randn(3, structure.num_parameters).double()
+    assert reference.error(structure.dense(structure.unpack(w)), 2 * parent.to_dense(w)) < 1e-14
+    assert structure.dense(structure.unpack(w)).shape == (3, 8, 8)
