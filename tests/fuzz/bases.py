@@ -48,12 +48,12 @@ def _hook(event: str, _: object) -> None:
 sys.addaudithook(_hook)
 
 
-def _interrupt(arguments: tuple[str, ...], cwd: Path, renames: int) -> None:
-    """The command, which ends before a rename once so many are done."""
+def _stopped(arguments: tuple[str, ...], cwd: Path, renames: int) -> bool:
+    """Whether the command ends before a rename, of which so many are done; it may need fewer in all."""
     _renames.append(renames)
     result = call((*arguments, "--quiet"), cwd)
     _renames.clear()
-    assert result.fault.startswith("StoppedError"), result
+    return result.fault.startswith("StoppedError")
 
 
 def data() -> Files:
@@ -104,10 +104,13 @@ def interrupted(kind: str, moment: int) -> Files:
     """What a command of ``RESUMED`` leaves when it ends before one of its renames."""
     arguments, _, begun = RESUMED[kind]
     renames = 1 + moment * (finished(kind)[1] - 2) // (MOMENTS - 1)
-    with tempfile.TemporaryDirectory() as name:
-        write(data(), Path(name))
-        _interrupt(arguments, Path(name), renames)
-        return {path: content for path, content in snapshot(Path(name)).items() if path.startswith(begun)}
+    while True:
+        with tempfile.TemporaryDirectory() as name:
+            write(data(), Path(name))
+            if _stopped(arguments, Path(name), renames):
+                left = snapshot(Path(name))
+                return {path: content for path, content in left.items() if path.startswith(begun)}
+        renames -= 1
 
 
 @cache

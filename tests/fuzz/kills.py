@@ -12,7 +12,7 @@ OPERATIONS = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.chmo
 
 
 def kill_at_operation(number: int, sent: signal.Signals, *arguments: str) -> None:
-    """The command line, which gets a signal before an operation on files; prints their number and the seconds."""
+    """The command line, which gets a signal before an operation on files; prints how many and how long."""
     done, folder = 0, os.getcwd()
 
     def hook(event: str, about: tuple[object, ...]) -> None:

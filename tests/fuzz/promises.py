@@ -78,7 +78,7 @@ def wrong(each: Call, result: Result, before: Files, after: Files, cwd: Path) ->
         yield f"control characters are printed: {control}"
     if result.code == 0 and lines:
         yield f"words on standard error: {lines}"
-    own = [each.output, each.also] if result.code == 0 else []
+    own = [each.output, each.also] if result.code == 0 else [each.resumed and each.also]
     mine = [os.path.normpath(f"{cwd.name}/{name}") for name in [*own, each.resumed] if name]
     for name in sorted(before.keys() | after.keys()):
         if before.get(name, 0) == after.get(name, 0):

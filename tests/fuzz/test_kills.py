@@ -68,15 +68,15 @@ def test_after_a_kill_everything_is_whole_and_the_work_goes_on(
     expected, operations, seconds = uninterrupted(kind, reference / kind)
     sent = signal.SIGTERM if number % 5 == 4 else signal.SIGKILL
     write(before(kind), tmp_path)
-    if sort == "aimed":
-        at = 1 + number * (operations - 1) // (MANY - 1)
-        child = start(kill_at_operation, at, sent, *_quiet(kind), cwd=tmp_path)
-    else:
-        moment = np.random.default_rng([number, len(kind)]).uniform(0.01, seconds)
-        child = start(kill_after, moment, sent, *_quiet(kind), cwd=tmp_path)
+    at = 1 + number * (operations - 1) // (MANY - 1)
+    moment = np.random.default_rng([number, len(kind)]).uniform(0.01, seconds)
+    call_and_kill, when = (kill_at_operation, at) if sort == "aimed" else (kill_after, moment)
+    child = start(call_and_kill, when, sent, *_quiet(kind), cwd=tmp_path)
     ended = child.wait(120)
     record_property("figures", ["killed", {"kills": 1, f"exit {ended.returncode}": 1}])
     _check_end(ended, sent, sort)
+    if sort == "aimed" and ended.returncode == 0:  # a checkpoint that is due by the clock may not have been
+        assert int(ended.stdout.split()[-2]) < at
     _check_whole(kind, snapshot(tmp_path), expected)
     _go_on(kind, tmp_path)
     after = snapshot(tmp_path)
@@ -86,11 +86,11 @@ def test_after_a_kill_everything_is_whole_and_the_work_goes_on(
 
 
 def _check_end(ended: Ended, sent: signal.Signals, sort: str) -> None:
-    """A kill is a kill; SIGTERM is answered by its exit code and one line."""
+    """A kill is a kill, unless the command was faster; SIGTERM is answered by its exit code and one line."""
     if sent == signal.SIGKILL:
-        codes = {-signal.SIGKILL} if sort == "aimed" else {0, -signal.SIGALRM}
+        codes = {0, -signal.SIGKILL if sort == "aimed" else -signal.SIGALRM}
     else:
-        codes = {143} if sort == "aimed" else {0, 143, -signal.SIGTERM}
+        codes = {0, 143, -signal.SIGTERM}
     assert ended.returncode in codes, ended
     lines = [line for line in ended.stderr.splitlines() if "━" not in line]
     assert len(lines) == (ended.returncode == 143), ended
