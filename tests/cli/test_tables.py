@@ -74,7 +74,9 @@ def test_a_class_is_read_at_evaluate_as_at_training(tmp_path: Path, words: list[
 @pytest.mark.parametrize("source", ["t.parquet", "d"])
 def test_columns_that_are_left_out_are_named(tmp_path: Path, source: str) -> None:
     (tmp_path / "d").mkdir()
-    frame = pd.DataFrame({"a": RNG.normal(size=100), "same": 1.5, "y": [0, 1] * 50})[::-1]
+    frame = pd.DataFrame({"a": RNG.normal(size=100), "same": 1.5, "y": [0, 1] * 50}).sample(
+        frac=1, random_state=0
+    )
     for name in ("t.parquet", "d/t.parquet"):
         frame.to_parquet(tmp_path / name, row_group_size=20)
     options = ("--target", "y", "--members", 1, "--width", 8, "--epochs", 1, "-o", "r")
