@@ -180,6 +180,10 @@ def test_targets_of_arrays(tmp_path: Path, y: list, classes: list | None) -> Non
         ({"y": [0, 1], "channels": ["a", "a"]}, "the channels of .* got 'a' twice"),
         ({"y": [0, 1], "X": np.zeros((2, 3, 2)) + 1j}, "series must hold numbers, got the type complex128"),
         ({"y": [0, 1], "X": np.full((2, 3, 2), 1e200)}, r"of at most 1e\+150, got 1e\+200 at"),
+        (
+            {"y": [0, 1], "X": np.full((2, 3, 2), np.nan)},
+            "series must hold numbers, got missing values alone",
+        ),
         ({"y": [0, 1], "X": np.full((2, 3, 2), "one")}, "series must hold numbers, got"),
     ],
 )

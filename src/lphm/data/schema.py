@@ -208,6 +208,8 @@ def fit_series(
     names = channel_names(array) if names is None else names
     if len(names) != array.shape[2]:
         raise InputError(f"channels must have a name each, got {len(names)} names for {array.shape[2]}")
+    if np.isnan(array).all():
+        raise InputError("series must hold numbers, got missing values alone")
     channels = []
     for j, name in enumerate(names):
         moments = Moments.of(array[..., j].ravel())
