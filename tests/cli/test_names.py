@@ -33,6 +33,13 @@ def test_markup_is_printed_as_it_is(name: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.count(name) == 2
 
 
+def test_json_needs_no_encoding(capsys: pytest.CaptureFixture[str]) -> None:
+    say(grid("", {}), {"name": "größe"}, Printing(json=True))
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert json.loads(printed) == {"name": "größe"}
+
+
 def test_what_a_terminal_would_obey_is_printed_as_escapes() -> None:
     assert one_line("a\n b\x1b[31m\udcff\x9b größe ξ") == r"a b\x1b[31m\udcff\x9b größe ξ"
 

@@ -221,3 +221,17 @@ def test_ranks_are_bounded_by_the_shorter_side_of_a_factor(p: int, q: int) -> No
     assert [cls(**sizes, r=1).largest_useful_r for cls in (LPHM, DualLPHM)] == [4, 4]
     assert DualLPHM(n=6, p=6, q=3, r=1).largest_useful_r == 3
     assert RandomMatrixAdaptation(n=2, r=9).degrees_of_freedom == 4
+    assert HM(**sizes).largest_useful_r == 0
+
+
+def test_explain_of_few_rows() -> None:
+    assert "W of rank up to 1 of 1" in LPHM(n=96, p=8, q=8, r=4).explain(1)
+    assert "reaches rank" in LPHM(n=100, p=2, q=2, r=1).explain(97)  # with more rows than 97: it is prime
+
+
+@pytest.mark.parametrize("budget", [0.0, 1.5])
+def test_a_share_is_above_0_and_up_to_1(budget: float) -> None:
+    with pytest.raises(
+        ValueError, match=r"^budget must be an int, a number of parameters, or a float above 0"
+    ):
+        LPHM.suggest(96, budget)
