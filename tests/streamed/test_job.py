@@ -1,10 +1,12 @@
 """``xi`` applied to files: one file out, whole or not at all, also after a kill; damage is one line."""
 
 import errno
+import io
 import json
 import os
 import shutil
 import signal
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -204,6 +206,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "too many rows": (edit_sums(rows="1001"), "got those of 1001 rows in place of at most 1000"),
     "a negative number of rows": (edit_sums(rows="-1"), "got those of -1 rows in place of at most 1000"),
+    "fewer rows": (edit_sums(rows="1"), "must hold the sums of this job, got numbers that have changed"),
+    "another number": (
+        edit_sums(sum_0=torch.zeros(8, 3, 4).double()),
+        "must hold the sums of this job, got numbers that have changed",
+    ),
     "a sum is missing": (edit_sums(sum_1=None), "must hold the sums of this job, got .*1"),
     "another shape": (edit_sums(sum_0=torch.zeros(8, 3, 5).double()), r"got .*\(8, 3, 5, .* in place of .*"),
     "another type": (edit_sums(sum_1=torch.zeros(12, 3, 4)), r"got .*torch.float32.* in place of .*"),
@@ -296,26 +303,31 @@ def left_over(output: Path) -> bool:
     return not (folder / "job.json").exists()
 
 
+def part(folder: Path, first: int) -> Path:
+    """The part that begins with this row."""
+    (file,) = folder.glob(f"part-{first:015}-*")
+    return file
+
+
+def with_another_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 3] ^= 1
+    file.write_bytes(content)
+
+
 PARTS: dict[str, Callable[[Path], object]] = {
-    "the first is missing": lambda f: (f / "part-000000000000000.parquet").unlink(),
-    "one is missing": lambda f: (f / "part-000000000000128.parquet").unlink(),
-    "one is truncated": lambda f: (f / "part-000000000000128.parquet").write_bytes(b"PAR1"),
-    "one is empty": lambda f: (f / "part-000000000000128.parquet").write_bytes(b""),
-    "one is another": lambda f: shutil.copy(
-        f / "part-000000000000000.parquet", f / "part-000000000000001.parquet"
-    ),
-    "one has other columns": lambda f: pd.DataFrame({"a": np.zeros(64)}).to_parquet(
-        f / "part-000000000000064.parquet"
-    ),
+    "the first is missing": lambda f: (part(f, 0)).unlink(),
+    "one is missing": lambda f: (part(f, 128)).unlink(),
+    "one is truncated": lambda f: (part(f, 128)).write_bytes(b"PAR1"),
+    "one has another byte": lambda f: with_another_byte(part(f, 128)),
+    "one is empty": lambda f: (part(f, 128)).write_bytes(b""),
+    "one is another": lambda f: shutil.copy(part(f, 0), part(f, 64)),
+    "one has other columns": lambda f: pd.DataFrame({"a": np.zeros(64)}).to_parquet(part(f, 64)),
     "one of another type": lambda f: (
-        pd.read_parquet(f / "part-000000000000064.parquet")
-        .astype({"a": float})
-        .to_parquet(f / "part-000000000000064.parquet")
+        pd.read_parquet(part(f, 64)).astype({"a": float}).to_parquet(part(f, 64))
     ),
-    "one beyond the rows": lambda f: shutil.copy(
-        f / "part-000000000000000.parquet", f / "part-000000000099999.parquet"
-    ),
-    "one of another format": lambda f: np.save(f / "part-000000000000128.npy", NUMBERS[:64]),
+    "one beyond the rows": lambda f: shutil.copy(part(f, 0), f / part(f, 0).name.replace("0-", "9-", 1)),
+    "one of another format": lambda f: np.save(part(f, 128).with_suffix(".npy"), NUMBERS[:64]),
     "files of others": lambda f: [
         (f / name).write_text("mine") for name in ("part-1.parquet", "part-old.parquet", "notes.txt")
     ],
@@ -343,7 +355,12 @@ def test_a_part_that_is_another_array_is_computed_anew(
     np.save(tmp_path / "x.npy", NUMBERS)
     apply(open_rows(tmp_path / "x.npy"), tmp_path / "whole.npy")
     interrupt(open_rows(tmp_path / "x.npy"), tmp_path / "out.npy", 24, monkeypatch)
-    np.save(tmp_path / "out.npy.partial" / "part-000000000000064.npy", part)
+    (file,) = (tmp_path / "out.npy.partial").glob(f"part-{64:015}-*")
+    content = io.BytesIO()
+    np.save(content, part)
+    file.unlink()
+    name = f"part-{64:015}-{zlib.crc32(content.getvalue()):08x}.npy"
+    file.with_name(name).write_bytes(content.getvalue())
     apply(open_rows(tmp_path / "x.npy"), tmp_path / "out.npy", resume=True)
     assert (tmp_path / "out.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
@@ -391,7 +408,7 @@ def test_another_size_of_blocks_is_another_job(
         apply(open_rows(parquet, keep=("id",)), tmp_path / "out.parquet", resume=True)
 
 
-@pytest.mark.parametrize("failing", ["sums.safetensors", "part-000000000000128.parquet", "out.parquet"])
+@pytest.mark.parametrize("failing", ["sums.safetensors", "part-000000000000128", "out.parquet"])
 def test_a_full_disk_keeps_what_is_done(
     tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
@@ -401,13 +418,15 @@ def test_a_full_disk_keeps_what_is_done(
     replace = Path.replace
 
     def full(temporary: Path, path: Path) -> Path:
-        if path.name == failing:
+        if path.name.startswith(failing):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return replace(temporary, path)
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", full)
-        message = f"{failing} must be a file that can be written, got: No space left on device; what is done"
+        message = (
+            f"{failing}.* must be a file that can be written, got: No space left on device; what is done"
+        )
         with pytest.raises(InputError, match=message) as caught:
             apply(open_rows(parquet, keep=("id",)), output)
     assert caught.value.option == "resume"
@@ -629,7 +648,7 @@ def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
     pq.write_table(
         pa.Table.from_arrays([pa.array([1.0]), pa.array([2.0])], ["a", "a"]), tmp_path / "x.parquet"
     )
-    with pytest.raises(InputError, match="must have columns of different names, got 'a' twice"):
+    with pytest.raises(InputError, match="must give every column a name of its own, got 'a' twice"):
         open_rows(tmp_path / "x.parquet")
 
 

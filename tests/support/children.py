@@ -119,15 +119,15 @@ def apply_rows(source: Path, output: Path, kill_after: int | None = None, resume
     files.BLOCK_BYTES = files.GROUP_BYTES = 2**20
     rows, parts = files.open_rows(source), 0
     structure = LPHM(n=rows.rows, p=50, r=2)
-    write = job.write_part
+    content = job.part_content
 
-    def write_and_count(*arguments: object) -> None:
+    def content_of_all_but_the_last(*arguments: object) -> bytes:
         nonlocal parts
-        write(*arguments)  # type: ignore[arg-type]
-        parts += 1
         if parts == kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
+        parts += 1
+        return content(*arguments)  # type: ignore[arg-type]
 
-    job.write_part = write_and_count  # type: ignore[assignment]
+    job.part_content = content_of_all_but_the_last  # type: ignore[assignment]
     job.apply_file(rows, output, structure, job.read_weights(None, structure, 0), resume=resume)
     print(peak_megabytes())

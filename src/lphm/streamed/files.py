@@ -1,5 +1,6 @@
 """Files of rows that are read block by block, and outputs that are put together from parts."""
 
+import io
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,9 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from lphm._io import write_atomically
 from lphm.data.columns import require_named, unusable_column
 from lphm.data.parquet import ParquetIndex
+from lphm.data.tables import reading
 from lphm.errors import InputError
 
 #: Bytes of a block of rows in float64, and about those of a row group of the output.
@@ -121,10 +122,8 @@ class NumpyRows(RowFile):
     """A two-dimensional array in a ``.npy`` file, read piece by piece."""
 
     def __init__(self, path: Path) -> None:
-        try:
+        with reading(path, ".npy file"):
             array = np.load(path, mmap_mode="r")
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(f"{path} must be a readable .npy file, got: {error}") from error
         if not isinstance(array, np.ndarray):
             raise InputError(f"{path} must be a .npy file, got an archive of arrays; save one of them alone")
         if array.ndim != 2 or array.dtype.kind not in "fiub" or not array.size:
@@ -148,11 +147,11 @@ def _identity(path: Path) -> list[Any]:
     return [path.name, about.st_size, about.st_mtime_ns]
 
 
-def write_part(path: Path, source: RowFile, block: Block, out: Tensor) -> None:
-    """Write the output of one block, whole or not at all: ``.npy``, or ``.parquet`` with the kept columns.
+def part_content(source: RowFile, block: Block, out: Tensor, suffix: str) -> bytes:
+    """The output of one block as a file: ``.npy``, or ``.parquet`` with the kept columns.
 
     Raises:
-        InputError: the output has a number that its type cannot hold, or the file cannot be written.
+        InputError: the output has a number that its type cannot hold.
     """
     with np.errstate(over="ignore"):
         values = np.ascontiguousarray(out.numpy().astype(source.dtype))
@@ -162,16 +161,17 @@ def write_part(path: Path, source: RowFile, block: Block, out: Tensor) -> None:
             f"the output must be finite numbers of the type {source.dtype}, got {got}; "
             "scale the columns, or the weights"
         )
-    with write_atomically(path) as temporary, temporary.open("wb") as file:
-        if path.suffix == ".npy":
-            write_array_header(file, source.dtype, values.shape)
-            file.write(values.data)
-            return
-        columns = dict(zip(source.columns, np.ascontiguousarray(values.T), strict=True))
-        kept = block.kept
-        copied = {} if kept is None else dict(zip(kept.column_names, kept.columns, strict=True))
-        table = pa.table({name: columns[name] if name in columns else copied[name] for name in source.names})
-        pq.write_table(table, file, use_dictionary=list(copied) or False)
+    file = io.BytesIO()
+    if suffix == ".npy":
+        write_array_header(file, source.dtype, values.shape)
+        file.write(values.data)
+        return file.getvalue()
+    columns = dict(zip(source.columns, np.ascontiguousarray(values.T), strict=True))
+    kept = block.kept
+    copied = {} if kept is None else dict(zip(kept.column_names, kept.columns, strict=True))
+    table = pa.table({name: columns[name] if name in columns else copied[name] for name in source.names})
+    pq.write_table(table, file, use_dictionary=list(copied) or False)
+    return file.getvalue()
 
 
 def write_array_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:

@@ -1,19 +1,21 @@
 """``xi`` applied to the rows of a file that need not fit into memory: two passes, which can be resumed.
 
 The folder ``NAME.partial`` beside the output holds what is done so far. ``job.json`` says of which job it is,
-``sums.safetensors`` holds the sums of the first pass, and ``part-FIRSTROW`` the output of one block of the
-second pass. In the end the parts, which must be those of all rows in order, are joined to the output, and the
-folder is deleted: first ``job.json``, for a folder without it is not that of a job, whatever else it holds.
+``sums.safetensors`` holds the sums of the first pass, and ``part-FIRSTROW-CRC32`` the output of one block of
+the second pass. In the end the parts, which must be those of all rows in order, are joined to the output, and
+the folder is deleted: first ``job.json``, for a folder without it is not that of a job, whatever else it
+holds.
 """
 
 import json
 import re
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -31,13 +33,15 @@ from lphm.errors import InputError, WriteError
 from lphm.nn.init import initialize_
 from lphm.ops.checks import Kind, Normalize
 from lphm.streamed import Mixing, Reduction
-from lphm.streamed.files import RowFile, first_infinite, join_parts, part_rows, write_part
+from lphm.streamed.files import RowFile, first_infinite, join_parts, part_content, part_rows
 from lphm.structures import Structure
 
 #: Seconds between two times that the sums of the first pass are written.
 SAVED_EVERY = 5.0
 #: Names of the files in the folder of a job, and of their temporaries.
-WRITTEN = re.compile(r"job\.json|sums\.safetensors|part-\d{15}\.(npy|parquet)|\.(job|sums|part)-.*lphm-.*")
+WRITTEN = re.compile(
+    r"job\.json|sums\.safetensors|part-\d{15}-[0-9a-f]{8}\.(npy|parquet)|\.(job|sums|part)-.*lphm-.*"
+)
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ def read_weights(file: Path | None, structure: Structure, seed: int) -> Tensor:
         return initialize_(structure, w, generator=torch.Generator().manual_seed(seed))
     try:
         tensors = [torch.from_numpy(np.load(file))] if file.suffix == ".npy" else [*load_file(file).values()]
-    except (OSError, ValueError, EOFError, TypeError, SafetensorError) as error:
+    # The header of an array is Python, of which two errors come.
+    except (OSError, ValueError, EOFError, TypeError, SyntaxError, TokenError, SafetensorError) as error:
         message = f"weights must be a readable .npy or .safetensors file, got {file}: {error}"
         raise InputError(message, option="weights") from error
     real = len(tensors) == 1 and not tensors[0].is_complex()
@@ -203,12 +208,14 @@ class _Passes:
         wanted = [(*total.shape, total.dtype) for total in reduction.sums]
         try:
             with safe_open(self.sums, "pt") as saved:
-                rows = int((saved.metadata() or {})["rows"])
-                sums = [saved.get_tensor(str(i)) for i in range(len(wanted))]
+                about = saved.metadata() or {}
+                rows, sums = int(about["rows"]), [saved.get_tensor(str(i)) for i in range(len(wanted))]
             if (shapes := [(*total.shape, total.dtype) for total in sums]) != wanted:
                 raise ValueError(f"{shapes} in place of {wanted}")
             if not 0 <= rows <= self.source.rows:
                 raise ValueError(f"those of {rows} rows in place of at most {self.source.rows}")
+            if about.get("crc32") != _crc32_of(rows, sums):
+                raise ValueError("numbers that have changed")
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"{self.sums} must hold the sums of this job, got {error}; delete the folder to start again"
@@ -226,7 +233,9 @@ class _Passes:
                 if reduction.rows == rows or time.monotonic() - written > SAVED_EVERY:
                     sums = {str(i): total.contiguous() for i, total in enumerate(reduction.sums)}
                     with write_atomically(self.sums) as temporary:
-                        temporary.write_bytes(save(sums, {"rows": str(reduction.rows)}))
+                        about = {"rows": str(reduction.rows)}
+                        about["crc32"] = _crc32_of(reduction.rows, reduction.sums)
+                        temporary.write_bytes(save(sums, about))
                     written = time.monotonic()
 
     def mix(self, mixing: Mixing) -> list[Path]:
@@ -236,8 +245,10 @@ class _Passes:
         with self._timed("mixing"):
             self.progress("mixing", done, rows)
             for block in self.source.blocks(done):
-                parts.append(self.folder / f"part-{block.first:015}{suffix}")
-                write_part(parts[-1], self.source, block, mixing(block.rows))
+                content = part_content(self.source, block, mixing(block.rows), suffix)
+                parts.append(self.folder / f"part-{block.first:015}-{zlib.crc32(content):08x}{suffix}")
+                with write_atomically(parts[-1]) as temporary:
+                    temporary.write_bytes(content)
                 done += len(block.rows)
                 self.progress("mixing", done, rows)
         if done != rows:
@@ -249,7 +260,7 @@ class _Passes:
         parts: list[Path] = []
         done = 0
         for part in sorted(file for file in self.folder.glob("part-*") if WRITTEN.fullmatch(file.name)):
-            follows = part.name == f"part-{done:015}{suffix}"
+            follows = part.name == f"part-{done:015}-{_crc32(part):08x}{suffix}"
             if follows and (rows := part_rows(part, self.source)):
                 parts.append(part)
                 done += rows
@@ -270,3 +281,18 @@ class _Passes:
         begun = time.monotonic()
         yield
         self.seconds[name] = round(time.monotonic() - begun, 2)
+
+
+def _crc32(file: Path) -> int:
+    try:
+        return zlib.crc32(file.read_bytes())
+    except OSError:
+        return -1
+
+
+def _crc32_of(rows: int, sums: Iterable[Tensor]) -> str:
+    """Of the sums of so many rows."""
+    value = rows
+    for total in sums:
+        value = zlib.crc32(total.contiguous().numpy().tobytes(), value & 0xFFFFFFFF)
+    return str(value)

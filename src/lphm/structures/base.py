@@ -56,7 +56,7 @@ class Structure(ABC):
     name: ClassVar[str]
 
     def __post_init__(self) -> None:
-        self._take(require_positive(**asdict(self)))
+        self._take(require_positive(**vars(self)))
 
     def _take(self, sizes: dict[str, int]) -> None:
         """Keep the sizes as they were checked: Python's own ints, so that the configuration is JSON."""
