@@ -95,3 +95,15 @@ def test_the_shell_completes_commands_options_and_choices(
 
 def test_the_completion_can_be_installed() -> None:
     assert "--install-completion" in app
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (("train", "--epochs", "1.5"), "--epochs"),
+        (("train", "--members", "2.0"), "--members"),
+        (("bench", "--b", "10.5"), "--b"),
+    ],
+)
+def test_a_fraction_is_not_rounded_to_a_whole_number(arguments: tuple, option: str, failing: Any) -> None:
+    assert f"{option} must be a whole number, got '{arguments[-1]}'" in failing(*arguments)

@@ -8,6 +8,7 @@ from typing import Any
 from cyclopts import App, Parameter
 
 from lphm.cli import apply, bench, runs, train
+from lphm.cli.arguments import require_whole_numbers
 
 __all__ = ["app"]
 
@@ -18,10 +19,11 @@ app = App(
     help_format="markdown",
     default_parameter=Parameter(negative=()),
     result_action="return_value",
+    config=require_whole_numbers,
     suppress_keyboard_interrupt=False,  # lphm.__main__ says what it means
 )
 app.register_install_completion_command()
-app.command(train.train, config=train.use_config, sort_key=0)
+app.command(train.train, config=[train.use_config, require_whole_numbers], sort_key=0)
 COMMANDS: list[Any] = [runs.predict, runs.evaluate, runs.report, runs.info, apply.apply, bench.bench]
 for place, command in enumerate(COMMANDS, start=1):
     app.command(command, sort_key=place)

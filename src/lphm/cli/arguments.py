@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from cyclopts import Parameter
+from cyclopts import App, ArgumentCollection, Parameter
 
 from lphm._io import require_writable
 from lphm.errors import InputError
@@ -36,6 +36,14 @@ class Printing:
     """No progress bar, and nothing but errors."""
     json: bool = False
     """Print the result as JSON, for scripts."""
+
+
+def require_whole_numbers(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Raise ``InputError`` for a fraction where a whole number is needed; it would be rounded."""
+    for argument in arguments:
+        for token in argument.tokens:
+            if int in (argument.hint, *get_args(argument.hint)) and "." in token.value:
+                raise InputError(f"{argument.name} must be a whole number, got {token.value!r}")
 
 
 def require_exists(*paths: Path) -> None:

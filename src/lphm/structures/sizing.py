@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+#: The most rows above ``n`` that a search of sizes tries.
+MOST_MORE = 256
+
+
 @dataclass(frozen=True, kw_only=True)
 class Sized(Structure):
     """A structure whose sizes ``p``, ``q`` and ``r``, those that it has, ``suggest`` chooses for a budget."""
@@ -56,7 +60,8 @@ class Sized(Structure):
             n: rows and columns of ``W`` that are needed.
             budget: an int, the largest number of parameters (of one channel); or a float above 0 and up to
                 1, the share of the ``n²`` parameters of ``Full``.
-            partial: also try up to ``√n`` rows more, which is how a prime ``n`` gets blocks. Where the
+            partial: also try up to ``√n`` rows more, and at most 256, so that the search ends in seconds;
+                this is how a prime ``n`` gets blocks. Where the
                 result has a larger ``n`` than was asked for, it needs ``partial=True`` wherever it is used.
 
         Raises:
@@ -86,8 +91,8 @@ class Sized(Structure):
 
     @classmethod
     def _smallest(cls, n: int, partial: bool) -> "Iterator[Self]":
-        """Every ``p`` and ``q`` with ``r = 1``, for ``n`` and with ``partial`` for up to ``√n`` rows more."""
-        for size in range(n, n + (math.isqrt(n) if partial else 0) + 1):
+        """Every ``p`` and ``q`` with ``r = 1``, for ``n`` and with ``partial`` for some rows more."""
+        for size in range(n, n + (min(math.isqrt(n), MOST_MORE) if partial else 0) + 1):
             choices = {"p": divisors(size), "q": divisors(size), "r": [1]}
             names = [field.name for field in fields(cls) if field.name in choices]
             for sizes in product(*(choices[name] for name in names)):
