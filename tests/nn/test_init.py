@@ -86,3 +86,10 @@ def test_a_vector_of_the_wrong_length_is_an_error() -> None:
 def test_draw_fits() -> None:
     w, x, data = draw(TYPICAL["lphm"], "instance")
     assert (w.shape, x.shape, data.shape) == ((3, 26), (2, 5, 12), (2, 5, 4))
+
+
+def test_the_gain_is_1_if_not_given() -> None:
+    torch.manual_seed(1)
+    w = initialize_(TYPICAL["lphm"], torch.empty(TYPICAL["lphm"].num_parameters))
+    torch.manual_seed(1)
+    assert torch.equal(w, initialize_(TYPICAL["lphm"], torch.empty_like(w), 1.0))

@@ -90,6 +90,17 @@ def test_a_block_has_a_feed_forward_network_of_twice_the_width_where_it_is_asked
     assert len(InterdependenceBlock(9, feed_forward=False).branches) == 0
 
 
+def test_a_network_is_by_default_of_one_block_and_one_channel_without_dropout() -> None:
+    structure = LPHM(n=9, p=3, r=1)
+    network = InterdependenceNetwork(
+        FeatureEmbedding([[]] * 9, 0, 0, 9, multiple=9), 9, 2, structure, structure
+    )
+    (block,) = network.blocks
+    assert [branch.mix.weight.shape[1] for branch in block.branches] == [1, 1]
+    assert block.dropout.share == network.head.dropout.share == 0
+    assert network.head.down.weight.eq(0).all()
+
+
 @both_inputs
 def test_gradients_reach_every_parameter(layout: str) -> None:
     build, draw = NETWORKS[layout]
@@ -432,3 +443,10 @@ def test_interdependence_is_the_last_layers_matrix_in_the_first_member(kind: str
 def test_a_copy_predicts_the_same() -> None:
     network, x = disturbed(table_network(members=2)).eval(), table_rows(5).double()
     assert torch.equal(copy.deepcopy(network)(x), network(x))
+
+
+@pytest.mark.parametrize("size", ["width", "outputs", "blocks", "channels", "instance_channels"])
+def test_sizes_of_a_network_are_at_least_1(size: str) -> None:
+    sizes = {"width": 16, "outputs": 4, "blocks": 1, "channels": 1, "instance_channels": 1, size: 0}
+    with pytest.raises(ValueError, match=rf"^{size} must be at least 1"):
+        InterdependenceNetwork(RowEmbedding(8, 3, 16), **sizes)

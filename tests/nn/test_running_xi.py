@@ -383,3 +383,20 @@ def test_what_is_wrong_in_either_mode(training: bool) -> None:
     with pytest.raises(TypeError, match=r"^(x|data) must have the type and device of w, got torch.float32"):
         layer(batch(dtype=torch.float32))
     assert layer.num_batches_tracked == 1
+
+
+def test_one_batch_is_enough_for_a_state_that_is_loaded() -> None:
+    structure, x = LPHM(n=12, p=2, q=3, r=2), torch.randn(4, 12, 5)
+    layer = BilinearInterdependence(structure, running_size=5, momentum=1)
+    layer(x)
+    assert (layer.num_batches_tracked.dtype, int(layer.num_batches_tracked)) == (torch.int64, 1)
+    again = BilinearInterdependence(structure, running_size=5).eval()
+    again.load_state_dict(layer.state_dict())
+    assert torch.equal(again(x), layer.eval()(x))
+    without = BilinearInterdependence(structure)
+    without.load_state_dict(BilinearInterdependence(structure).state_dict())
+    with pytest.raises(ValueError, match=r"^data must be \(4, b', 5\) to match x"):
+        layer.train()(x, torch.randn(3, 12, 5))
+    for training in (True, False):
+        with pytest.raises(ValueError, match=r"^mask must be None for a layer with running_size"):
+            layer.train(training)(x, mask=torch.ones(4, 5, dtype=torch.bool))

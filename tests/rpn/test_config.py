@@ -108,6 +108,18 @@ def test_config_of_a_derived_class(monkeypatch):
         LPHM.from_config(f.to_config())
 
 
+def test_functions_and_classes_of_ones_own_are_found_among_what_is_allowed(monkeypatch):
+    monkeypatch.setattr(Scaled, "__module__", "of_no_module_that_is_imported")
+    f = build(Scaled, SIZES["p>q"], preprocess_functions=exp, postprocess_functions=[exp, "relu", torch.tanh])
+    config = f.to_config()
+    again = LPHM.from_config(config, allowed=[exp, Scaled])
+    assert type(again) is Scaled
+    assert again.preprocess_functions is exp
+    assert again.postprocess_functions == [exp, "torch.nn.functional.relu", "torch.tanh"]
+    config["function_parameters"]["preprocess_functions"] = torch.tanh  # the function itself is left alone
+    assert LPHM.from_config(config, allowed=[exp, Scaled]).preprocess_functions is torch.tanh
+
+
 @pytest.mark.parametrize(
     "function",
     [

@@ -1,5 +1,6 @@
 """What a caller of ``lphm.rpn`` can get wrong: what must hold, what was got, what to do."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -190,3 +191,8 @@ def test_wrong_kappa_x(kind, shape, post):
         f(x, w, kappa_x=torch.randn(shape))
     with pytest.raises(ValueError, match=r"^kappa_x must be 2-D"):
         f(x, w, kappa_x=torch.randn(12))
+
+
+def test_a_size_is_an_int_whatever_integer_it_was():
+    f = LPHM(r=np.int64(2), p=np.int32(3), b=12, m=6)
+    assert [type(size) for size in (f.r, f.p, f.q)] == [int, int, int]

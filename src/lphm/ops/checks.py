@@ -67,8 +67,6 @@ def check_arguments(
         raise ValueError(f"w must have at least one channel, got shape {tuple(w.shape)}")
     if w.dim() > 2:
         raise ValueError(f"w must be (l,) or (channels, l), got shape {tuple(w.shape)}; use torch.func.vmap")
-    if w.shape[:-1].numel() == 0:
-        raise ValueError(f"w must have at least one channel, got shape {tuple(w.shape)}")
     if x.dim() < 2:
         raise ValueError(f"x must be (*batch, b, m), got shape {tuple(x.shape)}")
     _check_size(structure.n, x, kind, partial)
