@@ -6,7 +6,7 @@ from lphm.cli.arguments import Printing
 from lphm.cli.printing import columns, grid, say
 
 HOSTILE = "[red]x[/red] [/] \x1b]0;title\x07\x1b[2J\r\udcff ü"
-SHOWN = r"[red]x[/red] [/] \x1b]0;title\x07\x1b[2J\r\udcff ü"
+SHOWN = r"[red]x[/red] [/] \x1b]0;title\x07\x1b[2J \udcff ü"
 
 
 @pytest.mark.parametrize("table", ["grid", "columns"])
