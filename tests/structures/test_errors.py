@@ -90,3 +90,9 @@ def test_config() -> None:
         from_config({"name": "full"})
     with pytest.raises(ValueError, match=r"^n must be at least 1"):
         Full(n=-3)
+
+
+@pytest.mark.parametrize("size", ["n", "r"])
+def test_sizes_of_random_matrix_adaptation(size: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{size} must be at least 1"):
+        RandomMatrixAdaptation(**{"n": 4, "r": 2, size: 0})

@@ -316,3 +316,10 @@ def test_a_structure_without_a_method() -> None:
         TypeError, match=r"^structure must be one that lphm.nearest has a method for, got Foreign"
     ):
         lphm.nearest(Foreign(n=3), torch.ones(3, 3))
+
+
+def test_factors_of_a_small_matrix_have_entries_of_one_size() -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    W = 1e-4 * structure.to_dense(torch.randn(26, dtype=torch.float64))
+    sizes = [factor.square().mean().sqrt() for factor in structure.unpack(lphm.nearest(structure, W))]
+    torch.testing.assert_close(torch.stack(sizes), sizes[0].expand(3))

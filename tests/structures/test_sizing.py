@@ -220,7 +220,7 @@ def test_ranks_are_bounded_by_the_shorter_side_of_a_factor(p: int, q: int) -> No
     assert [DualLPHM(**sizes, r=r).kronecker_ranks for r in (1, 3, 9)] == [(1, 1), (2, 3), (2, 4)]
     assert [cls(**sizes, r=1).largest_useful_r for cls in (LPHM, DualLPHM)] == [4, 4]
     assert DualLPHM(n=6, p=6, q=3, r=1).largest_useful_r == 3
-    assert RandomMatrixAdaptation(n=2, r=9).degrees_of_freedom == 4
+    assert RandomMatrixAdaptation(n=3, r=20).degrees_of_freedom == 9
     assert HM(**sizes).largest_useful_r == 0
 
 
