@@ -89,9 +89,12 @@ def test_labelled_table_leaves_out_rows_without_target() -> None:
 
 def test_errors_name_the_row_of_the_file() -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0, np.inf, 4.0], "y": [1, None, 0, 1]})
-    features = labelled_table("t", frame, "y").take(np.array([1, 2])).inputs
     with pytest.raises(InputError, match="column 'x' must hold finite numbers, got inf in row 3"):
-        column_numbers(features["x"], "x")
+        labelled_table("t", frame, "y")  # one row before it has no target
+    features = labelled_table("t", frame.fillna({"y": 1}).replace(np.inf, 3.0), "y").inputs
+    taken = features.assign(x=["1", "2", "three", "4"]).iloc[[2, 3]]
+    with pytest.raises(InputError, match="column 'x' must hold numbers, got 'three' in row 3"):
+        column_numbers(taken["x"], "x")
 
 
 def test_labelled_table_refuses_missing_columns_and_rows() -> None:

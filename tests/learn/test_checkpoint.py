@@ -135,3 +135,23 @@ def test_its_state_is_plain_text(tmp_path: Path) -> None:
     learn(DATA, SMALL, ONE_EPOCH, folder=tmp_path)
     state = json.loads((tmp_path / CHECKPOINT).read_bytes().split(b"\n")[1])
     assert state["lines"][0]["epoch"] == 1
+
+
+def test_slow_checkpoints_take_a_tenth_of_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, saved = 0.0, []
+
+    def save_slowly(file: Path, tensors: dict[str, torch.Tensor], state: dict[str, object]) -> None:
+        nonlocal now
+        now += 2
+        saved.append(state["steps"])
+        save_checkpoint(file, tensors, state)
+
+    def progress(task: str, done: int, total: int, status: str = "") -> None:
+        nonlocal now
+        now += 0.5  # after each of the 2 steps of an epoch, and after the epoch
+
+    monkeypatch.setattr("lphm.learn.loop.save_checkpoint", save_slowly)
+    monkeypatch.setattr("lphm.learn.loop.time.monotonic", lambda: now)
+    learn(DATA, SMALL, TrainingOptions(epochs=30, batch_size=30), folder=tmp_path, progress=progress)
+    # 1.5 seconds an epoch, and 18 between two checkpoints; the last epoch always has one.
+    assert saved == [2, 26, 50, 60]

@@ -67,7 +67,7 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     """The table that closes a training."""
     score = next(key for key in metrics["test"] if key != "loss")
     number, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
-    fewer = f"  ({full / number:.1f} times fewer)" if 0 < number < full else ""
+    fewer = f" ({full / number:.1f} times fewer)" if 0 < number < full else ""
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"
     stopped = ", stopped by the time limit" if metrics.get("out_of_time") else ""
     unused = metrics.get("left_out") or []

@@ -35,6 +35,9 @@ from lphm.learn.options import DeviceName
 from lphm.learn.run import RunConfig
 from lphm.nn.network import InterdependenceNetwork
 
+#: Seconds from which on a checkpoint is not written after every epoch.
+SLOW_SAVE = 0.5
+
 
 @dataclass(frozen=True)
 class History:
@@ -239,10 +242,10 @@ class _Loop:
     def _save(self, file: Path) -> None:
         """Write a file that is always whole; the first process does, and the others wait for it.
 
-        An epoch is left out where more than a tenth of the time would go into checkpoints.
+        Where a checkpoint takes long, epochs are left out, so that a tenth of the time goes into checkpoints.
         """
-        begun = time.perf_counter()
-        if not broadcast_choice(lambda: begun >= self.next_save):
+        begun, over = time.monotonic(), self.is_over(math.inf)
+        if not broadcast_choice(lambda: over or begun >= self.next_save):
             return
         group = self.optimizer.param_groups[0]  # they differ in the weight decay alone
         self.state.learning_rate, (self.state.momentum, _) = group["lr"], group["betas"]
@@ -254,8 +257,8 @@ class _Loop:
         if rank() == 0:
             save_checkpoint(file, tensors, state)
         all_reduce_sum(0)
-        ended = time.perf_counter()
-        self.next_save = ended + 9 * (ended - begun)
+        ended = time.monotonic()
+        self.next_save = ended + 9 * (ended - begun) if ended - begun > SLOW_SAVE else ended
 
     def load(self, file: Path) -> None:
         """Continue from the checkpoint.
