@@ -119,6 +119,10 @@ DAMAGE: dict[str, tuple[Damage, str]] = {
         edit(lambda m: m["history"][0].update(train_loss="low")),
         "as training wrote them, got ValueError: could not convert string to float: 'low'",
     ),
+    "a best epoch beyond floats": (
+        edit(lambda m: m.update(best_epoch=10**400)),
+        "as training wrote them, got OverflowError: int too large",
+    ),
     "summary without target": (edit(lambda s: s.pop("target"), "summary.json"), "as training wrote them"),
     "another class": (
         lambda f: (f / "predictions.csv").write_text(

@@ -42,7 +42,7 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
     environment.filters.update(plain=plain, percent=_percent)
     try:
         page = environment.get_template("page.html").render(content(sources))
-    except (UndefinedError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (UndefinedError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise InputError(
             f"the JSON files in {folder} must be as training wrote them, "
             f"got {type(error).__name__}: {error}; train the run again"
