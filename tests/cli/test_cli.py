@@ -190,6 +190,19 @@ def test_a_training_that_is_refused_late_leaves_nothing(tmp_path: Path, failing)
     assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "lost", ["predictions.csv", "summary.json", "weights.safetensors", "interdependence.npz"]
+)
+def test_a_finished_run_that_lost_a_file_is_completed_again(tmp_path: Path, lost: str) -> None:
+    options = ("train", "iris", "--epochs", 1, "--members", 1, "--quiet", "-o", "k")
+    assert lphm(*options, cwd=tmp_path).returncode == 0
+    whole = (tmp_path / "k" / lost).read_bytes()
+    (tmp_path / "k" / lost).unlink()
+    assert lphm(*options, "--resume", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "k" / lost).read_bytes() == whole
+
+
 def test_a_run_with_damaged_options_is_not_resumed(tmp_path: Path, failing) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "options.json").write_text("{")

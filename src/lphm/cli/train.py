@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from lphm.data.parquet import ParquetStream
     from lphm.learn.training import Outcome
 
-OPTIONS = "options.json"
+OPTIONS, SUMMARY = "options.json", "summary.json"
 #: Options that are not written to options.json.
 NOT_SAVED = {"output", "resume", "timeout", "config", "quiet", "json"}
 
@@ -93,13 +93,15 @@ def train(
     from lphm.data.dataset import Dataset
     from lphm.distributed import broadcast_choice, process_group, rank
     from lphm.learn.cross_validation import compare, cross_validate
-    from lphm.learn.run import CONFIG, METRICS
+    from lphm.learn.evaluation import INTERDEPENDENCE, PREDICTIONS
+    from lphm.learn.run import CONFIG, METRICS, WEIGHTS
     from lphm.learn.training import prepare, train
 
     samples = _read(source, data, run, training)
     options = {"source": source, "folds": run.folds, "compare": run.compare}
     options |= asdict(data) | asdict(network) | asdict(training)
     rows, outcome = None, None
+    written = PREDICTIONS, INTERDEPENDENCE, SUMMARY, WEIGHTS, METRICS, CONFIG
     with process_group(run.timeout), bars(rank() == 0 and not printing.quiet) as progress:
         first = rank() == 0
         prepared = prepare(samples, network, training, data.task, progress=progress)
@@ -110,7 +112,7 @@ def train(
                 k = run.folds or 5
                 result = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
                 rows = result if isinstance(result, list) else [result]
-            elif not broadcast_choice((folder / CONFIG).exists):
+            elif not broadcast_choice(lambda: all((folder / name).exists() for name in written)):
                 outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
     if rows is not None:
         values = [vars(row) for row in rows]
@@ -147,7 +149,7 @@ def _complete(folder: Path, outcome: "Outcome | None") -> None:
 
     if outcome is not None:
         outcome.evaluation.save(folder)
-        write_json(folder / "summary.json", summarize(outcome.sample, outcome.run.config.target.task))
+        write_json(folder / SUMMARY, summarize(outcome.sample, outcome.run.config.target.task))
         save_run(outcome.run, folder, outcome.metrics)
     write_report(folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)

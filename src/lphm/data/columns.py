@@ -200,6 +200,18 @@ def category_words(column: pd.Series) -> pd.Categorical:
     return pd.Categorical.from_codes(np.where(codes < 0, -1, np.append(places, -1)[codes]), categories)
 
 
+def word_codes(column: pd.Series, words: Sequence[str]) -> np.ndarray:
+    """The place of every cell among the words; -1 where it is missing or is another word."""
+    if column.dtype == object or len(column) < FEW_CELLS:
+        places = {known: place for place, known in enumerate(words)}
+        missing = column.isna()
+        found = [-1 if absent else places.get(word(c), -1) for c, absent in zip(column, missing, strict=True)]
+        return np.array(found, dtype=np.intp)
+    cells = category_words(column)
+    codes: np.ndarray = np.append(pd.Index(words).get_indexer(cells.categories), -1)[cells.codes]
+    return codes
+
+
 def as_numbers_or_words(frame: pd.DataFrame, numbers: dict[str, bool] | None = None) -> pd.DataFrame:
     """The same table with columns of numbers, and categories that are words.
 

@@ -18,11 +18,11 @@ from torch.nn import functional as F
 from lphm.data.columns import (
     FARTHEST,
     LARGEST,
-    category_words,
     check_distance,
     table_numbers,
     table_with,
     unusable_column,
+    word_codes,
 )
 from lphm.data.statistics import ColumnStatistics, Moments
 from lphm.data.targets import Strict
@@ -93,10 +93,7 @@ class FeatureSchema(Strict):
                 check_distance(column.name, values, column.mean, column.std, frame.index)
         columns, offset = [*standardised.T], 1
         for c in self.categorical:
-            words = category_words(frame[c.name])
-            known = pd.Index(c.categories).get_indexer(words.categories)
-            codes = np.append(known, -1)[words.codes]
-            columns.append((codes + offset).astype(float))
+            columns.append((word_codes(frame[c.name], c.categories) + offset).astype(float))
             offset += len(c.categories) + 1
         return torch.as_tensor(np.stack(columns, axis=1), dtype=torch.float32)
 
