@@ -203,6 +203,21 @@ def test_a_finished_run_that_lost_a_file_is_completed_again(tmp_path: Path, lost
     assert (tmp_path / "k" / lost).read_bytes() == whole
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "edit", [{"parameters": None}, {"test": {}}, {"history": 3}, {"left_out": [1]}, {"seconds": "x"}]
+)
+def test_a_finished_run_whose_metrics_were_edited_is_one_line(tmp_path: Path, edit: dict) -> None:
+    options = ("train", "iris", "--epochs", 1, "--members", 1, "--quiet", "-o", "k")
+    assert lphm(*options, cwd=tmp_path).returncode == 0
+    file = tmp_path / "k" / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | edit))
+    resumed = lphm(*options, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 2
+    assert resumed.stderr.count("\n") == 1
+    assert "as training wrote" in resumed.stderr
+
+
 def test_a_run_with_damaged_options_is_not_resumed(tmp_path: Path, failing) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "options.json").write_text("{")

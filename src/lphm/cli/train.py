@@ -120,7 +120,13 @@ def train(
     elif first:
         _complete(folder, outcome)
         metrics = read_json(folder / METRICS)
-        say(summary(metrics, samples.name, folder), metrics, printing)
+        try:
+            table = summary(metrics, samples.name, folder)
+        except (StopIteration, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+            got = f"{type(error).__name__}: {error}"
+            message = f"{folder / METRICS} must be as training wrote it, got {got}; train the run anew"
+            raise InputError(message) from error
+        say(table, metrics, printing)
 
 
 def _read(
