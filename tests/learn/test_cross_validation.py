@@ -13,7 +13,14 @@ from lphm.data.splits import folds
 from lphm.errors import InputError
 from lphm.learn import cross_validation
 from lphm.learn.checkpoint import CHECKPOINT
-from lphm.learn.cross_validation import RESULTS, CrossValidation, compare, cross_validate, variants
+from lphm.learn.cross_validation import (
+    CHECKPOINTS,
+    RESULTS,
+    CrossValidation,
+    compare,
+    cross_validate,
+    variants,
+)
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.training import learn
@@ -55,6 +62,13 @@ def test_what_a_fold_cannot_learn_from_is_found_before_any_training(
     monkeypatch.setattr(cross_validation, "learn", None)  # no fold may be trained
     with pytest.raises(InputError, match="column 'c' must hold numbers or categories"):
         cross_validate(data, NETWORK, TRAINING, 3, folder=tmp_path)
+
+
+def test_checkpoints_of_folds_that_are_done_do_not_stay(tmp_path: Path) -> None:
+    cross_validate(DATA, NETWORK, TRAINING, 3, folder=tmp_path)
+    (tmp_path / CHECKPOINTS / "fold-3").mkdir(parents=True)
+    cross_validate(DATA, NETWORK, TRAINING, 3, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [RESULTS]
 
 
 class KilledError(Exception):

@@ -101,6 +101,8 @@ def cross_validate(
                 write_json(folder / RESULTS, {name: result.model_dump() for name, result in done.items()})
                 shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
         results.append(done[key])
+    if folder is not None:  # of a process that was killed after the last result
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     scores = [result.score for result in results]
     seconds = [result.seconds for result in results]
     score_name, number = results[0].score_name, results[0].interdependence_parameters
