@@ -160,7 +160,7 @@ def test_numbers_as_words_are_the_same_in_every_type() -> None:
     [
         (np.inf, "finite numbers, got inf in row 2"),
         (1e200, "at most 1e\\+150, got 1e\\+200 in row 2"),
-        (10**400, "got 1000"),
+        pytest.param(10**400, "got '?1000", id="400 digits"),
     ],
 )
 def test_numbers_too_large_for_their_square_are_refused(value: Any, got: str) -> None:
