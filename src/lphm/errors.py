@@ -10,6 +10,9 @@ from numbers import Integral
 #: Characters that a terminal obeys, and those by which Python marks bytes that are no text.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
+#: What reading content raises that somebody has edited: JSON without a name, or with another sort of value.
+EDITED = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError)
+
 
 class DivisibilityError(ValueError, AssertionError):
     """A partition count does not divide the size it partitions.
@@ -35,6 +38,10 @@ class InputError(ValueError):
         super().__init__(message)
         self.option = option
         self.value = value
+
+
+class ReadError(InputError):
+    """A file that cannot be read, or no more; what was written before is kept."""
 
 
 class WriteError(InputError):

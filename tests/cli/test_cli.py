@@ -13,6 +13,8 @@ import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
+from lphm.cli.train import _discarded_if_refused
+from lphm.errors import InputError, ReadError, WriteError
 from lphm.learn.run import load_run, save_run
 from lphm.report import write_report
 from support.command import lphm, summary
@@ -186,8 +188,22 @@ def test_a_run_killed_during_its_first_write_begins_anew(tmp_path: Path, resume:
 @pytest.mark.slow
 def test_a_training_that_is_refused_late_leaves_nothing(tmp_path: Path, failing) -> None:
     options = ("train", "iris", "--epochs", 2, "--members", 1, "-o", "r", "--learning-rate", 1e30, "--quiet")
-    assert "training must keep a finite loss" in failing(*options)
-    assert not (tmp_path / "r").exists()
+    for resume in ((), ("--resume",)):  # which begins a run where there is none
+        assert "training must keep a finite loss" in failing(*options, *resume)
+        assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize("error", [ReadError("the disk is gone"), WriteError("the disk is full")])
+def test_what_is_done_is_kept_if_the_disk_is_at_fault(tmp_path: Path, error: InputError) -> None:
+    (tmp_path / "checkpoint.ckpt").touch()
+    kept = pytest.raises(type(error), match=f"{error}; what is done so far is kept")
+    with kept as caught, _discarded_if_refused(tmp_path, resumed=False):
+        raise error
+    assert caught.value.option == "resume"
+    assert (tmp_path / "checkpoint.ckpt").exists()
+    with pytest.raises(InputError, match="no finite loss"), _discarded_if_refused(tmp_path, resumed=False):
+        raise InputError("no finite loss")
+    assert not tmp_path.exists()
 
 
 @pytest.mark.slow

@@ -33,6 +33,15 @@ def test_markup_is_printed_as_it_is(name: str, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().err.count(name) == 2
 
 
+def test_tables_show_as_escapes_what_a_terminal_would_obey(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile, shown = "[red]x\x1b]0;title\x07\x1b[2J\r\udcff ü", r"[red]x\x1b]0;title\x07\x1b[2J \udcff ü"
+    say(grid(hostile, {"a": hostile}), {}, Printing())
+    say(columns(hostile, ["a"], [[hostile]]), {}, Printing())
+    printed = capsys.readouterr().out
+    assert printed.count(shown) == 4
+    assert not {*printed} & {"\x1b", "\x07", "\r", "\udcff"}
+
+
 def test_json_needs_no_encoding(capsys: pytest.CaptureFixture[str]) -> None:
     say(grid("", {}), {"name": "größe"}, Printing(json=True))
     printed = capsys.readouterr().out

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lphm.data.columns import as_numbers_or_words
-from lphm.data.parquet import ParquetIndex, ParquetStream
+from lphm.data.parquet import ParquetIndex, ParquetStream, RowGroup
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
 from lphm.data.tables import read_table
@@ -202,6 +202,23 @@ def test_what_a_column_holds_is_decided_from_all_row_groups(tmp_path: Path, case
         together = pd.concat([frame["k"].astype(object) for frame in frames], ignore_index=True)
         pd.testing.assert_series_equal(together.astype(table["k"].dtype), table["k"])
         schema.encode(frames[0])
+
+
+def test_types_that_say_what_a_column_holds_are_not_read_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = (["1", "a"] * 30, LETTERS)
+    folder = files_of(tmp_path / "d", k=(NUMBERS, [0.5] * 60), c=words, n=(TEXT, TEXT))
+    read, seen = ParquetIndex.read, []
+
+    def counted(self: ParquetIndex, group: RowGroup, columns: list[str]) -> pd.DataFrame:
+        seen.extend(columns)
+        return read(self, group, columns)
+
+    monkeypatch.setattr(ParquetIndex, "read", counted)
+    stream = ParquetStream(folder, "y")
+    assert stream.numbers == {"x": True, "k": True, "c": False, "n": True, "y": True}
+    assert seen == ["c"] + ["n"] * 6  # words until one is no number; text of numbers to the end
 
 
 def test_a_directory_refuses_what_is_neither_before_it_reads_on(tmp_path: Path) -> None:

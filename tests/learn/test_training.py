@@ -414,3 +414,12 @@ def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="device must be available, got 'cuda'") as caught:
         learn(PRODUCT, SMALL, TrainingOptions(epochs=1, device="cuda"))
     assert caught.value.option == "device"
+
+
+def test_a_target_that_is_too_far_in_the_test_part_is_found_before_the_training() -> None:
+    rng = np.random.default_rng(0)
+    frame, y = pd.DataFrame({"a": rng.normal(size=60)}), pd.Series(rng.normal(size=60), name="y")
+    _, test = split_rows(Dataset("t", frame, y), "regression", seed=0)
+    y[test.target.index[0]] = 1e40
+    with pytest.raises(InputError, match=r"column 'y' must hold numbers near those of training, got 1e\+40"):
+        prepare(Dataset("t", frame, y))

@@ -1,12 +1,11 @@
 """``xi`` applied to files: one file out, whole or not at all, also after a kill; damage is one line."""
 
 import errno
-import io
+import itertools
 import json
 import os
 import shutil
 import signal
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 import lphm
-from lphm.errors import InputError
+from lphm.errors import InputError, ReadError
 from lphm.streamed import job
 from lphm.streamed.files import RowFile, open_rows
 from support import forked
@@ -348,23 +347,6 @@ def test_a_resumed_job_takes_only_parts_that_follow_one_another(
     assert others == (["mine"] * 3 if case == "files of others" else [])
 
 
-@pytest.mark.parametrize("part", [NUMBERS[:64, :3], NUMBERS[:64].astype(np.float64), NUMBERS[:0], NUMBERS[0]])
-def test_a_part_that_is_another_array_is_computed_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: np.ndarray
-) -> None:
-    np.save(tmp_path / "x.npy", NUMBERS)
-    apply(open_rows(tmp_path / "x.npy"), tmp_path / "whole.npy")
-    interrupt(open_rows(tmp_path / "x.npy"), tmp_path / "out.npy", 24, monkeypatch)
-    (file,) = (tmp_path / "out.npy.partial").glob(f"part-{64:015}-*")
-    content = io.BytesIO()
-    np.save(content, part)
-    file.unlink()
-    name = f"part-{64:015}-{zlib.crc32(content.getvalue()):08x}.npy"
-    file.with_name(name).write_bytes(content.getvalue())
-    apply(open_rows(tmp_path / "x.npy"), tmp_path / "out.npy", resume=True)
-    assert (tmp_path / "out.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
-
-
 def test_parts_of_some_rows_never_become_the_output(
     tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,6 +370,28 @@ def test_a_job_killed_before_its_first_file_is_begun_anew(
     apply(open_rows(parquet, keep=("id",)), tmp_path / "out.parquet", resume=resume)
     assert len(pd.read_parquet(tmp_path / "out.parquet")) == ROWS
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_source_that_cannot_be_read_any_more_loses_nothing(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, saved: bool
+) -> None:
+    apply(open_rows(parquet, keep=("id",)), tmp_path / "whole.parquet")
+    output, source = tmp_path / "out.parquet", open_rows(parquet, keep=("id",))
+    monkeypatch.setattr(job, "SAVED_EVERY", -1.0 if saved else 1e9)
+    blocks = source.blocks
+
+    def fail(first: int = 0):  # type: ignore[no-untyped-def]
+        yield from itertools.islice(blocks(first), 3)
+        raise ReadError("the disk is gone")
+
+    monkeypatch.setattr(source, "blocks", fail)
+    with pytest.raises(ReadError, match="the disk is gone") as caught:
+        apply(source, output)
+    folder = tmp_path / "out.parquet.partial"
+    assert (caught.value.option == "resume") is folder.exists() is saved
+    apply(open_rows(parquet, keep=("id",)), output, resume=True)
+    assert output.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
 
 
 def test_a_finished_job_that_is_resumed_gives_the_same_once_more(tmp_path: Path, parquet: Path) -> None:

@@ -235,3 +235,9 @@ def test_a_share_is_above_0_and_up_to_1(budget: float) -> None:
         ValueError, match=r"^budget must be an int, a number of parameters, or a float above 0"
     ):
         LPHM.suggest(96, budget)
+
+
+def test_a_search_tries_no_more_rows_than_it_is_bound_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert LPHM.suggest(97, budget=200, partial=True).n == 100
+    monkeypatch.setattr("lphm.structures.sizing.MOST_MORE", 2)
+    assert LPHM.suggest(97, budget=200, partial=True).n <= 99

@@ -25,7 +25,7 @@ class Row:
     edges: dict[str, Structure]
     num_parameters: Callable[[Structure], int]
     middle: Callable[[Structure], int]
-    transposed: Callable[[Structure, Tensor], Transposed] | None  # another structure and w with its Wᵀ
+    transposed: Callable[[Structure, Tensor], Transposed]  # a structure and w that have its Wᵀ
     drawn: st.SearchStrategy[Structure] = field(repr=False)
 
     @property
@@ -71,6 +71,12 @@ def transposed_lphm(structure: LPHM, w: Tensor) -> Transposed:
 def transposed_dual_lphm(structure: DualLPHM, w: Tensor) -> Transposed:
     P, Q, S, T = structure.unpack(w)
     return swapped(structure), swapped(structure).pack(Q, P, T, S)
+
+
+def transposed_as_full(structure: Structure, w: Tensor) -> Transposed:
+    """Of a structure that no other has the transpose of."""
+    full = Full(n=structure.n)
+    return full, full.pack(structure.to_dense(w).mT)
 
 
 #: Every way in which blocks can be degenerate, for the three Kronecker structures.
@@ -166,7 +172,7 @@ ROWS = {
         },
         num_parameters=lambda s: s.n + s.r,
         middle=lambda s: s.r,
-        transposed=None,
+        transposed=transposed_as_full,
         drawn=st.builds(lambda n, r: RandomMatrixAdaptation(n=n, r=r), sizes, ranks),
     ),
 }

@@ -65,7 +65,7 @@ def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) 
 
 def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     """The table that closes a training."""
-    score = next(key for key in metrics["test"] if key != "loss")
+    (score,) = (key for key in metrics["test"] if key != "loss")
     number, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
     fewer = f" ({full / number:.1f} times fewer)" if 0 < number < full else ""
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"

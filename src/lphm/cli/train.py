@@ -12,7 +12,7 @@ from cyclopts import App, ArgumentCollection, Parameter, Token
 
 from lphm._io import read_json, write_json
 from lphm.cli.arguments import Printing, Source, require_exists
-from lphm.errors import InputError, WriteError
+from lphm.errors import EDITED, InputError, ReadError, WriteError
 from lphm.learn.options import Bounds, Checked, NetworkOptions, TrainingOptions
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ def train(
     with process_group(run.timeout), bars(rank() == 0 and not printing.quiet) as progress:
         first = rank() == 0
         prepared = prepare(samples, network, training, data.task, progress=progress)
+        resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
         folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
-        with _discarded_if_refused(folder, run.resume), _can_be_resumed(folder):
+        with _discarded_if_refused(folder, resumed), _can_be_resumed(folder):
             if isinstance(samples, Dataset) and (run.compare or run.folds):
                 validate = compare if run.compare else cross_validate
                 k = run.folds or 5
@@ -122,7 +123,7 @@ def train(
         metrics = read_json(folder / METRICS)
         try:
             table = summary(metrics, samples.name, folder)
-        except (StopIteration, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        except EDITED as error:
             got = f"{type(error).__name__}: {error}"
             message = f"{folder / METRICS} must be as training wrote it, got {got}; train the run anew"
             raise InputError(message) from error
@@ -177,9 +178,8 @@ def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
             raise InputError(f"--resume must come with the options of the run, {differ}")
         return folder
     inside = list(folder.iterdir()) if folder.is_dir() else []
-    first = (
-        f".{Path(OPTIONS).stem}-"  # the temporary file of a run that was killed while it wrote its first file
-    )
+    # The temporary file of a run that was killed while it wrote its first file.
+    first = f".{Path(OPTIONS).stem}-"
     if any(not path.name.startswith(first) for path in inside) or (folder.exists() and not folder.is_dir()):
         message = f"--output must be a new or empty folder, got {folder}, which holds something"
         raise InputError(message if run.resume else f"{message}; --resume continues a run")
@@ -203,17 +203,18 @@ def _can_be_resumed(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _discarded_if_refused(folder: Path, resumed: bool) -> Iterator[None]:
-    """Delete the folder of a new run after an ``InputError``, unless a file could not be written."""
+    """Delete the folder of a new run after an ``InputError``, unless the disk is at fault."""
     try:
         yield
-    except WriteError as error:
+    except (ReadError, WriteError) as error:
         message = f"{error}; what is done so far is kept, and the run can be resumed"
-        raise WriteError(message, option="resume") from error
+        raise type(error)(message, option="resume") from error
     except InputError:
         if not resumed:
             shutil.rmtree(folder, ignore_errors=True)  # another process may have begun to
-            with suppress(OSError):
-                Path("runs").rmdir()  # if it is empty
+            if folder.parent == Path("runs"):
+                with suppress(OSError):
+                    folder.parent.rmdir()  # if it is empty
         raise
 
 

@@ -6,11 +6,13 @@ holds, and what a cell means does not depend on the cells beside it.
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from lphm.errors import InputError
 
@@ -24,7 +26,7 @@ LARGEST = 1e150
 FARTHEST = 1e15
 #: What pandas calls columns of Python objects that are all numbers.
 NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean"})
-#: And those of objects which have a name but no value that could be compared with that of other rows.
+#: And those whose objects are read as words.
 WORDS = frozenset({"string", "bytes", "mixed", "mixed-integer"})
 #: A column of fewer cells is faster to read cell by cell.
 FEW_CELLS = 1000
@@ -49,6 +51,11 @@ def _is_numeric(column: pd.Series) -> bool:
     )
 
 
+def _is_arrow_dictionary(column: pd.Series) -> bool:
+    dtype = column.dtype
+    return isinstance(dtype, pd.ArrowDtype) and pa.types.is_dictionary(dtype.pyarrow_dtype)
+
+
 def holds_numbers(column: pd.Series, name: str, is_target: bool = False) -> bool | None:
     """Whether a column holds numbers; if not, it holds words. None if every cell is missing.
 
@@ -59,7 +66,7 @@ def holds_numbers(column: pd.Series, name: str, is_target: bool = False) -> bool
     Raises:
         InputError: the cells are dates, lists or anything else that is neither.
     """
-    if isinstance(column.dtype, pd.CategoricalDtype) or str(column.dtype).startswith("dictionary<"):
+    if isinstance(column.dtype, pd.CategoricalDtype) or _is_arrow_dictionary(column):
         return False if column.notna().any() else None
     if _is_numeric(column):
         return True
@@ -92,11 +99,11 @@ def column_numbers(column: pd.Series, name: str) -> np.ndarray:
         if unread.any():
             value, row = _first(column, unread)
             raise InputError(f"column {name!r} must hold numbers, got {value!r:.80} in row {row}")
-    check_size(values, name, column)
+    _check_size(values, name, column)
     return values
 
 
-def check_size(values: np.ndarray, name: str, column: pd.Series) -> None:
+def _check_size(values: np.ndarray, name: str, column: pd.Series) -> None:
     """Raise ``InputError`` if a number is infinite or too large."""
     large = np.abs(values) > LARGEST
     if large.any():
@@ -180,7 +187,7 @@ def word(cell: Any) -> str:
     """A value as text, the same for equal numbers of any type: 1, 1.0 and Decimal('1.00') are all '1'."""
     if isinstance(cell, bool | np.bool_):
         return str(bool(cell))
-    if isinstance(cell, Real) or type(cell).__name__ == "Decimal":
+    if isinstance(cell, Real | Decimal):
         number = float(cell)
         return str(int(number)) if number.is_integer() else repr(number)
     return _text(cell) if isinstance(cell, str | bytes) else str(cell)
@@ -188,7 +195,7 @@ def word(cell: Any) -> str:
 
 def category_words(column: pd.Series) -> pd.Categorical:
     """Every cell as ``word``, and missing where it is."""
-    column = column.astype(object) if str(column.dtype).startswith("dictionary<") else column
+    column = column.astype(object) if _is_arrow_dictionary(column) else column
     if column.dtype == object or len(column) < FEW_CELLS:
         missing = column.isna()
         return pd.Categorical(

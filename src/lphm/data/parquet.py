@@ -18,7 +18,7 @@ from lphm.data.columns import (
     require_named,
 )
 from lphm.data.tables import unnamed_index
-from lphm.errors import InputError
+from lphm.errors import InputError, ReadError
 
 Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
@@ -52,11 +52,13 @@ class ParquetIndex:
                 f"{path} must hold .parquet files, got none; those in folders inside it are not read"
             )
         self.groups: list[RowGroup] = []  # of all files
+        self.schemas: list[pa.Schema] = []  # of each file
         self.rows = 0  # of all files
         for number, file in enumerate(self.files):
             with _open(file) as opened:
                 schema, metadata = opened.schema_arrow, opened.metadata
             require_distinct(str(file), schema.names)
+            self.schemas.append(schema)
             columns = [f"{field.name} {field.type}" if same_types else field.name for field in schema]
             if number == 0:
                 self.schema, first = schema, sorted(columns)
@@ -92,7 +94,7 @@ def _open(path: Path) -> Iterator[pq.ParquetFile]:
             yield opened
     except (OSError, pa.ArrowException) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path} must be a readable Parquet file, got: {reason}; check the file") from error
+        raise ReadError(f"{path} must be a readable Parquet file, got: {reason}; check the file") from error
 
 
 class ParquetStream:
@@ -142,16 +144,14 @@ class ParquetStream:
 
     def _holds_numbers(self, name: str) -> bool:
         """Whether a column holds numbers in every file; text is read until a cell is none."""
-        numbers, files = True, set()
+        numbers = True
         for group in self.groups:
+            kind = self.index.schemas[group.file].field(name).type
+            if _is_number(kind) or (_is_text(kind) and not numbers):
+                continue  # there is nothing more to learn
             with self._naming(group):
-                if group.file in files:
-                    continue
                 column = self.index.read(group, [name])[name]
-                held = holds_numbers(column, name, name == self.target)
-                if held and isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
-                    files.add(group.file)  # the other row groups have the same type
-                numbers &= held is not False
+                numbers &= holds_numbers(column, name, name == self.target) is not False
         return numbers
 
     @contextmanager
@@ -162,7 +162,7 @@ class ParquetStream:
         except InputError as error:
             file = self.index.files[group.file].name
             message = str(error) if file in str(error) else f"{file}: {error}"
-            raise InputError(message, option=error.option, value=error.value) from error
+            raise type(error)(message, option=error.option, value=error.value) from error
 
     def _parts(self, group: RowGroup) -> np.ndarray:
         """The part of each row, by a number in [0, 1) that follows from its place and the seed."""
@@ -171,6 +171,16 @@ class ParquetStream:
         share = _mixed(place ^ _mixed(np.array([key], dtype=np.uint64))) / 2.0**64
         held_out = self.test + self.validation * (1 - self.test)
         return np.where(share < self.test, "test", np.where(share < held_out, "validation", "train"))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    types = pa.types
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind))
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

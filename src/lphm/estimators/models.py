@@ -25,7 +25,7 @@ from lphm._io import read_json
 from lphm.data.columns import as_numbers_or_words
 from lphm.data.dataset import Dataset
 from lphm.data.targets import ClassTarget, Task
-from lphm.errors import InputError
+from lphm.errors import EDITED, InputError
 from lphm.estimators.bases import BaseEstimator, ClassifierMixin, RegressorMixin
 from lphm.estimators.verbose import EpochLines
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
@@ -197,7 +197,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             raise InputError(f"{folder} must hold a {cls.__name__}, got {saved.get('estimator', 'a run')}")
         try:
             return cls._from_saved(run, saved)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
+        except EDITED as error:
             raise InputError(f"{folder} must hold {METRICS} as save wrote it, got {error!r}") from error
 
     @classmethod

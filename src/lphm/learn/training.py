@@ -141,6 +141,7 @@ def learn(
     """
     network, training = network or NetworkOptions(), training or TrainingOptions()
     encoded = encode(data, network, training, task or infer_task(data.target), start)
+    _require_memory(encoded)
     return _fit(encoded, Execution(training.device, folder, resume, progress, name), start)
 
 
@@ -165,7 +166,6 @@ def _require_memory(data: TrainingData) -> None:
 
 def _fit(data: TrainingData, execution: Execution, start: Run | None = None) -> Trained:
     """The network of the configuration, trained on the batches."""
-    _require_memory(data)
     begun, threads = time.perf_counter(), torch.get_num_threads()
     torch.set_num_threads(usable_threads(data.options.threads))
     try:

@@ -8,7 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from lphm._io import write_atomically
-from lphm.errors import InputError
+from lphm.errors import EDITED, InputError
 from lphm.report.content import content
 from lphm.report.sources import read_sources
 
@@ -42,7 +42,7 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
     environment.filters.update(plain=plain, percent=_percent)
     try:
         page = environment.get_template("page.html").render(content(sources))
-    except (UndefinedError, LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+    except (UndefinedError, *EDITED) as error:
         raise InputError(
             f"the JSON files in {folder} must be as training wrote them, "
             f"got {type(error).__name__}: {error}; train the run again"

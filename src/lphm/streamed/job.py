@@ -29,7 +29,7 @@ from lphm._io import read_json, write_atomically, write_json
 from lphm._memory import require_memory
 from lphm.data.formulas import guard_formulas
 from lphm.data.progress import Progress, no_progress
-from lphm.errors import InputError, WriteError
+from lphm.errors import InputError, ReadError, WriteError
 from lphm.nn.init import initialize_
 from lphm.ops.checks import Kind, Normalize
 from lphm.streamed import Mixing, Reduction
@@ -138,6 +138,12 @@ def apply_file(
     except WriteError as error:
         message = f"{error}; what is done so far is kept, and the job can be resumed"
         raise WriteError(message, option="resume") from error
+    except ReadError as error:
+        if passes.sums.exists():
+            message = f"{error}; what is done so far is kept, and the job can be resumed"
+            raise ReadError(message, option="resume") from error
+        passes.remove()  # nothing is lost
+        raise
     except InputError:
         passes.remove()  # the rows have to be changed, so nothing can be resumed
         raise
@@ -261,9 +267,9 @@ class _Passes:
         done = 0
         for part in sorted(file for file in self.folder.glob("part-*") if WRITTEN.fullmatch(file.name)):
             follows = part.name == f"part-{done:015}-{_crc32(part):08x}{suffix}"
-            if follows and (rows := part_rows(part, self.source)):
+            if follows:
                 parts.append(part)
-                done += rows
+                done += part_rows(part)
             else:
                 part.unlink()
         return parts, done

@@ -60,9 +60,9 @@ class Sized(Structure):
             n: rows and columns of ``W`` that are needed.
             budget: an int, the largest number of parameters (of one channel); or a float above 0 and up to
                 1, the share of the ``n²`` parameters of ``Full``.
-            partial: also try up to ``√n`` rows more, and at most 256, so that the search ends in seconds;
-                this is how a prime ``n`` gets blocks. Where the
-                result has a larger ``n`` than was asked for, it needs ``partial=True`` wherever it is used.
+            partial: also try up to ``√n`` rows more, at most 256 of them, so that the search ends in seconds;
+                this is how a prime ``n`` gets blocks. Where the result has a larger ``n`` than was asked for,
+                it needs ``partial=True`` wherever it is used.
 
         Raises:
             ValueError: no structure has so few parameters; the message says how many it takes.
