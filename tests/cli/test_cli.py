@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
-from lphm.cli.train import _discarded_if_refused
+from lphm.cli.train import discarded_if_refused
 from lphm.errors import InputError, ReadError, WriteError
 from lphm.learn.run import load_run, save_run
 from lphm.report import write_report
@@ -197,11 +197,11 @@ def test_a_training_that_is_refused_late_leaves_nothing(tmp_path: Path, failing)
 def test_what_is_done_is_kept_if_the_disk_is_at_fault(tmp_path: Path, error: InputError) -> None:
     (tmp_path / "checkpoint.ckpt").touch()
     kept = pytest.raises(type(error), match=f"{error}; what is done so far is kept")
-    with kept as caught, _discarded_if_refused(tmp_path, resumed=False):
+    with kept as caught, discarded_if_refused(tmp_path, resumed=False):
         raise error
     assert caught.value.option == "resume"
     assert (tmp_path / "checkpoint.ckpt").exists()
-    with pytest.raises(InputError, match="no finite loss"), _discarded_if_refused(tmp_path, resumed=False):
+    with pytest.raises(InputError, match="no finite loss"), discarded_if_refused(tmp_path, resumed=False):
         raise InputError("no finite loss")
     assert not tmp_path.exists()
 

@@ -107,7 +107,7 @@ def train(
         prepared = prepare(samples, network, training, data.task, progress=progress)
         resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
         folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
-        with _discarded_if_refused(folder, resumed), _can_be_resumed(folder):
+        with discarded_if_refused(folder, resumed), _can_be_resumed(folder):
             if isinstance(samples, Dataset) and (run.compare or run.folds):
                 validate = compare if run.compare else cross_validate
                 k = run.folds or 5
@@ -202,7 +202,7 @@ def _can_be_resumed(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _discarded_if_refused(folder: Path, resumed: bool) -> Iterator[None]:
+def discarded_if_refused(folder: Path, resumed: bool) -> Iterator[None]:
     """Delete the folder of a new run after an ``InputError``, unless the disk is at fault."""
     try:
         yield

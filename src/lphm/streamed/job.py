@@ -3,8 +3,7 @@
 The folder ``NAME.partial`` beside the output holds what is done so far. ``job.json`` says of which job it is,
 ``sums.safetensors`` holds the sums of the first pass, and ``part-FIRSTROW-CRC32`` the output of one block of
 the second pass. In the end the parts, which must be those of all rows in order, are joined to the output, and
-the folder is deleted: first ``job.json``, for a folder without it is not that of a job, whatever else it
-holds.
+the folder is deleted: first ``job.json``, without which a folder is not that of a job.
 """
 
 import json
@@ -135,15 +134,12 @@ def apply_file(
                     with write_atomically(matrix) as temporary:
                         (guard_formulas(frame) if spreadsheet else frame).to_csv(temporary)
             passes.join(passes.mix(mixing))
-    except WriteError as error:
+    except (ReadError, WriteError) as error:
+        if isinstance(error, ReadError) and not passes.sums.exists():
+            passes.remove()  # nothing is lost
+            raise
         message = f"{error}; what is done so far is kept, and the job can be resumed"
-        raise WriteError(message, option="resume") from error
-    except ReadError as error:
-        if passes.sums.exists():
-            message = f"{error}; what is done so far is kept, and the job can be resumed"
-            raise ReadError(message, option="resume") from error
-        passes.remove()  # nothing is lost
-        raise
+        raise type(error)(message, option="resume") from error
     except InputError:
         passes.remove()  # the rows have to be changed, so nothing can be resumed
         raise
