@@ -16,6 +16,7 @@ from lphm.nn.network import (
     PIECES_DECAY,
     InterdependenceNetwork,
     InterdependenceReadout,
+    full_parameters,
     interdependence_parameters,
 )
 from support import reference
@@ -310,6 +311,41 @@ def test_pieces_start_at_zero_and_edges_are_not_saved() -> None:
     }
 
 
+def test_edges_are_told_apart_in_float64_whatever_torch_has_by_default() -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        embedding = FeatureEmbedding([[1000.0, 1000.0001]], 0, 0, 4)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert embedding.lower.dtype == embedding.slope.dtype == torch.float32
+    assert embedding.slope.item() == pytest.approx(1e4, rel=1e-6)
+
+
+def test_vectors_of_an_embedding_have_a_length_of_about_1() -> None:
+    width = 400
+    features = FeatureEmbedding([[]] * 3, categorical=1, vocabulary=40, width=width, members=5, multiple=8)
+    steps = RowEmbedding(6, 3, width, members=5)
+    for vectors in (features.numbers[:, :2], features.category, features.filler, steps.position):
+        assert vectors.std().item() == pytest.approx(width**-0.5, rel=0.05)
+        assert vectors.mean().item() == pytest.approx(0, abs=width**-0.5 / 10)
+
+
+def test_an_embedding_has_by_default_one_member() -> None:
+    assert RowEmbedding(6, 3, 4).members == FeatureEmbedding([[]], 0, 0, 4).members == 1
+    assert RowEmbedding(6, 3, 4)(torch.randn(5, 6, 3)).shape == (1, 5, 8, 4)
+
+
+def test_without_categories_there_are_no_vectors_for_them() -> None:
+    assert FeatureEmbedding([[], []], categorical=0, vocabulary=0, width=4).category is None
+
+
+def test_parts_of_the_samples_are_embedded_one_after_another() -> None:
+    embedding = disturbed(table_network(members=2)).embedding
+    parts = [table_rows(7).double() for _ in range(3)]
+    want = torch.cat([embedding(part) for part in parts])
+    torch.testing.assert_close(embedding(torch.cat(parts), copies=3), want)
+
+
 def test_edges_are_there_where_a_network_is_built_without_memory() -> None:
     with torch.device("meta"):
         network = table_network()
@@ -410,6 +446,11 @@ def test_interdependence_parameters_count_w_and_nothing_else() -> None:
         assert interdependence_parameters(network) == members * (2 * 2 * (8 + 12) + 4 * (8 + 24))
 
 
+def test_full_parameters_are_what_the_same_matrices_would_take_without_structure() -> None:
+    # 3 members: of 8 rows, in block and readout with 2 channels; of 16 columns with 4 channels.
+    assert full_parameters(table_network(16, members=3)) == 3 * (2 * 2 * 8**2 + 4 * 16**2)
+
+
 @both_inputs
 def test_decay_groups_hold_every_parameter_once(layout: str) -> None:
     network = NETWORKS[layout][0](members=2)
@@ -417,6 +458,7 @@ def test_decay_groups_hold_every_parameter_once(layout: str) -> None:
     grouped = [p for group in groups for p in group["params"]]
     assert len({id(p) for p in grouped}) == len(grouped)
     assert {id(p) for p in grouped} == {id(p) for p in network.parameters()}
+    assert all(group["params"] for group in groups)
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     for name, parameter in network.named_parameters():
         assert decays[id(parameter)] == (PIECES_DECAY * 0.25 if name == "embedding.pieces" else 0.25), name
@@ -438,6 +480,25 @@ def test_interdependence_is_the_last_layers_matrix_in_the_first_member(kind: str
     network(x)
     handle.remove()
     torch.testing.assert_close(xi, layers[-1].matrix(seen[-1])[0])
+
+
+def test_asking_for_an_interdependence_leaves_no_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = InterdependenceNetwork(RowEmbedding(6, 9, 12), 12, 3, instance=LPHM(n=12, p=3, r=2))
+    x = torch.randn(2, 6, 9)
+    network.interdependence(x, "instance")
+    monkeypatch.setattr(MemberInterdependence, "matrix", lambda *_: pytest.fail("a hook is left"))
+    assert network(x).shape == (2, 1, 3)
+
+
+@both_inputs
+def test_copies_of_the_members_predict_parts_as_the_members_do(layout: str) -> None:
+    build, rows = NETWORKS[layout]
+    network, parts = disturbed(build(members=2)).eval(), [rows() for _ in range(3)]
+    assert network.side_by_side(1) is network
+    copies = network.side_by_side(3)
+    assert (copies.copies, network.copies) == (3, 1)
+    assert copies.side_by_side(3) is copies
+    torch.testing.assert_close(copies(torch.cat(parts)), torch.cat([network(part) for part in parts]))
 
 
 def test_a_copy_predicts_the_same() -> None:

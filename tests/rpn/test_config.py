@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lphm import rpn
+from lphm.rpn.functions import name_of
 from support.rpn_oracle import (
     CLASSES,
     LPHM,
@@ -73,6 +74,11 @@ def test_config_holds_what_it_should():
 def exp(x):
     """Not torch's."""
     return x + 1
+
+
+def test_a_name_with_an_underscore_is_not_taken_where_there_is_one_without():
+    assert torch.nn.functional._threshold is torch.nn.functional.threshold
+    assert name_of(torch.nn.functional.threshold) == "torch.nn.functional.threshold"
 
 
 @pytest.mark.parametrize(

@@ -144,7 +144,7 @@ class FeatureEmbedding(nn.Module):
         x = x.view(copies, len(x) // copies, x.shape[1])
         numbers, codes = x[..., : self.numeric].mT.unsqueeze(-1), x[..., self.numeric :]
         absent = numbers.isnan()
-        known = numbers.nan_to_num(nan=0.0)
+        known = numbers.nan_to_num()
         clipped = known * torch.rsqrt(1 + (known / 3).square())
         shares = ((known - self.lower) * self.slope).clamp(0, 1)
         # One product for each feature gives its rows of all members.

@@ -219,8 +219,8 @@ class InterdependenceNetwork(nn.Module):
         if kind == "attribute" and self.readout is not None:
             return self.readout.pool.matrix(self.embedding.pooled(x, embedded))[0]
         found: list[Tensor] = []
-        of_kind = [mix for mix in interdependence_layers(self.blocks).values() if mix.kind == kind]
-        hook = of_kind[-1].register_forward_pre_hook(lambda mix, args: found.append(mix.matrix(args[0])[0]))
+        *_, last = interdependence_layers(self.blocks).values()  # that of rows comes last in a block
+        hook = last.register_forward_pre_hook(lambda mix, args: found.append(mix.matrix(args[0])[0]))
         try:
             self(x)
         finally:
