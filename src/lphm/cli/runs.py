@@ -128,11 +128,14 @@ def info(run: RunFolder, /, *, json: bool = False) -> None:
 
     model = load_run(run)
     config = model.config.model_dump(mode="json")
+    choices = {"method": config["method"]}
+    for part in ("network", "training", "patterns"):
+        choices |= config.get(part, {})
     rows = {
         "source": config["source"],
         "target": f"{config['target']['name']} ({config['target']['task']})",
         "input": config["input"]["layout"],
-        **{key: str(value) for key, value in (config["network"] | config["training"]).items()},
+        **{key: str(value) for key, value in choices.items()},
         "parameters": f"{sum(t.numel() for t in model.network.parameters()):,}",
     }
     say(grid(str(run), rows), config, Printing(json=json))

@@ -32,6 +32,7 @@ from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 from lphm.learn.run import METRICS, Run, load_run, save_run
 from lphm.learn.torch_state import on_the_cpu
 from lphm.learn.training import learn
+from lphm.nn.network import InterdependenceNetwork, interdependence_layers
 from lphm.ops.checks import Kind
 
 if TYPE_CHECKING:
@@ -159,14 +160,13 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             ValueError: the network has no such interdependence.
         """
         check_is_fitted(self)
-        sizes = self.run_.config.network
-        present: dict[Kind, Any] = {"instance": sizes.instance, "attribute": sizes.attribute}
-        kinds = [each for each, structure in present.items() if structure is not None]
-        if not kinds or kind not in (None, *kinds):
+        network = self.run_.network
+        kinds = {layer.kind for layer in interdependence_layers(network).values()}
+        chosen: Kind = kind or ("instance" if "instance" in kinds else "attribute")
+        if not isinstance(network, InterdependenceNetwork) or chosen not in kinds:
             raise ValueError(f"kind must be one that the network was fitted with, got {kind!r}")
-        kind = kind or kinds[0]
         encoded = self.run_.config.input.encode(self._inputs(X, reset=False))
-        parts = (self.run_.network.interdependence(part, kind) for part in torch.split(encoded, 256))
+        parts = (network.interdependence(part, chosen) for part in torch.split(encoded, 256))
         return np.concatenate([part.mean(dim=1).numpy() for part in parts])
 
     def save(self, folder: str | Path) -> None:

@@ -27,7 +27,7 @@ from lphm.data.formulas import guard_formulas, unguard_formulas
 from lphm.data.targets import ClassTarget, free_name
 from lphm.errors import InputError
 from lphm.learn.run import Run
-from lphm.nn.network import interdependence_layers
+from lphm.nn.network import InterdependenceNetwork, interdependence_layers
 from lphm.ops.checks import Kind
 
 PREDICTIONS, INTERDEPENDENCE = "predictions.csv", "interdependence.npz"
@@ -184,6 +184,7 @@ def _matrices(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Iterator
     size, start = 1, 0  # one sample alone, whose xi says how many fit into a batch
     while start < len(rows):
         encoded = run.config.input.encode(data.take(rows[start : start + size]).inputs)
+        assert isinstance(run.network, InterdependenceNetwork)  # it has layers of that kind
         xi = run.network.interdependence(encoded, kind)  # (N, channels, k, k)
         yield xi.mean(dim=1)
         start, size = start + size, max(1, min(256, MOST_ENTRIES // xi[0].numel()))

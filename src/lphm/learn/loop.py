@@ -30,9 +30,9 @@ from lphm.distributed import all_reduce_sum, broadcast_choice, gather_results, r
 from lphm.errors import InputError
 from lphm.learn.checkpoint import CHECKPOINT, damaged, read_checkpoint, save_checkpoint
 from lphm.learn.clock import Clock
+from lphm.learn.config import NetworkRunConfig
 from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import DeviceName
-from lphm.learn.run import RunConfig
 from lphm.nn.network import InterdependenceNetwork
 
 #: Seconds from which on a checkpoint is not written after every epoch.
@@ -65,7 +65,7 @@ class Execution:
 
 def fit(
     network: InterdependenceNetwork,
-    config: RunConfig,
+    config: NetworkRunConfig,
     train: Batches,
     validation: Batches | None = None,
     execution: Execution | None = None,
@@ -119,7 +119,7 @@ class _Loop:
     """A training between its steps."""
 
     def __init__(
-        self, network: InterdependenceNetwork, config: RunConfig, batches: int, execution: Execution
+        self, network: InterdependenceNetwork, config: NetworkRunConfig, batches: int, execution: Execution
     ) -> None:
         self.config, self.options, self.execution = config, config.training, execution
         self.batches, self.steps = batches, config.training.epochs * batches

@@ -37,6 +37,7 @@ class Bounds:
 
 StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm"]
 KindName = Literal["attribute", "instance", "both", "none"]
+MethodName = Literal["network", "ridge"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionName = Literal["32-true", "bf16-mixed"]
 Count = Annotated[int, Bounds(at_least=1, at_most=2**31 - 1)]
@@ -89,8 +90,11 @@ class Sizes:
 
 @dataclass(kw_only=True)
 class NetworkOptions(Sizes, StructureOptions):
-    """The network."""
+    """The network, or what takes its place."""
 
+    method: MethodName | None = None
+    """What learns: the network, or for series ridge regression on their local patterns, in closed form.
+    Default: ridge for up to a few thousand series, if no choice is made that only the network has."""
     kind: KindName | None = None
     """Which interdependences there are: of columns (attribute), of rows (instance), both or none. Default:
     attribute for a table, both for series and images."""

@@ -26,9 +26,18 @@ from lphm.data.splits import split_rows, split_validation
 from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
+from lphm.learn.config import (
+    NetworkConfig,
+    NetworkRunConfig,
+    PatternConfig,
+    PatternRunConfig,
+    RunConfig,
+    TrainingConfig,
+    build_embedding,
+)
 from lphm.learn.evaluation import Evaluation, evaluate
-from lphm.learn.options import NetworkOptions, Optimizer, Sizes, TrainingOptions
-from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_embedding
+from lphm.learn.options import MethodName, NetworkOptions, Optimizer, Sizes, TrainingOptions
+from lphm.learn.run import Run
 from lphm.structures.named import structure_for
 
 #: Samples of the validation part that are predicted at a time.
@@ -45,6 +54,12 @@ WIDE = 8192
 EPOCHS = 16
 #: Optimizer steps; there is at least one pass.
 FEWEST_STEPS, MOST_STEPS = 160, 20_000
+
+#: Most series, and most numbers of all series together, that ridge regression is the default for: it keeps
+#: some 20,000 features of each.
+MOST_SERIES, MOST_NUMBERS = 3000, 2**26
+#: Options that both ways to learn have.
+SHARED = {"method", "validation", "time_limit", "precision", "threads", "device", "seed", "balanced"}
 
 Tested: TypeAlias = tuple[dict[str, Any], Evaluation]
 
@@ -97,13 +112,15 @@ def encode(
         schemas = fit_inputs(train_part), fit_target(train_part.target, task)
         config = configure(data.name, *schemas, rows, network, training)
     else:
-        config = start.config.model_copy(
-            update={"training": training_config(training, rows, start.config.input)}
-        )
+        config = start.config
+        if isinstance(config, NetworkRunConfig):
+            settled = training_config(training, rows, config.input)
+            config = config.model_copy(update={"training": settled})
     held_out = None
     if validation is not None:
         held_out = _batches(config, validation, training, VALIDATION_BATCH, shuffle=False)
-    train_batches = _batches(config, train_part, training, config.training.batch_size)
+    size = config.training.batch_size if isinstance(config, NetworkRunConfig) else rows
+    train_batches = _batches(config, train_part, training, size)
     return TrainingData(config, training, train_batches, held_out)
 
 
@@ -119,7 +136,7 @@ def _batches(
         raise InputError("sample weights must be finite, not negative and not all zero")
     scaled = torch.as_tensor(weight / weight.mean(), dtype=torch.float32)
     x = config.input.encode(part.inputs)
-    return MemoryBatches(x, y, scaled, batch_size, config.training.seed, shuffle, rank(), world_size())
+    return MemoryBatches(x, y, scaled, batch_size, options.seed, shuffle, rank(), world_size())
 
 
 def _test_table(rest: Dataset, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
@@ -147,7 +164,8 @@ def prepare_stream(
     if not fitted.rows["test"]:
         raise InputError(f"{stream.name} must hold enough rows for a test part, got none in it")
     config = configure(stream.name, fitted.input, fitted.target, fitted.rows["train"], network, training)
-    seed, validation = config.training.seed, None
+    assert isinstance(config, NetworkRunConfig)  # for a table
+    seed, validation = training.seed, None
     if training.early_stopping:
         validation = StreamBatches(stream, "validation", fitted, VALIDATION_BATCH, seed, shuffle=False)
     train_batches = StreamBatches(stream, "train", fitted, config.training.batch_size, seed)
@@ -206,6 +224,11 @@ def configure(
         InputError: there is no ``W`` of the sizes that were asked for.
     """
     is_table, is_series = isinstance(schema, FeatureSchema), isinstance(schema, SeriesSchema)
+    if _method(schema, rows, network, training) == "ridge":
+        patterns = PatternConfig()
+        return PatternRunConfig(
+            source=source, input=schema, target=target, patterns=patterns, seed=training.seed
+        )
     channels = network.channels or (1 if is_table else 4)
     with torch.device("meta"):
         embedded_rows = build_embedding(schema, network.width, 1, channels).rows
@@ -221,7 +244,27 @@ def configure(
         instance=_structure("instance", network.width, network) if kind in ("instance", "both") else None,
     )
     settled = training_config(training, rows, schema)
-    return RunConfig(source=source, input=schema, target=target, network=sizes, training=settled)
+    return NetworkRunConfig(source=source, input=schema, target=target, network=sizes, training=settled)
+
+
+def _method(schema: InputSchema, rows: int, network: NetworkOptions, training: TrainingOptions) -> MethodName:
+    """The method that is asked for, or the default; see ``NetworkOptions.method``."""
+    choices = {
+        field.name: value
+        for options in (network, training)
+        for field in fields(options)
+        if field.name not in SHARED and (value := getattr(options, field.name)) != field.default
+    }
+    if network.method is None:
+        few = isinstance(schema, SeriesSchema) and rows <= MOST_SERIES
+        small = few and rows * len(schema.labels) * len(schema.column_labels) <= MOST_NUMBERS
+        return "ridge" if small and not choices else "network"
+    if network.method == "ridge" and not isinstance(schema, SeriesSchema):
+        raise InputError("method must be network for tables and images, got 'ridge'", option="method")
+    if network.method == "ridge" and choices:
+        name, value = next(iter(choices.items()))
+        raise InputError(f"{name} must be left out with the method ridge, got {value!r}", option=name)
+    return network.method
 
 
 def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any]:

@@ -10,13 +10,12 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import ConfigDict, ValidationError
-from pydantic.dataclasses import dataclass as validated
+from pydantic import Field, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -24,97 +23,21 @@ from torch import Tensor
 
 from lphm._io import read_json, write_atomically, write_json
 from lphm.data.progress import Progress
-from lphm.data.schema import FeatureSchema, InputSchema
-from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
+from lphm.learn.config import RunConfig, build_network
 from lphm.learn.devices import available_device, keep_freed_memory
-from lphm.learn.options import Checked, Count, DeviceName, Few, Optimizer, Positive, Seed, Share, Sizes
+from lphm.learn.options import DeviceName
 from lphm.learn.torch_state import on_the_cpu
-from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import InterdependenceNetwork
-from lphm.structures import from_config
+from lphm.nn.patterns import PatternNetwork
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 HASH = "weights_sha256"
-STRICT = ConfigDict(extra="forbid")
+CONFIGS: TypeAdapter[RunConfig] = TypeAdapter(Annotated[RunConfig, Field(discriminator="method")])
 #: Most numbers of the embedded samples of a block, of all blocks side by side, and most samples of a block.
 BLOCK_NUMBERS, SIDE_NUMBERS, MOST_SAMPLES = 2**17, 2**19, 16
 #: The same for the one block on another device than a CPU.
 DEVICE_NUMBERS, MOST_DEVICE_SAMPLES = 2**21, 1024
-
-
-@validated(kw_only=True, config=STRICT)
-class NetworkConfig(Sizes, Checked):
-    """The network, with everything settled; a structure is its ``to_config()``, or None if there is none."""
-
-    channels: Count
-    instance_channels: Count
-    members: Few
-    dropout: Share
-    attribute: dict[str, Any] | None
-    instance: dict[str, Any] | None
-
-
-@validated(kw_only=True, config=STRICT)
-class TrainingConfig(Optimizer, Checked):
-    """How the network is trained, with everything settled."""
-
-    learning_rate: Positive
-    seed: Seed
-    epochs: Count
-    batch_size: Count
-    patience: Count
-
-
-class RunConfig(Strict):
-    """Everything but the weights."""
-
-    format: Literal[4] = 4
-    source: str
-    input: InputSchema
-    target: TargetSchema
-    network: NetworkConfig
-    training: TrainingConfig
-
-
-def build_embedding(
-    schema: InputSchema, width: int, members: int, channels: int
-) -> FeatureEmbedding | RowEmbedding:
-    """The embedding of rows that the schema encodes; its rows are filled up so that channels divide them."""
-    shape = (width, members, math.lcm(4, channels))
-    if isinstance(schema, FeatureSchema):
-        edges = [column.standardised_edges for column in schema.numeric]
-        return FeatureEmbedding(edges, len(schema.categorical), schema.vocabulary, *shape)
-    return RowEmbedding(len(schema.labels), len(schema.column_labels), *shape)
-
-
-def build_network(config: RunConfig) -> InterdependenceNetwork:
-    """The network that the configuration describes, with fresh weights.
-
-    Raises:
-        InputError: sizes in it do not fit each other.
-    """
-    sizes = config.network
-    try:
-        embedding = build_embedding(config.input, sizes.width, sizes.members, sizes.channels)
-        attribute = None if sizes.attribute is None else from_config(sizes.attribute)
-        instance = None if sizes.instance is None else from_config(sizes.instance)
-        for name, n, structure in (("rows", embedding.rows, attribute), ("width", sizes.width, instance)):
-            if structure is not None and structure.n != n:
-                raise ValueError(f"n of the structure must be the network's {name}, got {structure} and {n}")
-        return InterdependenceNetwork(
-            embedding,
-            sizes.width,
-            config.target.outputs,
-            attribute,
-            instance,
-            sizes.blocks,
-            sizes.channels,
-            sizes.instance_channels,
-            sizes.dropout,
-        ).float()  # whatever type torch has by default
-    except (ValueError, TypeError) as error:
-        raise InputError(f"the network cannot be built: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -122,7 +45,7 @@ class Run:
     """A trained network, the configuration that made it, and where it predicts."""
 
     config: RunConfig
-    network: InterdependenceNetwork  # stays on the CPU; predictions elsewhere use a copy
+    network: InterdependenceNetwork | PatternNetwork  # stays on the CPU; predictions elsewhere use a copy
     device: DeviceName = "auto"
 
     @on_the_cpu()
@@ -147,7 +70,7 @@ class Run:
         done, total = 0, len(encoded)
         while done < total or not outputs:
             blocks = min(max(math.ceil((total - done) / size), least), most)
-            if blocks != side_by_side.copies:
+            if isinstance(network, InterdependenceNetwork) and blocks != side_by_side.copies:
                 side_by_side = network.side_by_side(blocks)
             part = encoded[done : done + size * blocks]
             filler = encoded.new_zeros(size * blocks - len(part), *encoded.shape[1:])
@@ -171,11 +94,13 @@ class Run:
         return self.config.target.decode(self.outputs(inputs, progress=progress))
 
 
-def _blocks(network: InterdependenceNetwork, device: str) -> tuple[int, int, int]:
+def _blocks(network: InterdependenceNetwork | PatternNetwork, device: str) -> tuple[int, int, int]:
     """Samples in a block, and the least and the most blocks that are computed side by side.
 
     On a CPU blocks are so small that a single sample is cheap, and so many that the operators are filled.
     """
+    if isinstance(network, PatternNetwork):
+        return MOST_SAMPLES, 1, 1
     numbers = network.members * network.embedding.rows * network.width  # of a sample
     if device != "cpu":
         return _power_of_two(DEVICE_NUMBERS / numbers, MOST_DEVICE_SAMPLES), 1, 1
@@ -217,7 +142,7 @@ def load_run(folder: Path) -> Run:
     content = read_json(path)
     sha256 = content.pop(HASH, None)
     try:
-        config = RunConfig.model_validate(content)
+        config = CONFIGS.validate_python(content)
         with torch.device("meta"):
             network = build_network(config)
     except ValidationError as error:

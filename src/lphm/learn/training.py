@@ -11,19 +11,23 @@ from typing import Any
 import torch
 
 from lphm._memory import require_memory
+from lphm.data.batches import MemoryBatches
 from lphm.data.dataset import Dataset, infer_task
 from lphm.data.parquet import ParquetStream
 from lphm.data.progress import Progress
 from lphm.data.schema import FeatureSchema, InputSchema
 from lphm.data.targets import Task
 from lphm.errors import InputError
+from lphm.learn.config import PatternRunConfig, build_network
 from lphm.learn.evaluation import Evaluation
 from lphm.learn.loop import Execution, History, fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
-from lphm.learn.run import Run, build_network
+from lphm.learn.ridge import fit_ridge
+from lphm.learn.run import Run
 from lphm.learn.torch_state import plain_torch, usable_threads
-from lphm.nn.network import full_parameters, interdependence_parameters
+from lphm.nn.network import InterdependenceNetwork, full_parameters, interdependence_parameters
+from lphm.nn.patterns import PatternNetwork
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,13 @@ def _require_memory(data: TrainingData) -> None:
             network = build_network(data.config)
     except RuntimeError as error:  # torch cannot count so many numbers
         raise InputError(f"the network must fit into memory, got: {error}; choose smaller sizes") from error
+    if isinstance(data.config, PatternRunConfig):
+        assert isinstance(network, PatternNetwork)
+        # Of each feature a float32, and two float64 for the decomposition.
+        size = 20 * data.train.rows * network.patterns.num_features
+        require_memory("the features of all series", size, "train the network, with the method network")
+        return
+    assert isinstance(network, InterdependenceNetwork)
     sample = network.members * network.embedding.rows * network.width
     batch = min(data.config.training.batch_size, data.train.rows) * sample
     parameters = sum(p.numel() for p in network.parameters())
@@ -170,11 +181,21 @@ def _fit(data: TrainingData, execution: Execution, start: Run | None = None) -> 
     torch.set_num_threads(usable_threads(data.options.threads))
     try:
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(data.config.training.seed)
+            torch.manual_seed(data.options.seed)
             network = build_network(data.config)
             if start is not None:
                 network.load_state_dict(start.network.state_dict())
-            history = fit(network, data.config, data.train, data.validation, execution)
+            history = _fit_method(network, data, execution)
     finally:
         torch.set_num_threads(threads)
     return Trained(Run(data.config, network, execution.device), history, time.perf_counter() - begun)
+
+
+def _fit_method(
+    network: InterdependenceNetwork | PatternNetwork, data: TrainingData, execution: Execution
+) -> History:
+    if isinstance(network, PatternNetwork):
+        assert isinstance(data.train, MemoryBatches)  # series
+        return fit_ridge(network, data.config.target, data.train, execution)
+    assert not isinstance(data.config, PatternRunConfig)
+    return fit(network, data.config, data.train, data.validation, execution)

@@ -51,7 +51,8 @@ def scores(sources: Sources) -> list[tuple[str, Any, Any, Any]]:
 def configuration(run: Run) -> dict[str, list[tuple[str, Any]]]:
     """The choices of the run by name, in groups; the features are described elsewhere."""
     choices = run.config.model_dump(mode="json", exclude={"input", "target"})
-    groups = {name: choices.pop(name) for name in ("network", "training")}
+    parts = [name for name in ("network", "training", "patterns") if name in choices]
+    groups: dict[str, dict[str, Any]] = {name: choices.pop(name) for name in parts}
     target = run.config.target
     facts = {"source": run.config.source, "target": target.name, "task": target.task}
     facts["layout"] = run.config.input.layout

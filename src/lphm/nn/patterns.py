@@ -1,0 +1,171 @@
+"""Series by how their local patterns go together: ``xi`` of random convolution maps.
+
+    Z = φ(kernels ∗ X)          (N, maps, steps): where in the series each pattern is
+    xi = Z Zᵀ / steps           (N, maps, maps), the attribute kind with W = I / steps
+
+A pattern is a kernel of nine steps, 1, 2, 4, ... steps apart, with random weights whose sum is zero, so that
+a constant is no pattern. It is looked for in the series and in their differences from step to step. ``φ`` is
+one of two: whether a map exceeds a quantile of its values in training, and by how much it exceeds zero. The
+first ``xi`` has the share of steps where a pattern is on its diagonal, which Rocket takes as its feature
+(Dempster et al., 2020, arXiv:1910.13051 and 2021, arXiv:2012.08791), and beside it the share of steps where
+two patterns are at once. The second is a covariance of rectified maps.
+
+A linear map of the square roots of these entries predicts, and is found in closed form (``learn/ridge.py``).
+"""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lphm.errors import require_positive
+
+#: Weights of a kernel, and most channels that one looks at.
+WIDTH, MOST_CHANNELS = 9, 8
+#: Distances between the steps of a kernel, evenly spread on a scale of logarithms; fewer in short series.
+DILATIONS = 12
+#: About the most values of a map from which its quantile is taken, and of all maps that are kept at a time.
+MOST_VALUES, MOST_KEPT = 2**11, 2**22
+
+
+class LocalPatterns(nn.Module):
+    """The square roots of the entries of ``xi`` of local patterns, in groups of maps.
+
+    A step counts as long as the series lasts: where all channels of its last steps are ``nan``, it has ended.
+    Half of the groups count only the steps that have a whole kernel around them, where a series is long
+    enough to have four times as many others.
+
+    Shape:
+        ``(N, steps, channels)`` to ``(N, num_features)``.
+
+    Args:
+        steps: steps of the longest series.
+        channels: channels of the series.
+        groups: groups of maps, for the series and for their differences, at each dilation.
+        maps: maps in a group.
+        generator: source of the kernels.
+
+    Attributes:
+        dilations: distances between the steps of a kernel.
+        kernels: ``(series and differences, dilations, groups · maps, channels, 9)``.
+        thresholds: of each map, ``(series and differences, dilations, groups · maps)``; see ``fit``.
+    """
+
+    kernels: Tensor
+    thresholds: Tensor
+
+    def __init__(
+        self,
+        steps: int,
+        channels: int,
+        groups: int = 4,
+        maps: int = 16,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        require_positive(steps=steps, channels=channels, groups=groups, maps=maps)
+        self.steps, self.channels, self.groups, self.maps = steps, channels, groups, maps
+        longest = math.log2(max((steps - 1) / (WIDTH - 1), 1))
+        self.dilations = sorted({int(2 ** (longest * i / (DILATIONS - 1))) for i in range(DILATIONS)})
+        shape = (2, len(self.dilations), groups * maps)
+        self.register_buffer("kernels", _kernels((*shape, channels, WIDTH), generator))
+        self.register_buffer("thresholds", torch.zeros(shape))
+
+    @property
+    def num_features(self) -> int:
+        """Entries of ``xi`` on and above the diagonal, of both kinds of maps, in all groups."""
+        return self.thresholds[..., 0].numel() * self.groups * self.maps * (self.maps + 1)
+
+    @torch.no_grad()
+    def fit(self, x: Tensor, generator: torch.Generator | None = None) -> "LocalPatterns":
+        """Set the threshold of each map to one of its values, between a tenth and nine tenths of them."""
+        shares = 0.1 + 0.8 * torch.rand(self.thresholds.shape, generator=generator)
+        chosen = torch.randperm(len(x), generator=generator)[: math.ceil(MOST_KEPT / self._numbers)]
+        for (i, j), counted, Z in self._each(x[chosen]):
+            values = Z.masked_fill(~counted, torch.nan).movedim(0, 2).flatten(2).flatten(0, 1)
+            values = values[:, :: max(values.shape[1] // MOST_VALUES, 1)].sort(dim=1).values  # nan last
+            places = shares[i, j] * (~values.isnan()).sum(dim=1)
+            self.thresholds[i, j] = values.gather(1, places.long().unsqueeze(1)).squeeze(1).nan_to_num()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The features of every series."""
+        features = []
+        for (i, j), counted, Z in self._each(x):
+            thresholds = self.thresholds[i, j].view(self.groups, self.maps, 1)
+            count = counted.sum(-1, keepdim=True).clamp_min(1)  # (N, groups, 1, 1)
+            both = (Z.gt(thresholds) & counted).to(Z.dtype), Z.relu().mul_(counted)
+            features += [_upper(maps @ maps.mT / count).sqrt().flatten(1) for maps in both]
+        return torch.cat(features, dim=1)
+
+    @property
+    def _numbers(self) -> int:
+        """Of the maps of one series, at one dilation."""
+        return self.groups * self.maps * self.steps
+
+    def _each(self, x: Tensor) -> Iterator[tuple[tuple[int, int], Tensor, Tensor]]:
+        """Of the series and their differences, at each dilation: the steps that count, and the maps."""
+        lengths = self.steps - x.isnan().all(-1).flip(-1).cumprod(-1).sum(-1)  # (N,)
+        x = x.nan_to_num().mT  # (N, channels, steps)
+        steps = torch.arange(self.steps, device=x.device)
+        for i, values in enumerate((x, F.pad(x.diff(dim=-1), (0, 1)))):
+            length = (lengths - i).clamp_min(0).view(-1, 1, 1, 1)
+            series = values * (steps < length.squeeze(1))
+            for j, dilation in enumerate(self.dilations):
+                side = WIDTH // 2 * dilation
+                margin = torch.zeros_like(length).expand(-1, self.groups, -1, -1).clone()
+                margin[:, 1::2] = torch.where(length >= 4 * side, side, 0)
+                counted = (steps >= margin) & (steps < length - margin)  # (N, groups, 1, steps)
+                Z = F.conv1d(series, self.kernels[i, j], padding=side, dilation=dilation)
+                yield (i, j), counted, torch.unflatten(Z, 1, (self.groups, self.maps))
+
+
+def _kernels(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
+    """Random weights with a sum of zero, the same in each of a few random channels."""
+    *outer, channels, _ = shape
+    most = min(channels, MOST_CHANNELS)
+    numbers = torch.randint(1, most + 1, (*outer, 1), generator=generator)
+    order = torch.rand(*outer, channels, generator=generator).argsort(dim=-1)
+    weights = torch.randn(*outer, 1, WIDTH, generator=generator)
+    weights = weights - weights.mean(-1, keepdim=True)
+    kernels = weights * (order < numbers).unsqueeze(-1)
+    return kernels / kernels.abs().sum((-1, -2), keepdim=True)
+
+
+def _upper(xi: Tensor) -> Tensor:
+    """The entries on and above the diagonal, ``(*, k, k)`` to ``(*, k (k + 1) / 2)``."""
+    i, j = torch.triu_indices(*xi.shape[-2:], device=xi.device)
+    return xi[..., i, j]
+
+
+class PatternNetwork(nn.Module):
+    """A linear map of the standardised features of ``LocalPatterns``, as a network of one member.
+
+    Shape:
+        ``(N, steps, channels)`` to ``(N, 1, outputs)``.
+
+    Args:
+        patterns: gives the features.
+        outputs: classes, or 1 for regression.
+
+    Attributes:
+        mean, scale: of each feature; what varies in training has variance 1, what does not counts nothing.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    members = copies = 1
+
+    def __init__(self, patterns: LocalPatterns, outputs: int) -> None:
+        super().__init__()
+        self.patterns = patterns
+        self.register_buffer("mean", torch.zeros(patterns.num_features))
+        self.register_buffer("scale", torch.ones(patterns.num_features))
+        self.linear = nn.Linear(patterns.num_features, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, or what is said about the standardised target."""
+        out: Tensor = self.linear((self.patterns(x) - self.mean) * self.scale)
+        return out.unsqueeze(1)
