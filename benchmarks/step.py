@@ -20,10 +20,10 @@ import torch
 from benchmarks.fitting import classes
 from benchmarks.tables import table_head, table_row
 from lphm.data.dataset import Dataset
+from lphm.learn.config import build_network
 from lphm.learn.devices import keep_freed_memory
 from lphm.learn.options import KindName, NetworkOptions, TrainingOptions
 from lphm.learn.preparation import encode
-from lphm.learn.run import build_network
 
 KINDS: tuple[KindName, ...] = ("none", "attribute", "instance", "both")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from lphm.data.columns import plain_values
 from lphm.data.dataset import fit_inputs
@@ -80,8 +81,27 @@ def test_a_long_table_of_series(tmp_path: Path) -> None:
     again, names = read_inputs(tmp_path / "long.csv", schema)
     assert again.shape == (3, 3, 2)  # prediction needs no target
     assert list(names) == ["b", "a", "c"]  # in the order of the file
-    assert (schema.encode(data.inputs)[1, 2] == 0).all()  # what is missing at the end is zero
+    assert schema.encode(data.inputs)[1, 2].isnan().all()  # the series has ended
     assert schema.encode(data.inputs)[1, 0, 1] == 0  # and what is missing in between the mean
+
+
+def test_series_end_where_all_channels_are_missing_from_there_on() -> None:
+    array = np.arange(24.0).reshape(2, 4, 3)
+    schema = fit_series(array)
+    whole = schema.encode(array)
+    array[0, 1] = array[0, 3, :2] = array[1, 2:] = np.nan
+    encoded = schema.encode(array)
+    assert (encoded[0, 1] == 0).all()  # a step in between
+    assert (encoded[0, 3, :2] == 0).all()  # channels that are missing alone
+    assert encoded[0, 3, 2] == whole[0, 3, 2]
+    assert encoded[1, 2:].isnan().all()
+    assert torch.equal(encoded[1, :2], whole[1, :2])
+    longer = np.concatenate([array, np.full((2, 5, 3), np.nan)], axis=1)
+    for same in (longer, array[1:, :2], longer[1:, :3]):
+        torch.testing.assert_close(schema.encode(same)[-1], encoded[1], equal_nan=True)
+    longer[0, 4, 0] = 1.0
+    with pytest.raises(InputError, match="series must be .N, 4 steps or fewer"):
+        schema.encode(longer)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What follows from the data where an option is not given."""
 
 import math
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,10 @@ import pytest
 
 from lphm.data.schema import FeatureSchema, InputSchema, NumericColumn, fit_features, fit_grid, fit_series
 from lphm.data.targets import NumberTarget
+from lphm.errors import InputError
+from lphm.learn.config import NetworkRunConfig
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import configure, training_config
-from lphm.learn.run import RunConfig
 
 TABLE = pd.DataFrame(np.random.default_rng(0).standard_normal((20, 6)), columns=list("abcdef"))
 SCHEMAS: dict[str, tuple[InputSchema, set[str]]] = {
@@ -20,13 +22,62 @@ SCHEMAS: dict[str, tuple[InputSchema, set[str]]] = {
 }
 
 
-def configured(layout: str, rows: int, **options: object) -> RunConfig:
+def configured(layout: str, rows: int, **options: object) -> NetworkRunConfig:
     target = NumberTarget(name="y", mean=0.0, std=1.0)
-    network = NetworkOptions(**options)
-    return configure("t", SCHEMAS[layout][0], target, rows, network, TrainingOptions())
+    network = NetworkOptions(method="network", **options)
+    config = configure("t", SCHEMAS[layout][0], target, rows, network, TrainingOptions())
+    assert isinstance(config, NetworkRunConfig)
+    return config
 
 
-def kinds(config: RunConfig) -> set[str]:
+def method(layout: str, rows: int, **options: object) -> str:
+    target = NumberTarget(name="y", mean=0.0, std=1.0)
+    network = {field.name for field in fields(NetworkOptions)}
+    of_network = NetworkOptions(**{k: v for k, v in options.items() if k in network})
+    of_training = TrainingOptions(**{k: v for k, v in options.items() if k not in network})
+    return configure("t", SCHEMAS[layout][0], target, rows, of_network, of_training).method
+
+
+@pytest.mark.parametrize("layout", SCHEMAS)
+def test_ridge_regression_is_the_default_for_a_few_thousand_series(layout: str) -> None:
+    series = layout == "series"
+    assert method(layout, 300) == ("ridge" if series else "network")
+    assert method(layout, 3000) == ("ridge" if series else "network")
+    assert method(layout, 3001) == "network"
+    assert method(layout, 300, method="network") == "network"
+    assert not series or method(layout, 3001, method="ridge") == "ridge"
+
+
+def test_long_series_with_many_channels_are_for_the_network() -> None:
+    target = NumberTarget(name="y", mean=0.0, std=1.0)
+    for steps, expected in ((2**12, "ridge"), (2**12 + 1, "network")):
+        schema = fit_series(np.random.default_rng(0).standard_normal((2, steps, 8)))
+        config = configure("t", schema, target, 2**11, NetworkOptions(), TrainingOptions())
+        assert config.method == expected
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"kind": "both"}, {"structure": "full"}, {"r": 3}, {"width": 16}, {"members": 1}, {"epochs": 3}],
+)
+def test_a_choice_that_only_the_network_has_chooses_it(choice: dict[str, object]) -> None:
+    assert method("series", 300, **choice) == "network"
+    (name,) = choice
+    with pytest.raises(InputError, match=f"{name} must be left out with the method ridge, got"):
+        method("series", 300, method="ridge", **choice)
+
+
+def test_a_choice_that_both_have_chooses_nothing() -> None:
+    assert method("series", 300, seed=3, threads=2, device="cpu", balanced=True, time_limit=9) == "ridge"
+
+
+@pytest.mark.parametrize("layout", ["table", "grid"])
+def test_ridge_regression_is_for_series_only(layout: str) -> None:
+    with pytest.raises(InputError, match="method must be network for tables and images, got 'ridge'"):
+        method(layout, 300, method="ridge")
+
+
+def kinds(config: NetworkRunConfig) -> set[str]:
     return {kind for kind in ("attribute", "instance") if getattr(config.network, kind) is not None}
 
 

@@ -14,8 +14,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lphm.errors import InputError
 from lphm.learn import run as run_module
+from lphm.learn.config import NetworkConfig
 from lphm.learn.options import NetworkOptions
-from lphm.learn.run import NetworkConfig, Run, load_run, save_run
+from lphm.learn.run import Run, load_run, save_run
 from support.predictions import LAYOUTS, Inputs, drawn_run, select
 from support.runs import DAMAGE, FRAME, edit_config, make_run
 

@@ -31,7 +31,7 @@ def test_scores_are_those_of_the_metrics(pages: dict[str, Element]) -> None:
 def test_the_configuration_is_that_of_the_run(pages: dict[str, Element]) -> None:
     tables = section(pages["regression"], "configuration").all("table")
     run, network, training = (dict(rows_of(table)) for table in tables)
-    assert list(run) == ["source", "target", "task", "layout", "format"]
+    assert list(run) == ["source", "target", "task", "layout", "format", "method"]
     assert list(run.values()) == ["t <1>.csv", "answer <b>", "regression", "features", "4"]
     assert network["attribute"] == "LPHM(n=8, p=2, q=4, r=3)"
     assert training["batch size"] == "4"

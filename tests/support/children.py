@@ -24,9 +24,9 @@ from lphm.data.parquet_schema import fit_stream
 from lphm.data.targets import fit_target
 from lphm.distributed import process_group, rank, world_size
 from lphm.learn import clock, loop
+from lphm.learn.config import build_network
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import configure
-from lphm.learn.run import build_network
 from lphm.nn import BilinearInterdependence
 from lphm.streamed import files, job
 from lphm.structures import LPHM

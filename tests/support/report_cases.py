@@ -11,8 +11,9 @@ from lphm.data.dataset import Dataset
 from lphm.data.schema import fit_features
 from lphm.data.summary import summarize
 from lphm.data.targets import fit_target
+from lphm.learn.config import NetworkConfig, NetworkRunConfig, TrainingConfig, build_network
 from lphm.learn.evaluation import evaluate
-from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_network, save_run, write_json
+from lphm.learn.run import Run, save_run, write_json
 from lphm.structures import LPHM
 
 #: Names that contain HTML; the page must show them as text.
@@ -62,7 +63,7 @@ def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
         "attribute": LPHM(n=8, p=2, q=4, r=3).to_config(),
         "instance": LPHM(n=6, p=2, q=3, r=2).to_config(),
     }
-    config = RunConfig(
+    config = NetworkRunConfig(
         source=data.name,
         input=fit_features(data.inputs),
         target=fit_target(data.target, task),

@@ -10,14 +10,15 @@ from safetensors.torch import load_file, save_file
 
 from lphm.data.schema import fit_features
 from lphm.data.targets import fit_target
-from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_network, save_run
+from lphm.learn.config import NetworkConfig, NetworkRunConfig, TrainingConfig, build_network
+from lphm.learn.run import Run, save_run
 from lphm.structures import LPHM
 
 FRAME = pd.DataFrame({"x": [0.0, 1.0, None, 3.0] * 3, "c": ["u", "v", "w", "u"] * 3})
 
 
 def make_run() -> Run:
-    config = RunConfig(
+    config = NetworkRunConfig(
         source="t.csv",
         input=fit_features(FRAME),
         target=fit_target(pd.Series(["no", "yes"], name="y"), "classification"),
@@ -129,7 +130,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         edit_config(lambda c: c["network"].update(members=10**9)),
         "got at network: members must be a whole number of at least 1 and at most 1000, got 1000000000",
     ),
-    "other format": (edit_config(lambda c: c.update(format=3)), "got at format: Input should be 4"),
+    "other format": (edit_config(lambda c: c.update(format=3)), "got at format: Input should be 5"),
     "unknown structure": (
         edit_config(lambda c: c["network"]["attribute"].update(name="cubic")),
         "the network cannot be built: structure name must be one of",

@@ -149,8 +149,11 @@ class SeriesSchema(Strict):
         return [channel.name for channel in self.channels]
 
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
-        """Standardised by channel, 0 where missing; zero rows at the end of shorter series."""
+        """Standardised by channel, 0 where missing, and ``nan`` in all channels where a series has ended."""
         array = _series(inputs)
+        missing = np.isnan(array).all(axis=2)
+        if missing[:, self.steps :].all():
+            array, missing = array[:, : self.steps], missing[:, : self.steps]
         if array.shape[2] != len(self.channels) or array.shape[1] > self.steps:
             raise InputError(
                 f"series must be (N, {self.steps} steps or fewer, {len(self.channels)} channels), "
@@ -158,7 +161,9 @@ class SeriesSchema(Strict):
             )
         mean, std = np.array([(channel.mean, channel.std) for channel in self.channels]).T
         scaled = _scaled(array, mean, std, "(sample, step, channel)")
-        return F.pad(scaled, (0, 0, 0, self.steps - array.shape[1]))
+        ended = np.logical_and.accumulate(missing[:, ::-1], axis=1)[:, ::-1]
+        scaled[torch.from_numpy(ended.copy())] = torch.nan
+        return F.pad(scaled, (0, 0, 0, self.steps - array.shape[1]), value=torch.nan)
 
 
 InputSchema = Annotated[FeatureSchema | GridSchema | SeriesSchema, Field(discriminator="layout")]

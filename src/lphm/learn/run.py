@@ -10,12 +10,12 @@ import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -24,7 +24,7 @@ from torch import Tensor
 from lphm._io import read_json, write_atomically, write_json
 from lphm.data.progress import Progress
 from lphm.errors import InputError
-from lphm.learn.config import RunConfig, build_network
+from lphm.learn.config import NetworkRunConfig, PatternRunConfig, RunConfig, build_network
 from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import DeviceName
 from lphm.learn.torch_state import on_the_cpu
@@ -33,7 +33,6 @@ from lphm.nn.patterns import PatternNetwork
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 HASH = "weights_sha256"
-CONFIGS: TypeAdapter[RunConfig] = TypeAdapter(Annotated[RunConfig, Field(discriminator="method")])
 #: Most numbers of the embedded samples of a block, of all blocks side by side, and most samples of a block.
 BLOCK_NUMBERS, SIDE_NUMBERS, MOST_SAMPLES = 2**17, 2**19, 16
 #: The same for the one block on another device than a CPU.
@@ -142,7 +141,8 @@ def load_run(folder: Path) -> Run:
     content = read_json(path)
     sha256 = content.pop(HASH, None)
     try:
-        config = CONFIGS.validate_python(content)
+        by_ridge = content.get("method") == "ridge"
+        config = (PatternRunConfig if by_ridge else NetworkRunConfig).model_validate(content)
         with torch.device("meta"):
             network = build_network(config)
     except ValidationError as error:

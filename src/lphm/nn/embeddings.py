@@ -23,7 +23,7 @@ def filled(rows: int, multiple: int) -> int:
 class RowEmbedding(nn.Module):
     """A matrix with ordered rows: every row through one linear map, plus its learned position.
 
-    Learned rows fill up to ``multiple``.
+    Learned rows fill up to ``multiple``. Rows of ``nan``, where a series has ended, count as zeros.
 
     Shape:
         ``(copies · N, steps, columns)`` to ``(copies · members, N, rows, width)``.
@@ -70,7 +70,7 @@ class RowEmbedding(nn.Module):
 
     def _for_members(self, x: Tensor, copies: int) -> Tensor:
         """``(copies · N, ...)`` to ``(copies · members, N, ...)``, the same for all members."""
-        x = x.view(copies, 1, len(x) // copies, *x.shape[1:])
+        x = x.nan_to_num().view(copies, 1, len(x) // copies, *x.shape[1:])
         return x.expand(-1, self.members, *x.shape[2:]).flatten(0, 1)
 
 

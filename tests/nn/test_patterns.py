@@ -1,0 +1,146 @@
+"""Local patterns of series: the features against sums written out, masks, and what they depend on."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from lphm.nn.patterns import LocalPatterns, PatternNetwork
+
+
+def fitted(
+    steps: int = 40, channels: int = 3, groups: int = 2, maps: int = 3, seed: int = 0
+) -> LocalPatterns:
+    generator = torch.Generator().manual_seed(seed)
+    patterns = LocalPatterns(steps, channels, groups, maps, generator).double()
+    return patterns.fit(series(20, steps, channels), generator)
+
+
+def series(N: int, steps: int, channels: int, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(N, steps, channels, generator=generator, dtype=torch.float64).cumsum(1)
+
+
+def expected(patterns: LocalPatterns, x: Tensor) -> Tensor:
+    """The features of one series ``(length, channels)``, from the definition, step by step."""
+    features = []
+    for i, values in enumerate((x, x[1:] - x[:-1])):
+        length = len(values)
+        for j, dilation in enumerate(patterns.dilations):
+            maps = torch.zeros(patterns.groups * patterns.maps, length, dtype=x.dtype)
+            for t in range(length):
+                for place in range(9):
+                    at = t + (place - 4) * dilation
+                    if 0 <= at < length:
+                        maps[:, t] += patterns.kernels[i, j, :, :, place] @ values[at]
+            thresholds = patterns.thresholds[i, j]
+            occurs, above = [], []
+            for group in range(patterns.groups):
+                own = slice(group * patterns.maps, (group + 1) * patterns.maps)
+                margin = 4 * dilation if group % 2 and length >= 16 * dilation else 0
+                Z = maps[own, margin : length - margin]
+                for xi, Y in (occurs, (thresholds[own, None] < Z).double()), (above, Z.clamp_min(0)):
+                    matrix = Y @ Y.T / max(Z.shape[1], 1)
+                    for a in range(patterns.maps):
+                        xi.extend(matrix[a, b].sqrt() for b in range(a, patterns.maps))
+            features += [*occurs, *above]
+    return torch.stack(features)
+
+
+@pytest.mark.parametrize(("steps", "channels"), [(40, 3), (40, 1), (9, 2), (5, 1), (2, 1), (1, 1), (70, 10)])
+def test_features_are_the_roots_of_the_entries_of_xi(steps: int, channels: int) -> None:
+    patterns, x = fitted(steps, channels), series(4, steps, channels, seed=2)
+    want = torch.stack([expected(patterns, each) for each in x])
+    torch.testing.assert_close(patterns(x), want)
+    assert patterns(x).shape == (4, patterns.num_features)
+
+
+def test_dilations_reach_from_neighbours_to_the_whole_series() -> None:
+    for steps in (1, 8, 9, 25, 100, 1000):
+        dilations = LocalPatterns(steps, 1, maps=2).dilations
+        assert dilations == sorted(set(dilations))
+        assert dilations[0] == 1
+        assert len(dilations) <= 12
+        assert 8 * dilations[-1] <= max(steps - 1, 8) < 16 * dilations[-1] + 16
+
+
+def test_kernels_sum_to_zero_and_look_at_a_few_channels() -> None:
+    kernels = LocalPatterns(100, 20, groups=4, maps=16).kernels
+    torch.testing.assert_close(kernels.sum(-1), torch.zeros(kernels.shape[:-1]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(kernels.abs().sum((-1, -2)), torch.ones(kernels.shape[:-2]))
+    used = kernels.abs().sum(-1) > 0
+    counts = used.sum(-1)
+    assert (counts.min(), counts.max()) == (1, 8)
+    assert used.any((0, 1, 2)).all()
+    first = kernels.gather(-2, used.double().argmax(-1)[..., None, None].expand(-1, -1, -1, -1, 9))
+    torch.testing.assert_close(kernels[used], first.expand_as(kernels)[used])
+
+
+def test_a_constant_has_no_pattern() -> None:
+    patterns = fitted(groups=2)
+    x = torch.full((1, 40, 3), 7.0, dtype=torch.float64)
+    above = patterns(x).view(2, -1, 2, 2, 6)[:, :, 1]  # of rectified maps
+    assert above[1].abs().max() < 1e-12  # differences
+    long = [j for j, dilation in enumerate(patterns.dilations) if 16 * dilation <= 40]
+    assert long
+    assert above[0, long, 1].abs().max() < 1e-6  # where only whole kernels count
+
+
+def test_thresholds_are_values_of_the_maps_between_a_tenth_and_nine_tenths() -> None:
+    patterns = LocalPatterns(40, 1, groups=1, maps=200, generator=torch.Generator().manual_seed(0)).double()
+    x = series(50, 40, 1)
+    patterns.fit(x, torch.Generator().manual_seed(0))
+    shares = patterns(x).square().view(50, 2, -1, 2, 200 * 201 // 2).mean(0)[:, :, 0]
+    diagonal = torch.tensor([i * 200 - i * (i - 1) // 2 for i in range(200)])
+    occurs = shares[..., diagonal]
+    assert occurs.min() > 0.05
+    assert occurs.max() < 0.95
+    assert occurs.std() > 0.2  # of a uniform distribution between .1 and .9: .23
+    assert occurs.mean().item() == pytest.approx(0.5, abs=0.03)
+
+
+@pytest.mark.parametrize("length", [40, 39, 30, 17, 16, 15, 9, 2, 1, 0])
+def test_steps_after_the_end_of_a_series_count_nothing(length: int) -> None:
+    patterns, x = fitted(), series(3, 40, 3, seed=2)
+    others = patterns(x)[[0, 2]]
+    x[1, length:] = torch.nan
+    got = patterns(x)
+    assert got.isfinite().all()
+    torch.testing.assert_close(got[[0, 2]], others)
+    if length > 1:
+        torch.testing.assert_close(got[1], expected(patterns, x[1, :length]))
+
+
+def test_what_is_missing_within_a_series_is_its_mean() -> None:
+    patterns, x = fitted(), series(2, 40, 3)
+    x[0, 5, 1] = x[0, 39, 2] = x[1, 7] = torch.nan  # a single channel at the end, and a whole step before it
+    torch.testing.assert_close(patterns(x), patterns(x.nan_to_num()))
+
+
+def test_a_seed_gives_the_same_features() -> None:
+    x = series(3, 40, 3)
+    assert torch.equal(fitted(seed=3)(x), fitted(seed=3)(x))
+    assert not torch.equal(fitted(seed=3)(x), fitted(seed=4)(x))
+
+
+def test_series_do_not_depend_on_each_other() -> None:
+    patterns, x = fitted(), series(5, 40, 3)
+    torch.testing.assert_close(patterns(x[2:3]), patterns(x)[2:3])
+
+
+@pytest.mark.parametrize("size", ["steps", "channels", "groups", "maps"])
+def test_sizes_are_at_least_1(size: str) -> None:
+    with pytest.raises(ValueError, match=f"^{size} must be at least 1"):
+        LocalPatterns(**{"steps": 4, "channels": 1, "groups": 1, "maps": 1, size: 0})
+
+
+def test_the_network_is_a_linear_map_of_standardised_features() -> None:
+    patterns, x = fitted(), series(4, 40, 3)
+    network = PatternNetwork(patterns, 3).double()
+    torch.nn.init.normal_(network.linear.weight)
+    features = patterns(x)
+    network.mean.copy_(features.mean(0))
+    network.scale.copy_(1 / (1 + features.std(0)))
+    want = ((features - network.mean) * network.scale) @ network.linear.weight.T + network.linear.bias
+    out = network(x)
+    assert out.shape == (4, 1, 3)
+    torch.testing.assert_close(out[:, 0], want)
