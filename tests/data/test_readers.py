@@ -100,7 +100,7 @@ def test_series_end_where_all_channels_are_missing_from_there_on() -> None:
     for same in (longer, array[1:, :2], longer[1:, :3]):
         torch.testing.assert_close(schema.encode(same)[-1], encoded[1], equal_nan=True)
     longer[0, 4, 0] = 1.0
-    with pytest.raises(InputError, match="series must be .N, 4 steps or fewer"):
+    with pytest.raises(InputError, match=r"series must be \(N, 4 steps or fewer"):
         schema.encode(longer)
 
 
