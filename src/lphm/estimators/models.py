@@ -22,7 +22,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from lphm._io import read_json
-from lphm.data.columns import as_numbers_or_words
+from lphm.data.columns import as_numbers_or_words, require_distinct
 from lphm.data.dataset import Dataset
 from lphm.data.targets import ClassTarget, Task
 from lphm.errors import EDITED, InputError
@@ -82,6 +82,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
     def _inputs(self, X: Any, reset: bool) -> Inputs:
         """A table whose names are text, or an array ``(N, steps, channels)``."""
         frame = isinstance(X, pd.DataFrame) and X.size > 0
+        if frame:
+            require_distinct("X", list(X.columns))
         series = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 3
         checks = {"ensure_all_finite": "allow-nan", "allow_nd": series, "ensure_2d": not series}
         # The check of arrays would refuse the categories of a data frame.
