@@ -255,7 +255,7 @@ def test_memory_is_that_of_the_machine_or_less_by_a_limit(
         (("apply", "x.npy", "-o", "y.npy", "--p", 2**31 - 1, "--q", 2**31 - 2), "must fit into memory"),
         (
             ("apply", "x.npy", "-o", "y.npy", "--kind", "instance", "--r", 10**9),
-            "choose smaller p, q or r",
+            "choose smaller p, q, r or lags",
         ),
         (("bench", "--b", 2**31 - 1), "X, W and their gradients must fit into memory"),
         (("bench", "--b", 2**31 - 1, "--m", 2**31 - 1), "must fit into memory"),

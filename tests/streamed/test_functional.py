@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import lphm
-from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Toeplitz
 from lphm.streamed import Reduction, interdependence_apply, interdependence_matrix
 from support import reference
 
@@ -19,6 +19,9 @@ STRUCTURES = [
     DualLPHM(n=N, p=8, q=4, r=2),
     LowRank(n=N, r=3),
     RandomMatrixAdaptation(n=N, r=3, seed=1),
+    Toeplitz(n=N, lags=9),
+    Toeplitz(n=N, lags=1),
+    Toeplitz(n=N, lags=2 * N - 1),
 ]
 CUTS = {"one": [48], "rows": [1] * 48, "odd": [5, 0, 13, 7, 11, 12], "blocks": [12, 24, 12]}
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=str)
@@ -65,7 +68,9 @@ def test_missing_rows_count_as_zeros(structure: lphm.Structure) -> None:
 
 
 @pytest.mark.parametrize(
-    "structure", [LPHM(n=6, p=3, q=2, r=2), LowRank(n=6, r=2), HM(n=6, p=3, q=2), Full(n=6)], ids=str
+    "structure",
+    [LPHM(n=6, p=3, q=2, r=2), LowRank(n=6, r=2), HM(n=6, p=3, q=2), Full(n=6), Toeplitz(n=6, lags=5)],
+    ids=str,
 )
 @pytest.mark.parametrize("normalize", [None, "scale"])
 @every_cut

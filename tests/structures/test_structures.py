@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import grad, vmap
 
 import lphm
-from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
 from lphm.structures import STRUCTURES
 from lphm.structures.random_matrix import fixed_matrices
 from support import reference
@@ -133,6 +133,10 @@ class TestLPHM(StructureSuite):
         self.compare_compiled("inductor", "attribute", None)
 
 
+class TestToeplitz(StructureSuite):
+    row = ROWS["toeplitz"]
+
+
 def test_every_structure_has_a_row_and_a_dense_equal() -> None:
     own = {name: cls for name, cls in STRUCTURES.items() if cls.__module__.startswith("lphm.")}
     assert set(ROWS) == set(own)
@@ -150,6 +154,7 @@ def test_every_structure_has_a_row_and_a_dense_equal() -> None:
         (LPHM(n=4, p=2, r=1), "A S T"),
         (DualLPHM(n=4, p=2, r=1), "P Q S T"),
         (RandomMatrixAdaptation(n=4, r=1), "λ₁ λ₂"),
+        (Toeplitz(n=4, lags=3), "t"),
     ],
     ids=str,
 )
