@@ -145,9 +145,8 @@ class Toeplitz(Sized):
 def _band(t: Tensor, s: int) -> Tensor:
     """``t`` ``(C, lags)`` to ``(C, s, s + lags - 1)``: row ``i`` holds ``t`` from column ``i`` on."""
     width = s + t.shape[1] - 1
-    rows = (
-        F.pad(t, (0, s)).unsqueeze(1).expand(-1, s, -1)
-    )  # (C, s, width + 1), which every row is too long by
+    rows = F.pad(t, (0, s)).unsqueeze(1).expand(-1, s, -1)  # (C, s, width + 1)
+    # Cut anew into rows that are shorter by one, t moves on by one from row to row.
     return torch.unflatten(rows.flatten(1)[:, : s * width], 1, (s, width))
 
 
