@@ -27,7 +27,7 @@ from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
 from lphm.learn.evaluation import Evaluation, evaluate
-from lphm.learn.options import NetworkOptions, Optimizer, Sizes, TrainingOptions
+from lphm.learn.options import NetworkOptions, Optimizer, Sizes, TrainingOptions, sizes_of
 from lphm.learn.run import NetworkConfig, Run, RunConfig, TrainingConfig, build_embedding
 from lphm.structures.named import structure_for
 
@@ -225,9 +225,8 @@ def configure(
 
 
 def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any]:
-    sizes = (options.p, options.q, options.r, options.budget)
     try:
-        return structure_for(options.structure, n, *sizes).to_config()
+        return structure_for(options.structure, n, **sizes_of(options)).to_config()
     except ValueError as error:
         raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
 
