@@ -62,7 +62,8 @@ def data_frame(table: pa.Table, words: Collection[str] = ()) -> pd.DataFrame:
     for place, field in enumerate(table.schema):
         if field.name in categories and not pa.types.is_dictionary(field.type):
             table = table.set_column(place, field.name, table.column(place).dictionary_encode())
-    frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+    # Without the metadata, which would be parsed even where they are to be ignored.
+    frame: pd.DataFrame = table.replace_schema_metadata().to_pandas()
     return frame
 
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 #: A column of fewer cells is faster to read cell by cell.
 FEW_CELLS = 1000
-#: A whole number with ``.0`` behind it, and a date with the time of midnight.
-LONGER = re.compile(r"(-?\d+)\.0|(\d{4}-\d\d-\d\d) 00:00:00")
+#: A whole number with zeros behind the point, and a date with the time of midnight.
+LONGER = re.compile(r"(-?\d+)\.0+|(\d{4}-\d\d-\d\d) 00:00:00")
 TRUTH = {"true": "1", "false": "0"}
 
 

@@ -52,26 +52,29 @@ def decided(inputs: Inputs, chosen: Any, named: bool) -> tuple[Inputs, tuple[str
 
 def _listed(chosen: Any, names: Sequence[str], named: bool) -> tuple[str, ...]:
     """The names of the columns that the argument lists."""
-    array = np.ravel(np.asarray(chosen, dtype=object if isinstance(chosen, str | dict | set) else None))
-    kind = array.dtype.kind
-    if np.ndim(chosen) == 0 or not (kind in "biuU" or all(isinstance(each, str) for each in array)):
+    try:
+        array, is_list = np.ravel(chosen), np.ndim(chosen) > 0
+    except ValueError:  # lists of different lengths
+        is_list = False
+    if not is_list or not (array.dtype.kind in "biu" or all(isinstance(each, str) for each in array)):
         raise InputError(f"{WANTED}, got {chosen!r:.80}")
-    if kind == "b":
+    if array.dtype.kind == "b":
         if len(array) != len(names):
             wanted = f"a truth value for each of the {len(names)} columns"
             raise InputError(f"categorical_features must be a mask with {wanted}, got {len(array)}")
-        return tuple(name for name, is_category in zip(names, array, strict=True) if is_category)
-    if kind in "iu":
+        return tuple(name for name, is_listed in zip(names, array, strict=True) if is_listed)
+    if array.dtype.kind in "iu":
         for place in array:
             if not 0 <= place < len(names):
                 wanted = f"of at least 0 and below {len(names)}, the number of columns"
                 raise InputError(f"categorical_features must hold indices {wanted}, got {place}")
         return tuple(names[place] for place in array)
-    for name in array:
+    listed = tuple(map(str, array))
+    for name in listed:
         if not named:
             wanted = "indices or a mask where the columns have no names"
             raise InputError(f"categorical_features must hold {wanted}, got {name!r}")
         if name not in names:
             got = f"{name!r}, not one of {', '.join(names):.200}"
             raise InputError(f"categorical_features must hold names of columns, got {got}")
-    return tuple(map(str, array))
+    return listed
