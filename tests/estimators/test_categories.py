@@ -97,6 +97,14 @@ def test_without_a_list_the_type_decides_and_with_none_everything_is_a_number() 
             fitted(chosen)
 
 
+def test_many_categories_are_taken_from_a_column_that_is_said_to_hold_them() -> None:
+    frame = pd.DataFrame({"id": [f"code {place}" for place in [0, *range(119)]], "x": FRAME["x"]})
+    with pytest.raises(InputError, match="got text: 119 distinct values in 120 rows"):
+        fitted("from_dtype", frame)
+    for model in (fitted(["id"], frame), fitted("from_dtype", frame.astype({"id": "category"}))):
+        assert len(model.run_.config.input.categorical[0].categories) == 119
+
+
 def test_truth_is_a_number_unless_it_is_listed() -> None:
     for dtype in ("bool", "boolean", pd.ArrowDtype(pa.bool_())):
         frame = FRAME[["x", "flag"]].astype({"flag": dtype})

@@ -49,7 +49,7 @@ def category_columns(schema: pa.Schema) -> set[str]:
     with suppress(*EDITED, RecursionError):  # there is no such metadata, or it is damaged
         described = schema.pandas_metadata["columns"]
         named |= {each["field_name"] for each in described if each["pandas_type"] == "categorical"}
-    return named & set(schema.names)
+    return named
 
 
 def data_frame(table: pa.Table, words: Collection[str] = ()) -> pd.DataFrame:
