@@ -42,6 +42,7 @@ OPTIONS: dict[str, dict[str, list[str] | None]] = {
         "--target": ["y", "a", "c"],
         "--task": ["classification", "regression"],
         "--drop": ["a", "b"],
+        "--category": ["a", "c"],
         "--series": ["id"],
         "--step": ["t"],
         "-o": ["o", "a/b", "run"],
