@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from lphm.estimators import LPHMClassifier, LPHMRegressor
     from lphm.nn import BilinearInterdependence, initialize_
     from lphm.ops.functional import interdependence_apply, interdependence_matrix
-    from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
+    from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
     from lphm.structures.nearest import nearest
 
 __version__ = "0.1.0"
@@ -32,6 +32,7 @@ __all__ = [
     "RandomMatrixAdaptation",
     "RankLostError",
     "Structure",
+    "Toeplitz",
     "initialize_",
     "interdependence_apply",
     "interdependence_matrix",
@@ -47,7 +48,16 @@ _ORIGINS = {
     "lphm.estimators": ["LPHMClassifier", "LPHMRegressor"],
     "lphm.nn": ["BilinearInterdependence", "initialize_"],
     "lphm.ops.functional": ["interdependence_apply", "interdependence_matrix"],
-    "lphm.structures": ["HM", "LPHM", "DualLPHM", "Full", "LowRank", "RandomMatrixAdaptation", "Structure"],
+    "lphm.structures": [
+        "HM",
+        "LPHM",
+        "DualLPHM",
+        "Full",
+        "LowRank",
+        "RandomMatrixAdaptation",
+        "Structure",
+        "Toeplitz",
+    ],
     "lphm.structures.nearest": ["nearest"],
 }
 _MODULE_OF = {name: module for module, names in _ORIGINS.items() for name in names}

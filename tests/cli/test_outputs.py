@@ -255,11 +255,11 @@ def test_memory_is_that_of_the_machine_or_less_by_a_limit(
         (("apply", "x.npy", "-o", "y.npy", "--p", 2**31 - 1, "--q", 2**31 - 2), "must fit into memory"),
         (
             ("apply", "x.npy", "-o", "y.npy", "--kind", "instance", "--r", 10**9),
-            "choose smaller p, q or r",
+            "choose smaller p, q, r or lags",
         ),
         (("bench", "--b", 2**31 - 1), "X, W and their gradients must fit into memory"),
         (("bench", "--b", 2**31 - 1, "--m", 2**31 - 1), "must fit into memory"),
-        (("bench", "--r", 10**9), "choose smaller b, m, p, q or r"),
+        (("bench", "--r", 10**9), "choose smaller b, m, p, q, r or lags"),
         (("bench", "--kind", "instance", "--m", 10**6, "--b", 1), "must fit into memory"),
         (("bench", "--b", 10**12), "b must be a whole number of at least 1 and at most 2147483647"),
         (("bench", "--threads", 10**9), "threads must be a whole number of at least 1"),

@@ -15,12 +15,12 @@ from lphm.data.columns import (
     LARGEST,
     as_numbers_or_words,
     as_target,
-    category_words,
     column_numbers,
     holds_numbers,
     plain_values,
     table_numbers,
 )
+from lphm.data.words import category_words
 from lphm.errors import InputError
 
 Color = enum.Enum("Color", "red green")

@@ -208,7 +208,8 @@ def test_types_that_say_what_a_column_holds_are_not_read_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = (["1", "a"] * 30, LETTERS)
-    folder = files_of(tmp_path / "d", k=(NUMBERS, [0.5] * 60), c=words, n=(TEXT, TEXT))
+    typed = (pa.array(TEXT).dictionary_encode(), TEXT)
+    folder = files_of(tmp_path / "d", k=(NUMBERS, [0.5] * 60), c=words, n=(TEXT, TEXT), t=typed)
     read, seen = ParquetIndex.read, []
 
     def counted(self: ParquetIndex, group: RowGroup, columns: list[str]) -> pd.DataFrame:
@@ -217,7 +218,7 @@ def test_types_that_say_what_a_column_holds_are_not_read_for_it(
 
     monkeypatch.setattr(ParquetIndex, "read", counted)
     stream = ParquetStream(folder, "y")
-    assert stream.numbers == {"x": True, "k": True, "c": False, "n": True, "y": True}
+    assert stream.numbers == {"x": True, "k": True, "c": False, "n": True, "t": False, "y": True}
     assert seen == ["c"] + ["n"] * 6  # words until one is no number; text of numbers to the end
 
 

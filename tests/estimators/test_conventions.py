@@ -118,3 +118,9 @@ def test_a_frame_with_other_names_or_another_width_is_refused() -> None:
         pytest.warns(),
     ):
         model.predict(X[:, :3])
+
+
+def test_a_frame_with_two_columns_of_one_name_is_refused() -> None:
+    frame = FRAME.set_axis(["a", "b", "a", "c"], axis=1)
+    with pytest.raises(ValueError, match="X must give every column a name of its own, got 'a' twice"):
+        LPHMClassifier(**QUICK).fit(frame, Y)

@@ -28,10 +28,11 @@ COUNTS = ["1", "2", "3", "4", "8"]
 FRACTIONS = ["0.01", "0.1", "0.5", "0.9"]
 WORDS = ["", "y", "a", "[/]", "nope", "--x", "é", "\udcff", "a b", "\n", "'"]
 STRUCTURE = {
-    "--structure": ["lphm", "full", "low-rank", "hm", "dual-lphm"],
+    "--structure": ["lphm", "full", "low-rank", "hm", "dual-lphm", "toeplitz"],
     "--p": COUNTS,
     "--q": COUNTS,
     "--r": COUNTS,
+    "--lags": COUNTS,
     "--budget": ["0.1", "1", "20", "100"],
 }
 #: The options of every command, and values that they take.
@@ -41,6 +42,7 @@ OPTIONS: dict[str, dict[str, list[str] | None]] = {
         "--target": ["y", "a", "c"],
         "--task": ["classification", "regression"],
         "--drop": ["a", "b"],
+        "--category": ["a", "c"],
         "--series": ["id"],
         "--step": ["t"],
         "-o": ["o", "a/b", "run"],

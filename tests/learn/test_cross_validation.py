@@ -138,5 +138,7 @@ def test_the_variants_keep_what_they_have_in_common() -> None:
         "lphm": ("both", "lphm", 2, 4, 1),
     }
     assert all(options.width == 16 for options in variants(network).values())
+    stationary = NetworkOptions(structure="toeplitz", lags=5)
+    assert all(options.lags is None for options in variants(stationary).values())
     open_kind = variants(NetworkOptions())  # which then follows from the data, for every variant alike
     assert [options.kind for options in open_kind.values()] == ["none", None, None, None]

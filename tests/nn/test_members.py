@@ -150,6 +150,26 @@ def test_forward_mode_derivatives_of_members(what: str, kind: str, normalize: st
     assert reference.error(tangent, numeric) < 1e-6
 
 
+@pytest.mark.parametrize(("what", "kind", "normalize"), CALLS)
+def test_transforms_of_members(what: str, kind: str, normalize: str | None) -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    layer = double(MemberInterdependence(structure, kind, MEMBERS, 2, normalize))
+    function = layer if what == "apply" else layer.matrix
+    several = torch.stack([data(structure, kind, *SMALL).detach() for _ in range(4)])
+    torch.testing.assert_close(
+        torch.func.vmap(function)(several), torch.stack([function(x) for x in several])
+    )
+
+
+@pytest.mark.parametrize(("what", "kind", "normalize"), CALLS)
+def test_under_autocast_members_compute_in_its_type(what: str, kind: str, normalize: str | None) -> None:
+    structure = LPHM(n=12, p=2, q=3, r=2)
+    layer = MemberInterdependence(structure, kind, MEMBERS, 2, normalize)
+    x = data(structure, kind, 40, 16).float()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (layer(x) if what == "apply" else layer.matrix(x)).dtype is torch.bfloat16
+
+
 @pytest.mark.parametrize(
     ("channels", "shape", "message"),
     [

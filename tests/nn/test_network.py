@@ -311,8 +311,9 @@ def test_pieces_start_at_zero_and_edges_are_not_saved() -> None:
     }
 
 
-def test_edges_are_told_apart_in_float64_whatever_torch_has_by_default() -> None:
-    torch.set_default_dtype(torch.float64)
+@pytest.mark.parametrize("default", [torch.float32, torch.float64])
+def test_edges_are_told_apart_in_float64_whatever_torch_has_by_default(default: torch.dtype) -> None:
+    torch.set_default_dtype(default)
     try:
         embedding = FeatureEmbedding([[1000.0, 1000.0001]], 0, 0, 4)
     finally:

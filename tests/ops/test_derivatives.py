@@ -12,7 +12,17 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import lphm
-from lphm import HM, LPHM, BilinearInterdependence, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
+from lphm import (
+    HM,
+    LPHM,
+    BilinearInterdependence,
+    DualLPHM,
+    Full,
+    LowRank,
+    RandomMatrixAdaptation,
+    Structure,
+    Toeplitz,
+)
 from support import reference
 
 #: A structure and the columns of ``x``, for every implementation: one small sample, thin pair, ``W`` formed.
@@ -27,6 +37,7 @@ CASES = {
     "dual": (DualLPHM(n=128, p=8, q=8, r=2), (), 64),
     "full": (Full(n=48), (), 180),
     "random": (RandomMatrixAdaptation(n=128, r=4), (), 64),
+    "toeplitz": (Toeplitz(n=128, lags=9), (), 64),
 }
 every_case = pytest.mark.parametrize(
     ("case", "path"),

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import lphm
-from lphm import HM, LPHM, BilinearInterdependence, Full, LowRank, RandomMatrixAdaptation, Structure
+from lphm import HM, LPHM, BilinearInterdependence, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
 from lphm.ops.cost import split_scale
 from support import reference
 from support.masks import both_kinds
@@ -110,6 +110,7 @@ def test_scaling_comes_before_a_sum_that_float16_cannot_hold(structure: Structur
         LowRank(n=4096, r=1),
         RandomMatrixAdaptation(n=4096, r=1),
         LPHM(n=4096, p=64, r=1),
+        Toeplitz(n=4096, lags=9),
     ],
     ids=lambda structure: structure.name,
 )

@@ -14,7 +14,7 @@ from lphm.learn.run import load_run
 from lphm.nn.network import interdependence_layers
 from lphm.report import write_report
 from lphm.report.content import calibration, calibration_error, confusion, normal_quantiles, residuals
-from lphm.structures import Full, RandomMatrixAdaptation
+from lphm.structures import Full, RandomMatrixAdaptation, Toeplitz
 from support.report_cases import dataset, write_run
 from support.report_reader import Element, data_of, heat_map_of, page_of, rows_of, section
 
@@ -174,7 +174,7 @@ def test_factors_are_those_of_the_layers(classified: Path, pages: dict[str, Elem
     assert "attribute interdependence, LPHM(n=8, p=2, q=4, r=3), 2 channels, 52 parameters" in summary
 
 
-@pytest.mark.parametrize("structure", [Full(n=8), RandomMatrixAdaptation(n=8, r=3)])
+@pytest.mark.parametrize("structure", [Full(n=8), RandomMatrixAdaptation(n=8, r=3), Toeplitz(n=8, lags=5)])
 def test_factors_of_other_structures(tmp_path: Path, structure) -> None:
     write_run(tmp_path, attribute=structure.to_config(), instance=None)
     page = page_of(write_report(tmp_path).parent)

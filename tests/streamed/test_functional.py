@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import lphm
-from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Toeplitz
 from lphm.streamed import Reduction, interdependence_apply, interdependence_matrix
 from support import reference
 
@@ -19,6 +19,9 @@ STRUCTURES = [
     DualLPHM(n=N, p=8, q=4, r=2),
     LowRank(n=N, r=3),
     RandomMatrixAdaptation(n=N, r=3, seed=1),
+    Toeplitz(n=N, lags=9),
+    Toeplitz(n=N, lags=1),
+    Toeplitz(n=N, lags=2 * N - 1),
 ]
 CUTS = {"one": [48], "rows": [1] * 48, "odd": [5, 0, 13, 7, 11, 12], "blocks": [12, 24, 12]}
 every_structure = pytest.mark.parametrize("structure", STRUCTURES, ids=str)
@@ -65,7 +68,9 @@ def test_missing_rows_count_as_zeros(structure: lphm.Structure) -> None:
 
 
 @pytest.mark.parametrize(
-    "structure", [LPHM(n=6, p=3, q=2, r=2), LowRank(n=6, r=2), HM(n=6, p=3, q=2), Full(n=6)], ids=str
+    "structure",
+    [LPHM(n=6, p=3, q=2, r=2), LowRank(n=6, r=2), HM(n=6, p=3, q=2), Full(n=6), Toeplitz(n=6, lags=5)],
+    ids=str,
 )
 @pytest.mark.parametrize("normalize", [None, "scale"])
 @every_cut
@@ -78,9 +83,16 @@ def test_instance_is_that_of_all_rows(
     close(out, reference.apply(structure, w, x, None, "instance", normalize))
 
 
-@pytest.mark.parametrize("kind", ["attribute", "instance"])
-def test_a_pass_goes_on_from_its_sums_bit_for_bit(kind: str) -> None:
-    structure = LPHM(n=N, p=8, q=4, r=3) if kind == "attribute" else LPHM(n=6, p=3, q=2, r=2)
+@pytest.mark.parametrize(
+    ("kind", "structure"),
+    [
+        ("attribute", LPHM(n=N, p=8, q=4, r=3)),
+        ("attribute", Toeplitz(n=N, lags=9)),
+        ("instance", LPHM(n=6, p=3, q=2, r=2)),
+    ],
+    ids=str,
+)
+def test_a_pass_goes_on_from_its_sums_bit_for_bit(kind: str, structure: lphm.Structure) -> None:
     w, x = drawn(structure.num_parameters, seed=1), drawn(N, 6, seed=2)
     whole = Reduction(structure, w, 6, kind)
     for block in cut(x, CUTS["odd"]):
@@ -103,10 +115,11 @@ def test_it_computes_in_the_type_of_w() -> None:
     close(out, reference.apply(structure, w, x.double()))
 
 
-def test_the_sums_do_not_grow_with_the_rows() -> None:
+@pytest.mark.parametrize("build", [lambda n: LPHM(n=n, p=8, r=2), lambda n: Toeplitz(n=n, lags=9)])
+def test_the_sums_do_not_grow_with_the_rows(build) -> None:
     sizes = []
     for n in (48, 480, 4800):
-        structure = LPHM(n=n, p=8, r=2)
+        structure = build(n)
         reduction = Reduction(structure, drawn(structure.num_parameters, seed=1), 5)
         reduction.add(drawn(n, 5, seed=2))
         sizes.append([tuple(t.shape) for t in reduction.sums])

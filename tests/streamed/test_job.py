@@ -31,6 +31,7 @@ for _name in ("a", "b", "c", "d"):
     TABLE[_name] = RNG.standard_normal(ROWS).astype(np.float32)
 NUMBERS = np.asfortranarray(TABLE[["a", "b", "c", "d"]].to_numpy())
 STRUCTURES = {"attribute": lphm.LPHM(n=1008, p=8, q=12, r=3), "instance": lphm.LowRank(n=4, r=2)}
+STATIONARY = lphm.Toeplitz(n=1008, lags=151)  # 75 rows reach beyond a block of 64
 
 
 @pytest.fixture(autouse=True)
@@ -91,6 +92,22 @@ def test_the_output_is_that_of_all_rows_in_memory(
     assert sorted(p.name for p in tmp_path.iterdir() if "partial" in p.name) == []
 
 
+def test_lags_that_reach_beyond_a_block_count(
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STRUCTURES, "attribute", STATIONARY)
+    apply(open_rows(parquet, keep=("id",)), tmp_path / "out.parquet", normalize="scale")
+    out, expected = pd.read_parquet(tmp_path / "out.parquet"), in_memory("attribute", "scale")
+    np.testing.assert_allclose(out[["a", "b", "c", "d"]], expected, rtol=1e-6, atol=1e-6 * expected.max())
+
+
+def test_a_stationary_w_takes_no_memory_for_its_rows() -> None:
+    job.require_fits(lphm.Toeplitz(n=10**12, lags=241), 4, "attribute")
+    for structure, kind in ((lphm.LowRank(n=10**12, r=1), "attribute"), (lphm.Full(n=10**9), "instance")):
+        with pytest.raises(InputError, match="choose smaller p, q, r or lags"):
+            job.require_fits(structure, 4, kind)
+
+
 def test_integers_and_booleans_become_float64(tmp_path: Path) -> None:
     table = pd.DataFrame({"a": np.arange(50), "b": np.arange(50) % 2 == 0, "c": np.linspace(0, 1, 50)})
     table.to_parquet(tmp_path / "x.parquet")
@@ -139,10 +156,12 @@ def interrupt(source: RowFile, output: Path, after: int, monkeypatch: pytest.Mon
     assert not output.exists()
 
 
+@pytest.mark.parametrize("structure", [STRUCTURES["attribute"], STATIONARY], ids=str)
 @pytest.mark.parametrize("after", [1, 7, 15, 17, 24, 30])  # of 17 blocks in each pass
 def test_an_interrupted_job_is_resumed_bit_for_bit(
-    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    tmp_path: Path, parquet: Path, monkeypatch: pytest.MonkeyPatch, structure: lphm.Structure, after: int
 ) -> None:
+    monkeypatch.setitem(STRUCTURES, "attribute", structure)
     apply(open_rows(parquet, keep=("id",)), tmp_path / "whole.parquet")
     output = tmp_path / "out.parquet"
     interrupt(open_rows(parquet, keep=("id",)), output, after, monkeypatch)
@@ -689,6 +708,18 @@ def test_the_command_prints_what_it_did(tmp_path: Path, parquet: Path) -> None:
     applied = (x @ expected).numpy()
     written = pd.read_parquet(out).to_numpy()
     np.testing.assert_allclose(written, applied, rtol=1e-5, atol=1e-6 * np.abs(applied).max())
+
+
+def test_the_command_takes_lags(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", NUMBERS)
+    options = ("--structure", "toeplitz", "--lags", "5", "--matrix", "xi.csv", "-o", "out.npy")
+    done = command("x.npy", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    structure = lphm.Toeplitz(n=ROWS, lags=5)
+    w, x = job.read_weights(None, structure, 0), torch.from_numpy(NUMBERS).double()
+    xi = pd.read_csv(tmp_path / "xi.csv", index_col=0).to_numpy()
+    want = lphm.interdependence_matrix(structure, w, x).numpy()
+    np.testing.assert_allclose(xi, want, rtol=1e-10, atol=1e-10 * want.max())
 
 
 def test_names_that_a_spreadsheet_would_run_are_guarded_if_asked_for(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lphm import LPHM, DivisibilityError, Full, RandomMatrixAdaptation
+from lphm import LPHM, DivisibilityError, Full, RandomMatrixAdaptation, Toeplitz
 from lphm.structures import from_config
 from support.messages import whole
 
@@ -44,6 +44,30 @@ def test_sizes(sizes: dict[str, object], kind: type[Exception], text: str) -> No
     with pytest.raises(kind, match=whole(text)) as caught:
         LPHM(**{"n": 12, **sizes})
     assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("lags", "kind", "text"),
+    [
+        (
+            4,
+            ValueError,
+            "lags must be odd, as many backwards as forwards and 0, and at most 2 n - 1 = 11, "
+            "got lags=4, n=6; use lags=3",
+        ),
+        (
+            13,
+            ValueError,
+            "lags must be odd, as many backwards as forwards and 0, and at most 2 n - 1 = 11, "
+            "got lags=13, n=6; use lags=11",
+        ),
+        (0, ValueError, "lags must be at least 1, got lags=0"),
+        (3.0, TypeError, "lags must be an int, got 3.0 of type float"),
+    ],
+)
+def test_lags(lags: object, kind: type[Exception], text: str) -> None:
+    with pytest.raises(kind, match=whole(text)):
+        Toeplitz(n=6, lags=lags)
 
 
 @pytest.mark.parametrize(

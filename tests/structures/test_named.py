@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from lphm import LPHM, DualLPHM, Full, LowRank
+from lphm import LPHM, DualLPHM, Full, LowRank, Toeplitz
 from lphm.learn.options import StructureName
 from lphm.structures.named import structure_for
 
@@ -50,6 +50,19 @@ def test_the_blocks_of_dual_lphm_are_near_the_root() -> None:
     assert structure_for_rows("hm", 12) == structure_for("hm", 12)
 
 
+@pytest.mark.parametrize("function", [structure_for, structure_for_rows])
+@pytest.mark.parametrize(("n", "lags"), [(1, 1), (2, 3), (3, 3), (12, 13), (64, 37), (1000, 61)])
+def test_lags_left_open_reach_as_far_as_those_of_a_correlogram(function, n: int, lags: int) -> None:
+    assert function("toeplitz", n) == Toeplitz(n=n, lags=lags)
+    assert function("toeplitz", n, lags=1) == Toeplitz(n=n, lags=1)
+
+
+def test_a_budget_is_spent_on_lags() -> None:
+    assert structure_for("toeplitz", 96, budget=9) == structure_for("toeplitz", 96, budget=10)
+    assert structure_for("toeplitz", 96, budget=9) == Toeplitz(n=96, lags=9)
+    assert structure_for_rows("toeplitz", 4, budget=1) == Toeplitz(n=4, lags=7)  # all n² parameters
+
+
 @pytest.mark.parametrize("rows", [1, 17, 1000])
 def test_n_is_the_least_multiple_of_the_sizes_that_holds_the_rows(rows: int) -> None:
     assert structure_for_rows("lphm", rows, p=4, q=6, r=3) == LPHM(n=rows + -rows % 12, p=4, q=6, r=3)
@@ -62,6 +75,9 @@ def test_n_is_the_least_multiple_of_the_sizes_that_holds_the_rows(rows: int) -> 
         ("dense", {}, "structure must be one of full, low-rank, hm, lphm, dual-lphm, .*got 'dense'"),
         ("full", {"p": 4}, "structure 'full' must be given sizes that it has, got p"),
         ("low-rank", {"q": 4, "r": 1}, "structure 'low-rank' must be given sizes that it has, got q"),
+        ("toeplitz", {"p": 4, "r": 1}, "structure 'toeplitz' must be given sizes that it has, got p, r"),
+        ("lphm", {"lags": 3}, "structure 'lphm' must be given sizes that it has, got lags"),
+        ("toeplitz", {"lags": 3, "budget": 90}, "got lags as well; leave one of them out"),
         (
             "lphm",
             {"p": 4, "budget": 90},

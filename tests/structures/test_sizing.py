@@ -10,19 +10,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lphm import HM, LPHM, BilinearInterdependence, DualLPHM, Full, LowRank, RandomMatrixAdaptation
+from lphm import HM, LPHM, BilinearInterdependence, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Toeplitz
 from lphm.structures.sizing import Sized
 from support.registry import ROWS, draw
 
-SIZED = [LowRank, HM, LPHM, DualLPHM, RandomMatrixAdaptation]
+SIZED = [LowRank, HM, LPHM, DualLPHM, RandomMatrixAdaptation, Toeplitz]
 every_class = pytest.mark.parametrize("cls", SIZED, ids=lambda cls: cls.name)
 drawn = st.one_of(*(ROWS[cls.name].drawn for cls in SIZED))
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
 def every_choice(cls: type[Sized], n: int) -> Iterator[Sized]:
-    """By trial: every p, q and r up to n that the constructor takes."""
-    counts = {"p": range(1, n + 1), "q": range(1, n + 1), "r": range(1, n + 1)}
+    """By trial: every p, q and r up to n, and every number of lags, that the constructor takes."""
+    counts = {"p": range(1, n + 1), "q": range(1, n + 1), "r": range(1, n + 1), "lags": range(1, 2 * n, 2)}
     names = [name for name in counts if name in cls.__dataclass_fields__]
     for values in product(*(counts[name] for name in names)):
         sizes = dict(zip(names, values, strict=True))
@@ -99,10 +99,13 @@ def test_the_budget_is_respected(cls: type[Sized], n: int, share: float, partial
         (97, 200, False, LPHM(n=97, p=1, q=1, r=1)),
         (97, 200, True, LPHM(n=100, p=10, q=10, r=5)),
         (100, 200, True, LPHM(n=100, p=10, q=10, r=5)),
+        (97, 10, False, Toeplitz(n=97, lags=9)),
+        (97, 11, True, Toeplitz(n=97, lags=11)),
+        (97, 0.5, False, Toeplitz(n=97, lags=193)),
     ],
 )
-def test_what_is_suggested(n: int, budget: float, partial: bool, expected: LPHM) -> None:
-    assert LPHM.suggest(n, budget, partial=partial) == expected
+def test_what_is_suggested(n: int, budget: float, partial: bool, expected: Sized) -> None:
+    assert type(expected).suggest(n, budget, partial=partial) == expected
 
 
 @pytest.mark.parametrize("n", [144, 400, 1024])

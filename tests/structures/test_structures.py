@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.func import grad, vmap
 
 import lphm
-from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
 from lphm.structures import STRUCTURES
 from lphm.structures.random_matrix import fixed_matrices
 from support import reference
@@ -133,6 +133,58 @@ class TestLPHM(StructureSuite):
         self.compare_compiled("inductor", "attribute", None)
 
 
+class TestToeplitz(StructureSuite):
+    row = ROWS["toeplitz"]
+
+    def test_coefficients_lie_from_the_most_negative_lag_on(self) -> None:
+        W = Toeplitz(n=4, lags=5).to_dense(torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0]))
+        assert W.tolist() == [[3, 4, 5, 0], [2, 3, 4, 5], [1, 2, 3, 4], [0, 1, 2, 3]]
+
+    @pytest.mark.parametrize("rows", [20, 100])  # with W formed, and by blocks
+    def test_xi_is_a_sum_of_lagged_covariances(self, rows: int) -> None:
+        structure = Toeplitz(n=rows, lags=7)
+        t, x = torch.randn(7, dtype=torch.float64), torch.randn(rows, 3, dtype=torch.float64)
+        want = torch.zeros(3, 3, dtype=torch.float64)
+        for lag in range(-3, 4):
+            for i in range(rows):
+                if 0 <= i + lag < rows:
+                    want += t[lag + 3] * torch.outer(x[i], x[i + lag])
+        assert reference.error(lphm.interdependence_matrix(structure, t, x), want) < 1e-12
+
+    def test_one_entry_tells_which_column_leads(self) -> None:
+        """Column 1 repeats column 0 two rows later; coefficients of opposite sign make that a sign."""
+        structure = Toeplitz(n=200, lags=5)
+        t = torch.tensor([-1.0, 0, 0, 0, 1.0], dtype=torch.float64)
+        first = torch.randn(200, dtype=torch.float64)
+        x = torch.stack([first, torch.cat([torch.zeros(2, dtype=torch.float64), first[:-2]])], dim=1)
+        xi = lphm.interdependence_matrix(structure, t, x, normalize="scale")
+        assert xi[0, 1] > 0.5
+        assert xi[1, 0] < -0.5
+        torch.testing.assert_close(xi, -xi.mT)
+
+    def test_w_is_not_formed_where_there_are_several_blocks(self) -> None:
+        structure = Toeplitz(n=2**20, lags=3)  # W has 2**40 entries
+        w, x, _ = draw(structure, batch=(), channels=None, k=2)
+        xi = lphm.interdependence_matrix(structure, w, x)
+        t0, t1, t2 = w
+        before = x[:-1].mT @ x[1:]
+        check(xi, t0 * before.mT + t1 * (x.mT @ x) + t2 * before, (w, x))
+
+    @pytest.mark.parametrize("lags", [1, 7, 23])
+    @pytest.mark.parametrize("parts", [[12], [5, 7], [1] * 12, [3, 0, 9]], ids=str)
+    def test_pairs_of_new_rows_add_up(self, lags: int, parts: list[int]) -> None:
+        structure = Toeplitz(n=12, lags=lags)
+        w, x, _ = draw(structure)
+        padded = torch.cat([x.new_zeros(2, structure.halo, 5), x], dim=1)
+        total, start = torch.zeros(2, 3, 5, 5, dtype=torch.float64), 0
+        for rows in parts:
+            recent = padded[:, start : start + structure.halo]
+            left, right = structure.pair_of_new_rows(structure.unpack(w), recent, x[:, start : start + rows])
+            assert left.shape[2] == right.shape[2] == structure.halo + rows
+            total, start = total + left.mT @ right, start + rows
+        check(total, reference.matrix(structure, w, x), (w, x))
+
+
 def test_every_structure_has_a_row_and_a_dense_equal() -> None:
     own = {name: cls for name, cls in STRUCTURES.items() if cls.__module__.startswith("lphm.")}
     assert set(ROWS) == set(own)
@@ -150,6 +202,7 @@ def test_every_structure_has_a_row_and_a_dense_equal() -> None:
         (LPHM(n=4, p=2, r=1), "A S T"),
         (DualLPHM(n=4, p=2, r=1), "P Q S T"),
         (RandomMatrixAdaptation(n=4, r=1), "λ₁ λ₂"),
+        (Toeplitz(n=4, lags=3), "t"),
     ],
     ids=str,
 )

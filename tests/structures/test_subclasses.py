@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import lphm
-from lphm import HM, LPHM, BilinearInterdependence, DualLPHM, Full, LowRank, Structure, streamed
+from lphm import HM, LPHM, BilinearInterdependence, DualLPHM, Full, LowRank, Structure, Toeplitz, streamed
 from lphm.ops.dispatch import plan
 from support import reference
 
@@ -61,13 +61,14 @@ PARENTS = {
     "low_rank": (LowRank, {"r": 3}),
     "hm": (HM, {"p": 4, "q": 2}),
     "full": (Full, {}),
+    "toeplitz": (Toeplitz, {"lags": 5}),
 }
 MIXINS = (DoubledPair, DoubledRows, DoubledCombination, DoubledDense, DoubledKronecker)
 #: Parents that do not have the hook which a mixin overrides.
 WITHOUT = {
-    DoubledRows: {"hm", "full"},
-    DoubledCombination: {"hm", "full"},
-    DoubledKronecker: {"low_rank", "full"},
+    DoubledRows: {"hm", "full", "toeplitz"},
+    DoubledCombination: {"hm", "full", "toeplitz"},
+    DoubledKronecker: {"low_rank", "full", "toeplitz"},
 }
 
 
@@ -156,7 +157,7 @@ def test_rows_in_blocks(case: str, kind: str) -> None:
         with pytest.raises(TypeError, match="overrides row_factors and combine"):
             apply()
         return
-    if kind == "attribute" and case.split()[1] in ("hm", "full"):
+    if kind == "attribute" and case.split()[1] in ("hm", "full", "toeplitz"):
         with pytest.raises(TypeError, match="structure must reduce blocks of rows"):
             apply()
         return

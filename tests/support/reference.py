@@ -60,6 +60,12 @@ def random_matrix(w: Tensor, n: int, r: int, seed: int) -> Tensor:
     return torch.diag(w[:n]) @ A @ torch.diag(w[n:]) @ B.T
 
 
+def toeplitz(w: Tensor, n: int, lags: int) -> Tensor:
+    """``w`` from the lag ``-(lags // 2)`` on, each along its own diagonal: a sum of shifted identities."""
+    first = -(lags // 2)
+    return sum(t * torch.diag(torch.ones(n - abs(lag)).to(w), lag) for lag, t in enumerate(w, start=first))
+
+
 DENSE: dict[str, Callable[..., Tensor]] = {
     "Full": full,
     "LowRank": low_rank,
@@ -67,6 +73,7 @@ DENSE: dict[str, Callable[..., Tensor]] = {
     "LPHM": lphm,
     "DualLPHM": dual_lphm,
     "RandomMatrixAdaptation": random_matrix,
+    "Toeplitz": toeplitz,
 }
 
 

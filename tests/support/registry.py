@@ -10,7 +10,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
 from lphm.errors import divisors
 
 Transposed = tuple[Structure, Tensor]
@@ -174,6 +174,27 @@ ROWS = {
         middle=lambda s: s.r,
         transposed=transposed_as_full,
         drawn=st.builds(lambda n, r: RandomMatrixAdaptation(n=n, r=r), sizes, ranks),
+    ),
+    "toeplitz": Row(
+        typical=Toeplitz(n=12, lags=7),
+        large=Toeplitz(n=512, lags=9),
+        edges={
+            "n=1": Toeplitz(n=1, lags=1),
+            "n=2": Toeplitz(n=2, lags=3),
+            "lag 0 alone": Toeplitz(n=12, lags=1),
+            "every lag": Toeplitz(n=7, lags=13),
+            "every lag but the last": Toeplitz(n=7, lags=11),
+            "several blocks": Toeplitz(n=72, lags=5),
+            "whole blocks": Toeplitz(n=96, lags=3),
+            "blocks of as many rows as lags": Toeplitz(n=90, lags=35),
+            "more lags than rows, in two blocks": Toeplitz(n=72, lags=99),
+        },
+        num_parameters=lambda s: s.lags,
+        middle=lambda s: s.n,
+        transposed=lambda s, w: (s, w.flip(-1)),
+        drawn=st.integers(1, 80).flatmap(
+            lambda n: st.builds(lambda h: Toeplitz(n=n, lags=2 * h + 1), st.integers(0, n - 1))
+        ),
     ),
 }
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 import lphm
-from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
 from support import reference
 
 ROUNDOFF = {torch.float32: 2**-24, torch.bfloat16: 2**-8, torch.float16: 2**-11}
@@ -40,6 +40,8 @@ def structures(n: int, r: int) -> dict[str, Structure]:
     }
     if r == 1:
         found["hm"] = HM(n=n, p=p)
+    if r == 1 and n <= 256:  # the gradient of a coefficient, a sum over n rows, soon exceeds float16
+        found["toeplitz"] = Toeplitz(n=n, lags=9)
     if r == 1 and n <= 1024:
         found["full"] = Full(n=n)
     return found

@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor
 
-from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Toeplitz
 from lphm.errors import RankLostError
 from lphm.sharded import interdependence_apply, interdependence_matrix
 from support import reference
@@ -56,6 +56,9 @@ STRUCTURES = {
     "dual": DualLPHM(n=N, p=8, q=4, r=2),
     "low rank": LowRank(n=N, r=3),
     "random": RandomMatrixAdaptation(n=N, r=3, seed=1),
+    "toeplitz": Toeplitz(n=N, lags=9),
+    "toeplitz, more lags than rows of a rank": Toeplitz(n=N, lags=59),
+    "toeplitz, lag 0": Toeplitz(n=N, lags=1),
     "a pair of its own": DoubledLPHM(n=N, p=8, q=4, r=2),
     "row factors of its own": DoubledLowRank(n=N, r=3),
 }
@@ -165,6 +168,7 @@ def cases(ranks: int) -> dict[str, Any]:
             "lphm": LPHM(n=6, p=3, q=2, r=2),
             "full": Full(n=6),
             "hm": HM(n=6, p=3, q=2),
+            "toeplitz": Toeplitz(n=6, lags=5),
             "low rank": LowRank(n=6, r=2),
         }.items():
             for channels, normalize, own in ((None, None, False), (2, "scale", True)):

@@ -20,6 +20,7 @@ def sizes() -> tuple[int, dict[str, int]]:
         lphm.HM(n=12, p=3, q=2),
         lphm.DualLPHM(n=12, p=3, r=2),
         lphm.RandomMatrixAdaptation(n=12, r=2, seed=1),
+        lphm.Toeplitz(n=12, lags=5),
     ]
     try:
         lphm.LPHM(n=12, p=5, r=2)

@@ -19,7 +19,7 @@ from lphm.cli.arguments import (
     when_interrupted,
 )
 from lphm.errors import InputError
-from lphm.learn.options import Checked, Seed, StructureOptions
+from lphm.learn.options import Checked, Seed, StructureOptions, sizes_of
 
 SUFFIXES = (".parquet", ".npy")
 
@@ -82,11 +82,11 @@ def apply(
     if same_file(job_folder(output), file):
         raise InputError(f"the input must not be the folder of the job, got {file}; choose another output")
     source = open_rows(file, tuple(options.drop or ()), tuple(options.keep or ()))
-    kind, sizes = options.kind, (structure.p, structure.q, structure.r, structure.budget)
+    kind = options.kind
     is_attribute = kind == "attribute"
     n = source.rows if is_attribute else len(source.columns)
     try:
-        W = structure_for(structure.structure, n, *sizes, larger=is_attribute)
+        W = structure_for(structure.structure, n, **sizes_of(structure), larger=is_attribute)
     except ValueError as error:
         raise InputError(str(error)) from error
     require_fits(W, len(source.columns), kind)

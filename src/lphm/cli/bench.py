@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from lphm._memory import memory_limit, require_memory
 from lphm.cli.arguments import Printing, Sided, Structure
 from lphm.errors import InputError
-from lphm.learn.options import Checked, Count, StructureOptions, Threads
+from lphm.learn.options import Checked, Count, StructureOptions, Threads, sizes_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -63,7 +63,7 @@ def bench(*, problem: Problem | None = None, structure: Structure = None, json: 
     _require_memory(problem)
     n = problem.b if problem.kind == "attribute" else problem.m
     try:
-        W = structure_for(structure.structure, n, structure.p, structure.q, structure.r, structure.budget)
+        W = structure_for(structure.structure, n, **sizes_of(structure))
     except ValueError as error:
         raise InputError(str(error)) from error
     _require_memory(problem, W)
@@ -82,7 +82,7 @@ def _require_memory(problem: Problem, W: "AnyStructure | None" = None) -> None:
     numbers = 4 * b * m + 2 * m**2
     if W is not None:
         numbers += 2 * W.num_parameters + 2 * W.middle * (m if problem.kind == "attribute" else b)
-    require_memory("X, W and their gradients", 4 * numbers, "choose smaller b, m, p, q or r")
+    require_memory("X, W and their gradients", 4 * numbers, "choose smaller b, m, p, q, r or lags")
 
 
 def measure(structure: "AnyStructure", problem: Problem, seconds: float = 1.0) -> list[Timing]:

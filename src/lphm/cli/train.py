@@ -36,6 +36,8 @@ class DataOptions:
     """What is learned. Default: decided from the target."""
     drop: list[str] | None = None
     """A column to leave out; may be repeated."""
+    category: list[str] | None = None
+    """A column that holds categories, whatever its values look like, such as a code; may be repeated."""
     series: str | None = None
     """In a long table of series: the column that says which series a row belongs to."""
     step: str | None = None
@@ -140,11 +142,14 @@ def _read(
     if (run.folds or run.compare) and launch_info().world_size > 1:
         raise InputError("--folds and --compare must be run by one process, got several; leave torchrun out")
     if not Path(source).is_dir():
-        return read_dataset(source, data.target, data.drop or (), data.series, data.step)
+        categories = data.category or ()
+        return read_dataset(source, data.target, data.drop or (), data.series, data.step, categories)
     if run.folds or run.compare or data.series or data.step:
         raise InputError("a directory takes no --folds, --compare, --series or --step; leave them out")
     validation = training.validation if training.early_stopping else 0.0
-    return open_directory(Path(source), data.target, data.drop or (), training.seed, validation)
+    return open_directory(
+        Path(source), data.target, data.drop or (), training.seed, validation, data.category or ()
+    )
 
 
 def _complete(folder: Path, outcome: "Outcome | None") -> None:

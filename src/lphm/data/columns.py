@@ -5,15 +5,14 @@ files, directories and data frames (``holds_numbers``). From then on its cells a
 holds, and what a cell means does not depend on the cells beside it.
 """
 
-from collections.abc import Sequence
-from decimal import Decimal
-from numbers import Real
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from lphm.data.words import category_words, is_category, text, word
 from lphm.errors import InputError
 
 #: Words that stand for a missing value in a column whose other values are numbers. In a column of words they
@@ -28,9 +27,8 @@ FARTHEST = 1e15
 NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean"})
 #: And those whose objects are read as words.
 WORDS = frozenset({"string", "bytes", "mixed", "mixed-integer"})
-#: A column of fewer cells is faster to read cell by cell.
-FEW_CELLS = 1000
 CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
+CONVERT = "convert it or leave it out"
 
 
 def unusable_column(name: str, wanted: str, got: str, remedy: str = "leave it out") -> InputError:
@@ -51,11 +49,6 @@ def _is_numeric(column: pd.Series) -> bool:
     )
 
 
-def _is_arrow_dictionary(column: pd.Series) -> bool:
-    dtype = column.dtype
-    return isinstance(dtype, pd.ArrowDtype) and pa.types.is_dictionary(dtype.pyarrow_dtype)
-
-
 def holds_numbers(column: pd.Series, name: str, is_target: bool = False) -> bool | None:
     """Whether a column holds numbers; if not, it holds words. None if every cell is missing.
 
@@ -66,7 +59,7 @@ def holds_numbers(column: pd.Series, name: str, is_target: bool = False) -> bool
     Raises:
         InputError: the cells are dates, lists or anything else that is neither.
     """
-    if isinstance(column.dtype, pd.CategoricalDtype) or _is_arrow_dictionary(column):
+    if is_category(column):
         return False if column.notna().any() else None
     if _is_numeric(column):
         return True
@@ -75,15 +68,23 @@ def holds_numbers(column: pd.Series, name: str, is_target: bool = False) -> bool
         return None
     if content in NUMBERS:
         return True
-    first = next((cell for cell in column if isinstance(cell, CONTAINERS)), None)
-    if content not in WORDS or first is not None:
-        got = content if column.dtype == object else str(column.dtype)
-        got = got if first is None else f"values such as {first!r:.60}"
+    got = _containers(column)
+    if content not in WORDS or got is not None:
+        got = got or (content if column.dtype == object else str(column.dtype))
         if is_target:
             raise InputError(f"target {name!r} must hold numbers or classes, got {got}; convert it")
-        raise unusable_column(name, "numbers or categories", got, "convert it or leave it out")
+        raise unusable_column(name, "numbers or categories", got, CONVERT)
     numbers, unread = _read_numbers(column)
     return not unread.any() and bool(np.isfinite(numbers).any())
+
+
+def _containers(column: pd.Series) -> str | None:
+    """A description of the first cell that is a list or the like; None if no cell is."""
+    arrow = column.dtype.pyarrow_dtype if isinstance(column.dtype, pd.ArrowDtype) else None
+    if column.dtype != object and not (arrow and pa.types.is_nested(arrow)):
+        return None
+    first = next((cell for cell in column if isinstance(cell, CONTAINERS)), None)
+    return None if first is None else f"values such as {first!r:.60}"
 
 
 def column_numbers(column: pd.Series, name: str) -> np.ndarray:
@@ -148,15 +149,11 @@ def _read_numbers(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
 
 def _number_or_text(cell: Any) -> float | str:
     try:
-        return _text(cell) if isinstance(cell, str | bytes) else float(cell)
+        return text(cell) if isinstance(cell, str | bytes) else float(cell)
     except OverflowError:
         return float("inf")
     except (TypeError, ValueError):
         return repr(cell)
-
-
-def _text(cell: str | bytes) -> str:
-    return cell.decode("utf-8", "backslashreplace") if isinstance(cell, bytes) else cell
 
 
 def table_numbers(frame: pd.DataFrame, names: Sequence[str]) -> np.ndarray:
@@ -183,53 +180,22 @@ def _first(column: pd.Series, chosen: np.ndarray) -> tuple[Any, int]:
     return column.iloc[position], row_number(column.index, position)
 
 
-def word(cell: Any) -> str:
-    """A value as text, the same for equal numbers of any type: 1, 1.0 and Decimal('1.00') are all '1'."""
-    if isinstance(cell, bool | np.bool_):
-        return str(bool(cell))
-    if isinstance(cell, Real | Decimal):
-        number = float(cell)
-        return str(int(number)) if number.is_integer() else repr(number)
-    return _text(cell) if isinstance(cell, str | bytes) else str(cell)
-
-
-def category_words(column: pd.Series) -> pd.Categorical:
-    """Every cell as ``word``, and missing where it is."""
-    column = column.astype(object) if _is_arrow_dictionary(column) else column
-    if column.dtype == object or len(column) < FEW_CELLS:
-        missing = column.isna()
-        return pd.Categorical(
-            [None if absent else word(c) for c, absent in zip(column, missing, strict=True)]
-        )
-    codes, distinct = pd.factorize(column)
-    words = pd.Index([word(cell) for cell in distinct], dtype=object)
-    places, categories = pd.factorize(words)  # different values may have one word
-    return pd.Categorical.from_codes(np.where(codes < 0, -1, np.append(places, -1)[codes]), categories)
-
-
-def word_codes(column: pd.Series, words: Sequence[str]) -> np.ndarray:
-    """The place of every cell among the words; -1 where it is missing or is another word."""
-    if column.dtype == object or len(column) < FEW_CELLS:
-        places = {known: place for place, known in enumerate(words)}
-        missing = column.isna()
-        found = [-1 if absent else places.get(word(c), -1) for c, absent in zip(column, missing, strict=True)]
-        return np.array(found, dtype=np.intp)
-    cells = category_words(column)
-    codes: np.ndarray = np.append(pd.Index(words).get_indexer(cells.categories), -1)[cells.codes]
-    return codes
-
-
 def as_numbers_or_words(frame: pd.DataFrame, numbers: dict[str, bool] | None = None) -> pd.DataFrame:
     """The same table with columns of numbers, and categories that are words.
 
-    ``numbers`` says which columns hold numbers; decided by ``holds_numbers`` if not given.
+    ``numbers`` says of columns whether they hold numbers; the others are decided by ``holds_numbers``.
+
+    Raises:
+        InputError: the cells are neither, or are no numbers in a column that is to hold them.
     """
     columns: dict[Any, Any] = {}
     for label in frame:
         column, name = frame[label], str(label)
         plain = isinstance(column.dtype, np.dtype) and column.dtype.kind in "iub"
-        if holds_numbers(column, name) if numbers is None else numbers[name]:
+        if numbers[name] if numbers and name in numbers else holds_numbers(column, name):
             columns[label] = column if plain else column_numbers(column, name)
+        elif (got := _containers(column)) is not None:
+            raise unusable_column(name, "numbers or categories", got, CONVERT)
         else:
             columns[label] = category_words(column)
     return pd.DataFrame(columns, index=frame.index)
@@ -238,11 +204,12 @@ def as_numbers_or_words(frame: pd.DataFrame, numbers: dict[str, bool] | None = N
 def as_target(column: pd.Series, name: str, numbers: bool | None = None) -> pd.Series:
     """A target as numbers, truth values or words; missing where a cell or, among numbers, a word says so.
 
-    ``numbers`` says whether it holds numbers; decided by ``holds_numbers`` if not given.
+    ``numbers`` says whether it holds numbers; decided by ``holds_numbers`` if not given. One of the type for
+    categories keeps it.
     """
     numbers = holds_numbers(column, name, is_target=True) if numbers is None else numbers
     if not numbers:
-        return column.astype(object)
+        return column if is_category(column) else column.astype(object)
     if _is_numeric(column) or pd.api.types.infer_dtype(column, skipna=True) == "boolean":
         return column
     words = column.astype(object).map(lambda cell: word(cell).strip().lower(), na_action="ignore")
@@ -282,6 +249,19 @@ def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> 
     for name in names:
         if name not in columns:
             raise InputError(f"{source} must have the column {name!r}, got {', '.join(map(str, columns))}")
+
+
+def require_categories(
+    source: str, categories: Collection[str], columns: Sequence[str], target: str, drop: Collection[str]
+) -> None:
+    """Raise ``InputError`` unless the columns that a user calls categories are features of ``source``."""
+    require_named(source, list(categories), columns)
+    for name in categories:
+        if name == target:
+            message = f"a category must be a feature, got the target {name!r}; for classes, choose the task"
+            raise InputError(message, option="task", value="classification")
+        if name in drop:
+            raise InputError(f"column {name!r} must be a category or be left out, got both; choose one")
 
 
 def require_distinct(source: str, columns: Sequence[str]) -> None:

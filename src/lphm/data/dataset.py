@@ -12,6 +12,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from lphm.data.columns import column_numbers, plain_values
 from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
 from lphm.data.targets import Task
+from lphm.data.words import is_category
 from lphm.errors import InputError
 
 #: Fewest rows, and fewest rows of a class, from which a test part and a validation part can be split off.
@@ -30,6 +31,7 @@ class Dataset:
     grid: tuple[int, int] | None = None  # rows and columns of the matrix that each row of a table holds
     channels: tuple[str, ...] | None = None  # names of the last dimension of an array
     left_out: tuple[str, ...] = ()  # columns of the table that are not read
+    categories: tuple[str, ...] = ()  # columns that are said to hold categories, by type or by the user
     columns: tuple[str, str] | None = None  # series and step column of the table that an array was made from
 
     def __len__(self) -> int:
@@ -72,8 +74,11 @@ def bundled(name: str) -> Dataset:
 def infer_task(target: pd.Series) -> Task:
     """Regression for numbers with fractions or with many distinct values, else classification.
 
-    Whole numbers are classes if there are at most 20 of them and at most one for every 5 rows.
+    Whole numbers are classes if there are at most 20 of them and at most one for every 5 rows, or if they
+    have the type for categories.
     """
+    if is_category(target):
+        return "classification"
     return task_of(Counter(plain_values(target.dropna())))
 
 
@@ -119,4 +124,4 @@ def fit_inputs(data: Dataset) -> InputSchema:
     """The schema of the training part: of series, of matrices laid out in rows, or of features."""
     if isinstance(data.inputs, np.ndarray):
         return fit_series(data.inputs, data.channels, *(data.columns or ()))
-    return fit_grid(data.inputs, *data.grid) if data.grid else fit_features(data.inputs)
+    return fit_grid(data.inputs, *data.grid) if data.grid else fit_features(data.inputs, data.categories)

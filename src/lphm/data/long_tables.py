@@ -11,9 +11,9 @@ from lphm.data.columns import (
     holds_numbers,
     require_named,
     row_number,
-    word,
 )
 from lphm.data.dataset import Dataset
+from lphm.data.words import word
 from lphm.errors import InputError
 
 

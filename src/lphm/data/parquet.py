@@ -1,6 +1,6 @@
 """Parquet files, read row group by row group: no more than a few row groups are in memory at a time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,10 +14,11 @@ from lphm.data.columns import (
     as_numbers_or_words,
     as_target,
     holds_numbers,
+    require_categories,
     require_distinct,
     require_named,
 )
-from lphm.data.tables import unnamed_index
+from lphm.data.tables import category_columns, data_frame, unnamed_index
 from lphm.errors import InputError, ReadError
 
 Part = Literal["train", "validation", "test"]
@@ -72,11 +73,10 @@ class ParquetIndex:
                 offset += rows
                 self.rows += rows
 
-    def read(self, group: RowGroup, columns: list[str]) -> pd.DataFrame:
-        """The rows of a row group, as a data frame with rows numbered as in their file."""
+    def read(self, group: RowGroup, columns: list[str], words: Collection[str] = ()) -> pd.DataFrame:
+        """The rows of a row group, as ``data_frame`` has it, with rows numbered as in their file."""
         with _open(self.files[group.file]) as opened:
-            table = opened.read_row_group(group.place, columns=columns)
-            frame: pd.DataFrame = table.to_pandas(ignore_metadata=True)
+            frame = data_frame(opened.read_row_group(group.place, columns=columns), words)
         frame.index = pd.RangeIndex(group.offset, group.offset + group.rows)
         return frame[columns]
 
@@ -102,7 +102,8 @@ class ParquetStream:
 
     The part of a row depends on the seed, the place of its file among the sorted names, and its own place in
     the file. ``test`` is the share of the test part, ``validation`` that of the validation part in the rest.
-    Raises ``InputError`` as ``ParquetIndex``, or if the target or a column to drop is missing.
+    The columns ``categories`` hold categories, whatever their values look like. Raises ``InputError`` as
+    ``ParquetIndex``, or if the target, a category or a column to drop is missing.
     """
 
     def __init__(
@@ -113,6 +114,7 @@ class ParquetStream:
         seed: int = 0,
         test: float = 0.2,
         validation: float = 0.0,
+        categories: Collection[str] = (),
     ) -> None:
         self.name, self.target, self.seed = folder.name, target, seed
         self.test, self.validation = test, validation
@@ -120,11 +122,16 @@ class ParquetStream:
         self.left_out = unnamed_index(self.index.schema.names)
         names = [name for name in self.index.schema.names if name not in self.left_out]
         require_named(self.name, [target, *drop], names)
+        require_categories(self.name, categories, names, target, drop)
         self.columns = [name for name in names if name not in {target, *drop}]  # the features
         if not self.columns:
             raise InputError(f"{self.name} must have a column beside {target!r}, got none")
         self.groups = self.index.groups
-        self.numbers = {name: self._holds_numbers(name) for name in [*self.columns, target]}
+        typed = {name for schema in self.index.schemas for name in category_columns(schema)}
+        self.numbers = {
+            name: name not in typed.union(categories) and self._holds_numbers(name)
+            for name in [*self.columns, target]
+        }
 
     def frames(self, part: Part, groups: Iterable[int] | None = None) -> Iterator[pd.DataFrame]:
         """Features and target of a part, row group by row group; rows without a target are left out."""
@@ -136,14 +143,15 @@ class ParquetStream:
         """The rows of a row group that have a target, and the part that each is in."""
         group = self.groups[number]
         with self._naming(group):
-            frame = self.index.read(group, [*self.columns, self.target])
+            words = [name for name, numbers in self.numbers.items() if not numbers]
+            frame = self.index.read(group, [*self.columns, self.target], words)
             target = as_target(frame[self.target], self.target, self.numbers[self.target])
             features = as_numbers_or_words(frame[self.columns], self.numbers)
         known = target.notna().to_numpy()
         return features.assign(**{self.target: target})[known], self._parts(group)[known]
 
     def _holds_numbers(self, name: str) -> bool:
-        """Whether a column holds numbers in every file; text is read until a cell is none."""
+        """Whether a column, of no type for categories, holds numbers; text is read until a cell is none."""
         numbers = True
         for group in self.groups:
             kind = self.index.schemas[group.file].field(name).type
@@ -180,7 +188,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def _is_text(kind: pa.DataType) -> bool:
     types = pa.types
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind))
+    return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
 def _mixed(values: np.ndarray) -> np.ndarray:

@@ -65,6 +65,8 @@ def fit_stream(
     of processes. They are merged once every process has read one, so memory does not grow with the rows. The
     targets of all rows, of whatever part, decide the task, and every row is checked.
     """
+    if task == "regression":
+        stream.numbers[stream.target] = True  # also if its type is one for categories
     together = _GroupStatistics()
     counts: dict[Part, list[int]] = {part: [] for part in PARTS}
     for first in range(0, len(stream.groups), world_size()):
@@ -133,14 +135,12 @@ def _target(
 ) -> ClassTarget | NumberTarget:
     name, are_numbers = stream.target, stream.numbers[stream.target]
     if targets is not None:
-        task = task or task_of(targets)
+        task = task or (task_of(targets) if are_numbers else "classification")
         check_counts(name, targets, task)
     elif not are_numbers or task == "classification":
         raise InputError(f"target {name!r} must have at most {MOST_CATEGORIES} classes, got more")
     if task == "classification" and targets is not None:
         return ClassTarget(name=name, classes=sorted_classes(set(targets)))
-    if not are_numbers:
-        raise InputError(f"column {name!r} must hold numbers, got {next(iter(targets or []))!r}")
     if not moments.std > 0:
         raise InputError(f"target {name!r} must vary, got {moments.mean} in every row")
     return NumberTarget(name=name, mean=moments.mean, std=moments.std)

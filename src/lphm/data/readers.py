@@ -9,13 +9,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from lphm.data.columns import as_numbers_or_words, as_target, require_distinct, require_named, table_with
+from lphm.data.columns import (
+    as_numbers_or_words,
+    as_target,
+    require_categories,
+    require_distinct,
+    require_named,
+    table_with,
+)
 from lphm.data.dataset import BUNDLED, Dataset, bundled
 from lphm.data.long_tables import labelled_series, stacked
 from lphm.data.parquet import ParquetStream
 from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
 from lphm.data.tables import read_table, reading
 from lphm.data.targets import ClassTarget, TargetSchema
+from lphm.data.words import is_category
 from lphm.errors import InputError
 
 
@@ -25,10 +33,12 @@ def read_dataset(
     drop: Sequence[str] = (),
     series: str | None = None,
     step: str | None = None,
+    categories: Sequence[str] = (),
 ) -> Dataset:
     """Samples with a target: a bundled set by its name, a table, an ``.npz`` file or a long table of series.
 
-    ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out.
+    ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out,
+    and those in ``categories`` hold categories, whatever their values look like, which only a table has.
     In a long table the column ``series`` says which series a row belongs to, and ``step`` orders a series.
     """
     if str(source) in BUNDLED and not Path(source).exists():
@@ -37,15 +47,21 @@ def read_dataset(
         data = bundled(str(source))
         if target not in (None, data.target.name):
             raise InputError(f"the target of {source} is {data.target.name!r}, got {target!r}; leave it out")
-        return data
+        if not categories:
+            return data
+        _require_table(source, data.grid is None)
+        frame = pd.DataFrame(data.inputs).assign(**{str(data.target.name): data.target})
+        return labelled_table(data.name, frame, str(data.target.name), (), categories)
     path = Path(source)
+    if categories:
+        _require_table(path, series is None and path.suffix.lower() != ".npz")
     if path.suffix.lower() == ".npz":
         return _labelled_arrays(path, target or "y")
     target = _require_target(target, path)
     if (series is None) != (step is None):
         raise InputError("a long table of series needs both series and step, got one of them")
     if series is None or step is None:
-        return labelled_table(path.name, read_table(path), target, drop)
+        return labelled_table(path.name, read_table(path, categories), target, drop, categories)
     return labelled_series(path.name, read_table(path, [series]), target, drop, series, step)
 
 
@@ -89,10 +105,16 @@ def _columns_of_words(inputs: InputSchema, target: TargetSchema | None = None) -
 
 
 def open_directory(
-    folder: Path, target: str | None, drop: Sequence[str] = (), seed: int = 0, validation: float = 0.0
+    folder: Path,
+    target: str | None,
+    drop: Sequence[str] = (),
+    seed: int = 0,
+    validation: float = 0.0,
+    categories: Sequence[str] = (),
 ) -> ParquetStream:
     """The rows of a directory of Parquet files; arguments as ``ParquetStream``."""
-    return ParquetStream(folder, _require_target(target, folder), tuple(drop), seed, validation=validation)
+    target = _require_target(target, folder)
+    return ParquetStream(folder, target, tuple(drop), seed, validation=validation, categories=categories)
 
 
 def _require_target(target: str | None, path: Path) -> str:
@@ -102,12 +124,25 @@ def _require_target(target: str | None, path: Path) -> str:
     return target
 
 
-def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[str] = ()) -> Dataset:
+def _require_table(source: str | Path, is_table: bool) -> None:
+    """Raise ``InputError`` where a user names categories, unless the samples are rows of a table."""
+    if not is_table:
+        raise InputError(f"{source} must be a table where a column is a category, got series or images")
+
+
+def labelled_table(
+    name: str,
+    frame: pd.DataFrame,
+    target: str,
+    drop: Sequence[str] = (),
+    categories: Sequence[str] = (),
+) -> Dataset:
     """Split a data frame in features and target; rows without a target are left out.
 
-    What each column holds is decided from all rows.
+    What each column holds is decided from all rows, unless it is named in ``categories``.
     """
     require_named(name, [target, *drop], list(frame.columns))
+    require_categories(name, categories, list(frame.columns), target, drop)
     labels = as_target(frame[target], target)
     present = labels.notna()
     features = frame.drop(columns=[target, *drop])[present]
@@ -116,8 +151,13 @@ def labelled_table(name: str, frame: pd.DataFrame, target: str, drop: Sequence[s
             f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
             f"{target!r} and {int(present.sum())} rows in which it is not missing"
         )
-    left_out = tuple(frame.attrs.get("left_out", ()))
-    return Dataset(name, as_numbers_or_words(features), labels[present], left_out=left_out)
+    return Dataset(
+        name,
+        as_numbers_or_words(features, dict.fromkeys(categories, False)),
+        labels[present],
+        left_out=tuple(frame.attrs.get("left_out", ())),
+        categories=tuple(c for c in features if c in categories or is_category(features[c])),
+    )
 
 
 def _arrays(path: Path, *names: str) -> dict[str, np.ndarray]:

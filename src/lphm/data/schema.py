@@ -4,7 +4,7 @@ A schema is fitted on the training part only, is saved as JSON, and raises ``Inp
 cannot encode. The schema of the target is in ``targets.py``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from typing import Annotated, ClassVar, Literal
 
@@ -22,10 +22,10 @@ from lphm.data.columns import (
     table_numbers,
     table_with,
     unusable_column,
-    word_codes,
 )
 from lphm.data.statistics import ColumnStatistics, Moments
 from lphm.data.targets import Strict
+from lphm.data.words import word_codes
 from lphm.errors import InputError
 
 #: Pieces of the encoding of a number, and those where a column has fewer than FEW_ROWS numbers.
@@ -74,6 +74,11 @@ class FeatureSchema(Strict):
         return [c.name for c in self.numeric] + [c.name for c in self.categorical]
 
     @property
+    def has_categories(self) -> bool:
+        """Whether a column holds categories."""
+        return bool(self.categorical)
+
+    @property
     def vocabulary(self) -> int:
         """Category codes of all columns together, including one per column for missing or unknown."""
         return sum(len(c.categories) + 1 for c in self.categorical)
@@ -107,6 +112,7 @@ class GridSchema(Strict):
     columns: int = Field(ge=1)
     mean: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
+    has_categories: ClassVar[bool] = False
 
     @property
     def labels(self) -> list[str]:
@@ -137,6 +143,7 @@ class SeriesSchema(Strict):
     channels: list[NumericColumn] = Field(min_length=1)
     series: str | None = None
     step: str | None = None
+    has_categories: ClassVar[bool] = False
 
     @property
     def labels(self) -> list[str]:
@@ -228,11 +235,12 @@ def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:
     return GridSchema(names=names, rows=rows, columns=columns, mean=moments.mean, std=moments.std or 1.0)
 
 
-def fit_features(features: pd.DataFrame) -> FeatureSchema:
+def fit_features(features: pd.DataFrame, categories: Collection[str] = ()) -> FeatureSchema:
     """The schema of a table in memory, as ``as_numbers_or_words`` gives it, from its training part.
 
     A column with a single value is left out; a missing value counts as a value. Words more than half of which
-    are distinct, and a table without a column that varies, are an ``InputError``.
+    are distinct are an ``InputError``, in the columns ``categories`` only if all are distinct; so is a table
+    without a column that varies.
     """
     statistics, varying = ColumnStatistics(), set()
     for label in features:
@@ -240,9 +248,13 @@ def fit_features(features: pd.DataFrame) -> FeatureSchema:
         statistics.add(name, column)
         if name in statistics.words:
             distinct, present = len(statistics.words[name] - {None}), int(column.notna().sum())
-            if distinct > max(2, present / 2):
-                got = f"text: {distinct} distinct values in {len(column)} rows"
-                raise unusable_column(name, "numbers or categories", got)
+            got = f"{distinct} distinct values in {len(column)} rows"
+            if name in categories:
+                if distinct > max(2, present - 1):
+                    raise unusable_column(name, "categories that occur in several rows", got)
+            elif distinct > max(2, present / 2):
+                remedy = "say that it holds categories, or leave it out"
+                raise unusable_column(name, "numbers or categories", f"text: {got}", remedy)
         elif column.notna().any() and column.nunique(dropna=False) > 1:
             varying.add(name)
     return feature_schema(statistics, varying)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from lphm.data.columns import category_words, column_numbers, is_text
+from lphm.data.columns import column_numbers, is_text
+from lphm.data.words import category_words
 
 
 @dataclass

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lphm.data.columns import category_words, column_numbers, is_text, plain_values
+from lphm.data.columns import column_numbers, is_text, plain_values
 from lphm.data.dataset import Dataset, infer_task
 from lphm.data.schema import channel_names
 from lphm.data.targets import Task, sorted_classes
+from lphm.data.words import category_words
 
 #: Bars of a histogram, and categories of a feature and classes of a target that are named.
 BINS, MOST_CATEGORIES, MOST_CLASSES = 20, 10, 100

@@ -3,22 +3,24 @@
 import csv
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lphm.data.columns import is_text, require_distinct
-from lphm.errors import InputError
+from lphm.errors import EDITED, InputError
 
 
 def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     """A CSV or Parquet file as a data frame, with rows numbered from 0.
 
     In CSV, cells of the columns ``words`` are text whatever they look like, text has no space around it, and
-    only an empty cell is missing, not ``NA``. In Parquet, an index with a name is a column; one without is
-    left out, and named in ``attrs["left_out"]``.
+    only an empty cell is missing, not ``NA``. In Parquet, columns of the type for categories have it in the
+    data frame, an index with a name is a column, and one without is left out, and named in
+    ``attrs["left_out"]``.
     """
     with reading(path, "table"):
         if path.suffix.lower() == ".csv":
@@ -28,12 +30,40 @@ def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
             require_distinct(path.name, names)
             unnamed = unnamed_index(names)
             named = [name for name in names if name not in unnamed]
-            frame = pq.read_table(path, columns=named).to_pandas(ignore_metadata=True)
+            frame = data_frame(pq.read_table(path, columns=named), words)
             frame.attrs["left_out"] = unnamed
         else:
             raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
     if frame.empty:
         raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
+    return frame
+
+
+def category_columns(schema: pa.Schema) -> set[str]:
+    """The columns of the type for categories: Arrow's ``dictionary``, or written by pandas as ``category``.
+
+    Of categories that are no text, Parquet keeps the values alone, and the pandas metadata their type. How a
+    file encodes its pages does not count.
+    """
+    named = {field.name for field in schema if pa.types.is_dictionary(field.type)}
+    with suppress(*EDITED, RecursionError):  # there is no such metadata, or it is damaged
+        described = schema.pandas_metadata["columns"]
+        named |= {each["field_name"] for each in described if each["pandas_type"] == "categorical"}
+    return named
+
+
+def data_frame(table: pa.Table, words: Collection[str] = ()) -> pd.DataFrame:
+    """A data frame, in which columns of the type for categories have it, and the whole numbers of ``words``.
+
+    As categories, these are exact also where one is missing.
+    """
+    categories = category_columns(table.schema)
+    categories |= {f.name for f in table.schema if f.name in words and pa.types.is_integer(f.type)}
+    for place, field in enumerate(table.schema):
+        if field.name in categories and not pa.types.is_dictionary(field.type):
+            table = table.set_column(place, field.name, table.column(place).dictionary_encode())
+    # Without the metadata, which would be parsed even where they are to be ignored.
+    frame: pd.DataFrame = table.replace_schema_metadata().to_pandas()
     return frame
 
 

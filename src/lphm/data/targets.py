@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from lphm.data.columns import MISSING_WORDS, TRUTH, check_distance, column_numbers, plain_values, word
+from lphm.data.columns import MISSING_WORDS, TRUTH, check_distance, column_numbers, plain_values
+from lphm.data.words import word
 from lphm.errors import InputError
 
 Task = Literal["classification", "regression"]

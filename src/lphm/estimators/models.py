@@ -22,11 +22,13 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from lphm._io import read_json
-from lphm.data.columns import as_numbers_or_words
+from lphm.data.columns import require_distinct
 from lphm.data.dataset import Dataset
 from lphm.data.targets import ClassTarget, Task
 from lphm.errors import EDITED, InputError
 from lphm.estimators.bases import BaseEstimator, ClassifierMixin, RegressorMixin
+from lphm.estimators.categories import Inputs, are_listed, decided
+from lphm.estimators.parameters import plain
 from lphm.estimators.verbose import EpochLines
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 from lphm.learn.run import METRICS, Run, load_run, save_run
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 SAVED_ATTRIBUTES = ("n_features_in_", "n_iter_")
-Inputs: TypeAlias = pd.DataFrame | np.ndarray
 Samples: TypeAlias = tuple[Inputs, np.ndarray, np.ndarray | None]  # inputs, target, weights
 
 
@@ -50,8 +51,11 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
     The arguments are the fields of ``NetworkOptions`` and ``FitOptions``, from which the constructor is made.
     """
 
+    categorical_features: Any = "from_dtype"
+    """Which columns hold categories: a list of their names or indices, or a mask; None: none of them;
+    "from_dtype": those with the type for categories, and text that is no numbers."""
     warm_start: bool = False
-    """Let ``fit`` go on from the weights of the last ``fit``."""
+    """Let ``fit`` go on from the weights of the last ``fit``, which also decides what each column holds."""
     random_state: Any = None
     """The same number gives the same weights, bit for bit, on one CPU without ``time_limit``."""
     verbose: int = False
@@ -83,10 +87,14 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
     def _inputs(self, X: Any, reset: bool) -> Inputs:
         """A table whose names are text, or an array ``(N, steps, channels)``."""
         frame = isinstance(X, pd.DataFrame) and X.size > 0
+        if frame:
+            require_distinct("X", list(X.columns))
         series = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 3
         checks = {"ensure_all_finite": "allow-nan", "allow_nd": series, "ensure_2d": not series}
         # The check of arrays would refuse the categories of a data frame.
-        checked = validate_data(self, X, reset=reset, skip_check_array=frame, dtype="numeric", **checks)
+        words = are_listed(self.categorical_features) if reset else self.run_.config.input.has_categories
+        dtype = None if words else "numeric"
+        checked = validate_data(self, X, reset=reset, skip_check_array=frame, dtype=dtype, **checks)
         if series and reset:
             self.n_features_in_ = checked.shape[2]
         if series:
@@ -98,7 +106,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             [f"x{number}" for number in range(checked.shape[1])] if named is None else list(map(str, named))
         )
         if not frame:
-            return pd.DataFrame(checked, columns=names, dtype=np.float64)
+            return pd.DataFrame(checked, columns=names, dtype=None if words else np.float64)
         return checked.set_axis(names, axis=1).reset_index(drop=True)
 
     def _checked(self, X: Any, y: Any, weight: ArrayLike | None) -> Samples:
@@ -106,6 +114,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
         inputs = self._inputs(X, reset=True)
         target = column_or_1d(y, warn=True, dtype=np.float64 if self._task == "regression" else None)
+        if pd.isna(target).any():  # also pandas' NA and None, which the next check does not know
+            raise ValueError("Input y contains NaN; leave its samples out")
         assert_all_finite(target, input_name="y")
         check_consistent_length(inputs, target)
         if len(target) < 2:
@@ -129,10 +139,13 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             ValueError: the samples cannot be learned from.
         """
         inputs, y, weight = self._checked(X, y, sample_weight)
-        inputs = as_numbers_or_words(inputs) if isinstance(inputs, pd.DataFrame) else inputs
         network, training = self._options()
-        data = Dataset(type(self).__name__, inputs, pd.Series(y, name="y"), weight)
         start = self.run_ if self.warm_start and hasattr(self, "run_") else None
+        categories: tuple[str, ...] = ()
+        if start is None:  # otherwise its schema says what each column holds
+            named = hasattr(self, "feature_names_in_")
+            inputs, categories = decided(inputs, self.categorical_features, named)
+        data = Dataset(type(self).__name__, inputs, pd.Series(y, name="y"), weight, categories=categories)
         progress = EpochLines() if self.verbose else None
         trained = learn(data, network, training, self._task, progress=progress, start=start)
         self.run_: Run = trained.run
@@ -172,7 +185,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
     def save(self, folder: str | Path) -> None:
         """Write a run folder, which ``load`` and the command line read."""
         check_is_fitted(self)
-        parameters = {name: _plain(value) for name, value in self.get_params().items()}
+        parameters = {name: plain(value) for name, value in self.get_params().items()}
         if not isinstance(parameters["random_state"], int):
             parameters["random_state"] = None
         metrics = {
@@ -214,13 +227,6 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
         estimator = cls(**parameters)
         vars(estimator).update(attributes)
         return estimator
-
-
-def _plain(value: Any) -> Any:
-    """A parameter as JSON has it: numbers of numpy as those of Python, a dictionary as a list of pairs."""
-    if isinstance(value, dict):
-        return [[_plain(key), _plain(each)] for key, each in value.items()]
-    return value.item() if isinstance(value, np.generic) else value
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

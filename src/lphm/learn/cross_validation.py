@@ -46,12 +46,12 @@ class FoldResult(Strict):
 
 def variants(network: NetworkOptions) -> dict[str, NetworkOptions]:
     """The same network without interdependence, with Full, with LowRank and with LPHM."""
-    free = replace(network, p=None, q=None, r=None, budget=None)
+    free = replace(network, p=None, q=None, r=None, lags=None, budget=None)
     return {
         "none": replace(free, kind="none"),
         "full": replace(free, structure="full"),
-        "low-rank": replace(network, structure="low-rank", p=None, q=None),
-        "lphm": replace(network, structure="lphm"),
+        "low-rank": replace(network, structure="low-rank", p=None, q=None, lags=None),
+        "lphm": replace(network, structure="lphm", lags=None),
     }
 
 

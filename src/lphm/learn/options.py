@@ -35,7 +35,7 @@ class Bounds:
         return " and ".join(f"{word} {limit}" for word, limit in limits if math.isfinite(limit))
 
 
-StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm"]
+StructureName = Literal["lphm", "full", "low-rank", "hm", "dual-lphm", "toeplitz"]
 KindName = Literal["attribute", "instance", "both", "none"]
 MethodName = Literal["network", "ridge"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -74,8 +74,15 @@ class StructureOptions(Checked):
     """Column blocks of W. Default: p."""
     r: Count | None = None
     """Rank of the factors of lphm, dual-lphm and low-rank. Default: 2."""
+    lags: Count | None = None
+    """Lags of toeplitz: an odd number, 0 and as many backwards as forwards. Default: chosen from n."""
     budget: Positive | None = None
-    """Choose p, q and r for so many parameters of W. Up to 1: a share of those of the structure full."""
+    """Choose p, q, r or lags for so many parameters of W. Up to 1: a share of those of the structure full."""
+
+
+def sizes_of(options: StructureOptions) -> dict[str, Any]:
+    """The sizes and the budget, as ``lphm.structures.named.structure_for`` takes them."""
+    return {name: getattr(options, name) for name in ("p", "q", "r", "lags", "budget")}
 
 
 @dataclass(kw_only=True)

@@ -36,7 +36,7 @@ from lphm.learn.config import (
     build_embedding,
 )
 from lphm.learn.evaluation import Evaluation, evaluate
-from lphm.learn.options import MethodName, NetworkOptions, Optimizer, Sizes, TrainingOptions
+from lphm.learn.options import MethodName, NetworkOptions, Optimizer, Sizes, TrainingOptions, sizes_of
 from lphm.learn.run import Run
 from lphm.structures.named import structure_for
 
@@ -268,9 +268,8 @@ def _method(schema: InputSchema, rows: int, network: NetworkOptions, training: T
 
 
 def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any]:
-    sizes = (options.p, options.q, options.r, options.budget)
     try:
-        return structure_for(options.structure, n, *sizes).to_config()
+        return structure_for(options.structure, n, **sizes_of(options)).to_config()
     except ValueError as error:
         raise InputError(f"the {kind} interdependence, whose W is {n} x {n}: {error}") from error
 

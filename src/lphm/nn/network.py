@@ -241,4 +241,4 @@ def interdependence_parameters(network: nn.Module) -> int:
 def full_parameters(network: nn.Module) -> int:
     """The same number if every ``W`` were ``Full``: ``n²`` for each channel of each member."""
     layers = interdependence_layers(network).values()
-    return sum(layer.weight[..., 0].numel() * layer.structure.n**2 for layer in layers)
+    return sum(layer.weight.shape[:-1].numel() * layer.structure.n**2 for layer in layers)

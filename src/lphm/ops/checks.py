@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lphm.structures.base import Structure
 from lphm.structures.row_blocks import has_thin_pair
+from lphm.structures.toeplitz import is_stationary
 
 Kind = Literal["attribute", "instance"]
 Normalize = Literal["scale", "softmax"] | Callable[[Tensor], Tensor] | None
@@ -33,11 +34,11 @@ def check_choices(kind: str, normalize: object, causal: bool = False, masked: bo
 
 def check_split_rows(structure: Structure, kind: str, normalize: object) -> None:
     """Raise ``TypeError`` or ``ValueError`` if one process must have all rows of ``X`` for this."""
-    if kind == "attribute" and not has_thin_pair(structure):
+    if kind == "attribute" and not (has_thin_pair(structure) or is_stationary(structure)):
         raise TypeError(
             f"structure must reduce blocks of rows where no process has all of them, got {structure!r}; use "
-            "LPHM, DualLPHM, LowRank, RandomMatrixAdaptation, or a subclass that overrides row_factors and "
-            "combine"
+            "LPHM, DualLPHM, LowRank, RandomMatrixAdaptation, Toeplitz, or a subclass that overrides "
+            "row_factors and combine"
         )
     if kind == "instance" and normalize not in (None, "scale"):
         raise ValueError(

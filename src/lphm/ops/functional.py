@@ -206,7 +206,11 @@ def normalized_matrix(
     left: Tensor, right: Tensor, normalize: Normalize, mask: Tensor | None = None, causal: bool = False
 ) -> Tensor:
     """``xi`` ``(N, C, k, k)`` from a pair ``(N, C or 1, K, k)`` that is scaled already."""
-    xi = product(left.mT, right)
+    return normalized(product(left.mT, right), normalize, mask, causal)
+
+
+def normalized(xi: Tensor, normalize: Normalize, mask: Tensor | None = None, causal: bool = False) -> Tensor:
+    """``xi`` ``(N, C, k, k)``, scaled already, after its post-processing."""
     if normalize == "softmax":
         return masked_softmax(xi, mask, causal)
     return normalize(xi) if callable(normalize) else xi

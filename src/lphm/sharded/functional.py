@@ -5,6 +5,7 @@
     instance    D ↦ (X W Xᵀ)ᵀ D    left D is summed over the ranks, K m' numbers; xi, b x b, is never formed
 
 Where a block of rows lies on two ranks, the blocks are summed over the ranks instead: twice the traffic.
+Toeplitz has no blocks: each rank gets the last h rows of those before it, and xi is summed over the ranks.
 
 What is differentiated is the sum of the losses of all ranks (``collectives.py``): each has a loss on its
 own rows of the output, and the gradients of its rows of ``X`` and of ``w`` are those of one process with all.
@@ -17,15 +18,17 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.tensor import DTensor, Replicate, Shard
+from torch.nn import functional as F
 
 from lphm.ops.checks import Kind, Normalize
 from lphm.ops.cost import scale_of, skips_matrix
-from lphm.ops.functional import normalized_matrix
+from lphm.ops.functional import normalized, normalized_matrix
 from lphm.ops.reference import apply_pair, orient, product, scale_pair
 from lphm.sharded import collectives
 from lphm.sharded.rows import Call, Rows, agree, dtensor_rows
 from lphm.structures.base import Factors, Structure, flatten_batch
 from lphm.structures.row_blocks import RowBlocks
+from lphm.structures.toeplitz import is_stationary
 
 
 def interdependence_matrix(
@@ -76,7 +79,7 @@ def interdependence_matrix(
         group, rows = cut.group, cut.counts
     call = Call(structure, _whole(w), _local(x), None, "attribute", normalize)
     where = agree(call, partial, group, rows)
-    xi = normalized_matrix(*_pair(call, where, sum_gradient), normalize)
+    xi = _matrix(call, where, sum_gradient)
     xi = xi.reshape(*x.shape[:-2], *w.shape[:-1], *xi.shape[-2:])
     if not isinstance(x, DTensor):
         return xi
@@ -165,14 +168,40 @@ def _apply(call: Call, rows: Rows, sum_gradient: bool) -> Tensor:
         left, right = structure.pair(_factors(call, rows, sum_gradient), flatten_batch(x.mT))
         left, right = scale_pair(left, right, scale_of(structure, normalize))  # (N, C or 1, K, k)
         out = product(collectives.all_reduce(product(target, left.mT), rows.group), right)
-    else:
+    elif normalize in (None, "scale") and not is_stationary(structure):
         left, right = _pair(call, rows, sum_gradient)
-        if normalize in (None, "scale"):
-            (d, k), K = target.shape[2:], left.shape[2]
-            out = apply_pair(left, right, target, target, skips_matrix(K, k, d))
-        else:
-            out = product(target, normalized_matrix(left, right, normalize))
+        (d, k), K = target.shape[2:], left.shape[2]
+        out = apply_pair(left, right, target, target, skips_matrix(K, k, d))
+    else:
+        out = product(target, _matrix(call, rows, sum_gradient))
     return orient(out, kind).reshape(*data.shape[:-2], *w.shape[:-1], *data.shape[-2:])
+
+
+def _matrix(call: Call, rows: Rows, sum_gradient: bool) -> Tensor:
+    """``xi`` of all rows ``(N, C, k, k)``, from the rows of this rank."""
+    structure, normalize = call.structure, call.normalize
+    if not is_stationary(structure):
+        return normalized_matrix(*_pair(call, rows, sum_gradient), normalize)
+    x = flatten_batch(call.x)  # (N, rows, k)
+    pair = structure.pair_of_new_rows(
+        _factors(call, rows, sum_gradient), _rows_before(x, structure.halo, rows), x
+    )
+    left, right = scale_pair(*pair, scale_of(structure, normalize))
+    return normalized(collectives.all_reduce(product(left.mT, right), rows.group), normalize)
+
+
+def _rows_before(x: Tensor, size: int, rows: Rows) -> Tensor:
+    """The last ``size`` rows of all ranks before this one, ``(N, size, k)``; zeros where there are none.
+
+    A rank with fewer rows passes on all that it has. Every rank uses what it gathers, if only a slice of no
+    effect, so that all take part in the backward.
+    """
+    last = F.pad(x, (0, 0, size, 0))[:, x.shape[1] :]  # (N, size, k)
+    lasts = collectives.all_gather(last, rows.group)
+    held = [min(count, size) for count in rows.counts]
+    given = [part[:, size - count :] for part, count in zip(lasts, held, strict=True)]
+    everything = torch.cat([torch.zeros_like(last), *given], dim=1)
+    return everything[:, sum(held[: rows.rank]) :][:, :size]
 
 
 def _pair(call: Call, rows: Rows, sum_gradient: bool) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,11 @@
 """``xi`` of rows that come block after block and are never all in memory: one pass for it, one to apply it.
 
     attribute   xi = Xᵀ W X        U = Sᵀ X_p and V = Tᵀ X_q are added up, (p + q) r m numbers; out = X xi
+                                   Toeplitz: xi itself is added up, m² numbers, and h rows are kept
     instance    D ↦ (X W Xᵀ)ᵀ D    Z = left D is added up, K m numbers; out = rightᵀ Z; no xi, b x b
 
-Memory does not grow with the rows, but for ``w`` of the attribute kind, which has ``r (b/p + b/q)`` numbers.
+Memory does not grow with the rows, but for ``w`` of the attribute kind, which has ``r (b/p + b/q)`` numbers
+where it has row factors.
 Everything is computed in the type of ``w``.
 """
 
@@ -16,12 +18,21 @@ from torch import Tensor
 
 from lphm.ops.checks import Kind, Normalize, check_choices, check_split_rows
 from lphm.ops.cost import scale_of, skips_matrix
-from lphm.ops.functional import normalized_matrix
+from lphm.ops.functional import normalized, normalized_matrix
 from lphm.ops.reference import scale_pair
 from lphm.structures.base import Structure
 from lphm.structures.row_blocks import RowBlocks
+from lphm.structures.toeplitz import is_stationary
 
 Blocks = Callable[[], Iterable[Tensor]]
+
+
+def kept_numbers(structure: Structure, columns: int, kind: Kind) -> int:
+    """The largest number of numbers that are kept for sums, the pair that they become, and ``xi``."""
+    if kind == "instance":
+        return structure.middle * columns
+    rows = structure.halo if is_stationary(structure) else structure.middle
+    return 3 * rows * columns + columns**2
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,8 @@ class Reduction:
 
     Attributes:
         rows: rows that were added so far.
-        sums: what they add up to, ``(blocks, r, m)`` each: all that has to be kept to go on another time.
+        sums: what they add up to, ``(blocks, r, m)`` each, for ``Toeplitz`` ``xi`` and the last rows: all
+            that has to be kept to go on another time.
 
     Raises:
         ValueError: ``w`` does not fit; for the instance kind, ``W`` is not ``m x m`` or ``normalize`` needs
@@ -81,8 +93,11 @@ class Reduction:
         self.structure, self.w, self.columns, self.rows = structure, w, columns, 0
         self.kind, self.normalize = kind, normalize
         self.factors = structure.unpack(w.unsqueeze(0))
-        parts = self._reduced(w.new_zeros(1, columns))
-        self.sums = [w.new_zeros(blocks, *part.shape[1:]) for part, _, blocks in parts]
+        if kind == "attribute" and is_stationary(structure):
+            self.sums = [w.new_zeros(rows, columns) for rows in (columns, structure.halo)]
+        else:
+            parts = self._reduced(w.new_zeros(1, columns))
+            self.sums = [w.new_zeros(blocks, *part.shape[1:]) for part, _, blocks in parts]
 
     def add(self, block: Tensor) -> None:
         """Take the next rows, ``(rows, m)``.
@@ -97,8 +112,14 @@ class Reduction:
             raise ValueError(f"there must be no more than n={n} rows, got {rows} and more")
         if not len(block):
             return
-        for total, (part, first, _) in zip(self.sums, self._reduced(block.to(self.w)), strict=True):
-            total[first : first + len(part)] += part
+        x, structure = block.to(self.w), self.structure
+        if self.kind == "attribute" and is_stationary(structure):
+            xi, recent = self.sums
+            left, right = self._scaled(*structure.pair_of_new_rows(self.factors, recent[None], x[None]))
+            self.sums = [xi + left.mT @ right, torch.cat([recent, x])[-structure.halo :]]
+        else:
+            for total, (part, first, _) in zip(self.sums, self._reduced(x), strict=True):
+                total[first : first + len(part)] += part
         self.rows = rows
 
     def _reduced(self, x: Tensor) -> list[tuple[Tensor, int, int]]:
@@ -111,7 +132,10 @@ class Reduction:
 
     def _pair_of(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """``left, right`` ``(K, rows)`` of the instance kind for rows ``(rows, m)``, scaled."""
-        left, right = self.structure.pair(self.factors, x.mT.unsqueeze(0))
+        return self._scaled(*self.structure.pair(self.factors, x.mT.unsqueeze(0)))
+
+    def _scaled(self, left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
+        """A pair ``(1, 1, K, k)`` as ``(K, k)``, scaled."""
         return scale_pair(left[0, 0], right[0, 0], scale_of(self.structure, self.normalize))
 
     def finish(self, *, partial: bool = False) -> Mixing:
@@ -131,6 +155,9 @@ class Reduction:
             raise ValueError(
                 f"there must be n={n} rows, got {self.rows}; pass partial=True to treat missing ones as zeros"
             )
+        if is_stationary(structure):
+            xi = normalized(self.sums[0][None, None], normalize)[0, 0]
+            return Mixing(xi, lambda x: x @ xi, w)
         U, V = (total[: -(-self.rows * len(total) // n)][None, None] for total in self.sums)
         left, right = cast(RowBlocks, structure).pair_from_parts(self.factors, U, V)  # (1, 1, K, m)
         left, right = scale_pair(left, right, scale_of(structure, normalize))

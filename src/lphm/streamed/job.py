@@ -33,6 +33,7 @@ from lphm.nn.init import initialize_
 from lphm.ops.checks import Kind, Normalize
 from lphm.streamed import Mixing, Reduction
 from lphm.streamed.files import RowFile, first_infinite, join_parts, part_content, part_rows
+from lphm.streamed.functional import kept_numbers
 from lphm.structures import Structure
 
 #: Seconds between two times that the sums of the first pass are written.
@@ -55,9 +56,8 @@ class Applied:
 
 def require_fits(structure: Structure, columns: int, kind: Kind) -> None:
     """Raise ``InputError`` unless memory holds ``w``, the sums of the first pass and ``xi``, in float64."""
-    thin = structure.middle * columns
-    numbers = structure.num_parameters + (3 * thin + columns**2 if kind == "attribute" else thin)
-    require_memory(f"{structure} and xi of {columns} columns", 8 * numbers, "choose smaller p, q or r")
+    numbers = structure.num_parameters + kept_numbers(structure, columns, kind)
+    require_memory(f"{structure} and xi of {columns} columns", 8 * numbers, "choose smaller p, q, r or lags")
 
 
 def read_weights(file: Path | None, structure: Structure, seed: int) -> Tensor:

@@ -9,6 +9,7 @@ from lphm.structures.hm import HM
 from lphm.structures.low_rank import LowRank
 from lphm.structures.lphm import LPHM
 from lphm.structures.random_matrix import RandomMatrixAdaptation
+from lphm.structures.toeplitz import Toeplitz
 
 __all__ = [
     "HM",
@@ -19,11 +20,12 @@ __all__ = [
     "LowRank",
     "RandomMatrixAdaptation",
     "Structure",
+    "Toeplitz",
     "from_config",
 ]
 
 STRUCTURES: dict[str, type[Structure]] = {
-    cls.name: cls for cls in (Full, LowRank, HM, LPHM, DualLPHM, RandomMatrixAdaptation)
+    cls.name: cls for cls in (Full, LowRank, HM, LPHM, DualLPHM, RandomMatrixAdaptation, Toeplitz)
 }
 
 

@@ -17,6 +17,7 @@ def structure_for(
     p: int | None = None,
     q: int | None = None,
     r: int | None = None,
+    lags: int | None = None,
     budget: float | None = None,
     larger: bool = False,
 ) -> Structure:
@@ -24,6 +25,7 @@ def structure_for(
 
     With ``larger``, ``n`` is the least size of at least so many rows that ``p`` and ``q`` divide. Then sizes
     that are left open are those with the fewest parameters: ``p³ = r n`` for LPHM, ``p² = n`` for DualLPHM.
+    The lags of Toeplitz that are left open reach as far as is usual for correlograms, ``10 log₁₀ n`` rows.
 
     Raises:
         ValueError: the name is unknown, a size does not divide ``n``, the structure has no such size, or the
@@ -32,7 +34,8 @@ def structure_for(
     if name not in NAMED:
         raise ValueError(f"structure must be one of {', '.join(NAMED)}, got {name!r}")
     cls = NAMED[name]
-    given = {size: value for size, value in (("p", p), ("q", q), ("r", r)) if value is not None}
+    sizes: dict[str, Any] = {"p": p, "q": q, "r": r, "lags": lags}
+    given = {size: value for size, value in sizes.items() if value is not None}
     if budget is not None:
         if given or not issubclass(cls, Sized):
             other = f"{', '.join(given)} as well" if given else f"structure {name!r}, which has none"
@@ -41,10 +44,19 @@ def structure_for(
     takes = cls.__dataclass_fields__
     if unknown := [size for size in given if size not in takes]:
         raise ValueError(f"structure {name!r} must be given sizes that it has, got {', '.join(unknown)}")
-    sizes: dict[str, Any] = {"p": min(divisors(n), key=lambda d: abs(d - math.sqrt(n))), "r": 2} | given
+    sizes = {
+        "p": min(divisors(n), key=lambda d: abs(d - math.sqrt(n))),
+        "r": 2,
+        "lags": usual_lags(n),
+    } | given
     if larger and name in ("lphm", "dual-lphm"):
         best = (sizes["r"] * n) ** (1 / 3) if name == "lphm" else n**0.5
         sizes["p"] = p or max(1, min(n, round(best)))
         step = math.lcm(sizes["p"], q or sizes["p"])
         n = math.ceil(n / step) * step
     return cls(n=n, **{size: value for size, value in sizes.items() if size in takes})
+
+
+def usual_lags(n: int) -> int:
+    """0 and ``10 log₁₀ n`` lags of either sign, as R's ``ccf`` has them, but none above ``n / 2``."""
+    return 1 + 2 * min(int(10 * math.log10(n)), n // 2)

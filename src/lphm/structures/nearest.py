@@ -23,6 +23,7 @@ from lphm.structures.hm import HM
 from lphm.structures.low_rank import LowRank
 from lphm.structures.lphm import LPHM
 from lphm.structures.random_matrix import RandomMatrixAdaptation, fixed_matrices
+from lphm.structures.toeplitz import Toeplitz
 
 #: What a class states about its ``W``.
 HOOKS = DENSE_HOOKS | PAIR_HOOKS | {"factor_shapes"}
@@ -40,6 +41,7 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
 
         Full                     w = W                                       exact
         LowRank                  the first r singular triples of W           exact (Eckart-Young)
+        Toeplitz                 the mean of each diagonal                   exact
         HM                       the first singular pair of R(W)             exact (Van Loan-Pitsianis)
         LPHM, DualLPHM           A and B in turn, each by a closed form      a local minimum
         RandomMatrixAdaptation   λ₁ and λ₂ in turn, each by least squares    a local minimum
@@ -196,6 +198,11 @@ def _nearest_random_matrix(structure: RandomMatrixAdaptation, W: Tensor) -> Pair
     return _best([(d, torch.zeros_like(A[0])) for d in starts], improved, distance)
 
 
+def _nearest_toeplitz(structure: Toeplitz, W: Tensor) -> Factors:
+    h = structure.largest_lag
+    return (torch.stack([W.diagonal(lag).mean() for lag in range(-h, h + 1)]),)
+
+
 def _best(starts: list[Pair], improved: Callable[[Pair], Pair], distance: Callable[[Pair], float]) -> Pair:
     """Alternation from every start until it stops to gain, and the nearest of its ends."""
 
@@ -230,4 +237,5 @@ METHODS: dict[type[Structure], Callable[[Any, Tensor], Factors]] = {
     LPHM: _nearest_lphm,
     DualLPHM: _nearest_dual_lphm,
     RandomMatrixAdaptation: _nearest_random_matrix,
+    Toeplitz: _nearest_toeplitz,
 }

@@ -22,7 +22,7 @@ MOST_MORE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Sized(Structure):
-    """A structure whose sizes ``p``, ``q`` and ``r``, those that it has, ``suggest`` chooses for a budget."""
+    """A structure whose sizes, of ``p``, ``q``, ``r`` and ``lags``, ``suggest`` chooses for a budget."""
 
     @abstractmethod
     def largest_rank(self, rows: int | None = None) -> int:
@@ -91,9 +91,9 @@ class Sized(Structure):
 
     @classmethod
     def _smallest(cls, n: int, partial: bool) -> "Iterator[Self]":
-        """Every ``p`` and ``q`` with ``r = 1``, for ``n`` and with ``partial`` for some rows more."""
+        """Every ``p`` and ``q`` with one ``r`` or lag, for ``n`` and with ``partial`` for some rows more."""
         for size in range(n, n + (min(math.isqrt(n), MOST_MORE) if partial else 0) + 1):
-            choices = {"p": divisors(size), "q": divisors(size), "r": [1]}
+            choices = {"p": divisors(size), "q": divisors(size), "r": [1], "lags": [1]}
             names = [field.name for field in fields(cls) if field.name in choices]
             for sizes in product(*(choices[name] for name in names)):
                 yield cls(n=size, **dict(zip(names, sizes, strict=True)))
