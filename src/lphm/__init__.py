@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lphm import rpn, sharded, streamed
     from lphm.errors import DivisibilityError, InputError, RankLostError
-    from lphm.estimators import LPHMClassifier, LPHMRegressor
+    from lphm.estimators import InterdependenceTransformer, LPHMClassifier, LPHMRegressor
     from lphm.nn import BilinearInterdependence, initialize_
     from lphm.ops.functional import interdependence_apply, interdependence_matrix
     from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
@@ -26,6 +26,7 @@ __all__ = [
     "DualLPHM",
     "Full",
     "InputError",
+    "InterdependenceTransformer",
     "LPHMClassifier",
     "LPHMRegressor",
     "LowRank",
@@ -45,7 +46,7 @@ __all__ = [
 #: Where each public name is defined.
 _ORIGINS = {
     "lphm.errors": ["DivisibilityError", "InputError", "RankLostError"],
-    "lphm.estimators": ["LPHMClassifier", "LPHMRegressor"],
+    "lphm.estimators": ["InterdependenceTransformer", "LPHMClassifier", "LPHMRegressor"],
     "lphm.nn": ["BilinearInterdependence", "initialize_"],
     "lphm.ops.functional": ["interdependence_apply", "interdependence_matrix"],
     "lphm.structures": [

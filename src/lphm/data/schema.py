@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from lphm.data.columns import (
     FARTHEST,
-    LARGEST,
     check_distance,
     table_numbers,
     table_with,
     unusable_column,
 )
+from lphm.data.series import as_series, channel_names
 from lphm.data.statistics import ColumnStatistics, Moments
 from lphm.data.targets import Strict
 from lphm.data.words import word_codes
@@ -157,7 +157,7 @@ class SeriesSchema(Strict):
 
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised by channel, 0 where missing, and ``nan`` in all channels where a series has ended."""
-        array = _series(inputs)
+        array = as_series(inputs)
         missing = np.isnan(array).all(axis=2)
         if missing[:, self.steps :].all():
             array, missing = array[:, : self.steps], missing[:, : self.steps]
@@ -185,35 +185,11 @@ def _scaled(values: np.ndarray, mean: float | np.ndarray, std: float | np.ndarra
     return torch.as_tensor(scaled, dtype=torch.float32)
 
 
-def _series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
-    """An array ``(N, steps, channels)`` of float64, ``nan`` where missing."""
-    if not isinstance(inputs, np.ndarray) or inputs.ndim != 3 or 0 in inputs.shape[1:]:
-        got = f"{type(inputs).__name__} of shape {np.shape(inputs)}"
-        raise InputError(f"series must be an array (N, steps, channels), got {got}")
-    if inputs.dtype.kind not in "fiubOUT":
-        raise InputError(f"series must hold numbers, got the type {inputs.dtype}; convert them")
-    try:
-        array = inputs.astype(np.float64)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"series must hold numbers, got {inputs.dtype}: {error}") from error
-    if (large := np.abs(array) > LARGEST).any():
-        where = tuple(np.argwhere(large)[0].tolist())
-        place, wanted = f"(sample, step, channel) {where}", f"numbers of at most {LARGEST:g}"
-        wanted = "finite numbers" if np.isinf(array[where]) else wanted
-        raise InputError(f"series must hold {wanted}, got {array[where]} at {place}")
-    return array
-
-
-def channel_names(array: np.ndarray) -> list[str]:
-    """Names for the last dimension of an array that has none."""
-    return [f"channel {i}" for i in range(1, array.shape[-1] + 1)]
-
-
 def fit_series(
     array: np.ndarray, names: Sequence[str] | None = None, series: str | None = None, step: str | None = None
 ) -> SeriesSchema:
     """The schema of series ``(N, steps, channels)``; a constant channel is centred and not scaled."""
-    array = _series(array)
+    array = as_series(array)
     names = channel_names(array) if names is None else names
     if len(names) != array.shape[2]:
         raise InputError(f"channels must have a name each, got {len(names)} names for {array.shape[2]}")

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lphm.data.columns import column_numbers, is_text, plain_values
 from lphm.data.dataset import Dataset, infer_task
-from lphm.data.schema import channel_names
+from lphm.data.series import channel_names
 from lphm.data.targets import Task, sorted_classes
 from lphm.data.words import category_words
 

@@ -1,5 +1,6 @@
 """Scikit-learn estimators: networks of interdependence for a table or for multichannel series."""
 
 from lphm.estimators.models import LPHMClassifier, LPHMRegressor
+from lphm.estimators.transformer import InterdependenceTransformer
 
-__all__ = ["LPHMClassifier", "LPHMRegressor"]
+__all__ = ["InterdependenceTransformer", "LPHMClassifier", "LPHMRegressor"]

@@ -1,3 +1,3 @@
 """The base classes of scikit-learn, which has no types; ``bases.pyi`` declares those that are used."""
 
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin  # noqa: F401
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin  # noqa: F401

@@ -24,6 +24,7 @@ from torch import Tensor
 from lphm._io import read_json
 from lphm.data.columns import require_distinct
 from lphm.data.dataset import Dataset
+from lphm.data.series import padded
 from lphm.data.targets import ClassTarget, Task
 from lphm.errors import EDITED, InputError
 from lphm.estimators.bases import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -86,6 +87,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
 
     def _inputs(self, X: Any, reset: bool) -> Inputs:
         """A table whose names are text, or an array ``(N, steps, channels)``."""
+        X = padded(X)
         frame = isinstance(X, pd.DataFrame) and X.size > 0
         if frame:
             require_distinct("X", list(X.columns))
@@ -131,7 +133,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
         """Train on samples and their classes or numbers.
 
         Args:
-            X: a data frame or 2-D array, in which values may be missing, or series ``(N, steps, channels)``.
+            X: a data frame or 2-D array, in which values may be missing, or series: an array
+                ``(N, steps, channels)``, or a list of arrays ``(steps, channels)`` that may differ in steps.
             y: classes or numbers, ``(N,)``.
             sample_weight: what each sample counts, ``(N,)``.
 

@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lphm.errors import require_positive
+from lphm.ops.functional import interdependence_matrix
+from lphm.structures import Structure
 
 #: Weights of a kernel, and most channels that one looks at.
 WIDTH, MOST_CHANNELS = 9, 8
@@ -31,7 +33,7 @@ MOST_VALUES, MOST_KEPT = 2**11, 2**22
 
 
 class LocalPatterns(nn.Module):
-    """The square roots of the entries of ``xi`` of local patterns, in groups of maps.
+    """The square roots of the entries of ``xi`` of local patterns, in groups of maps; they keep the sign.
 
     A step counts as long as the series lasts: where all channels of its last steps are ``nan``, it has ended.
     Half of the groups count only the steps that have a whole kernel around them, where a series is long
@@ -46,6 +48,8 @@ class LocalPatterns(nn.Module):
         groups: groups of maps, for the series and for their differences, at each dilation.
         maps: maps in a group.
         generator: source of the kernels.
+        W: a structure with ``n`` of at least ``steps``, and its parameters ``(l,)``; ``I / steps`` if not
+            given.
 
     Attributes:
         dilations: distances between the steps of a kernel.
@@ -55,6 +59,7 @@ class LocalPatterns(nn.Module):
 
     kernels: Tensor
     thresholds: Tensor
+    w: Tensor | None
 
     def __init__(
         self,
@@ -63,9 +68,17 @@ class LocalPatterns(nn.Module):
         groups: int = 4,
         maps: int = 16,
         generator: torch.Generator | None = None,
+        W: tuple[Structure, Tensor] | None = None,
     ) -> None:
         super().__init__()
         require_positive(steps=steps, channels=channels, groups=groups, maps=maps)
+        self.structure = None if W is None else W[0]
+        if W is not None:
+            structure, w = W
+            if structure.n < steps:
+                raise ValueError(f"n of the structure must be at least {steps}, the steps, got {structure}")
+            structure.check_parameters(w)
+        self.register_buffer("w", None if W is None else W[1])
         self.steps, self.channels, self.groups, self.maps = steps, channels, groups, maps
         longest = math.log2(max((steps - 1) / (WIDTH - 1), 1))
         self.dilations = sorted({int(2 ** (longest * i / (DILATIONS - 1))) for i in range(DILATIONS)})
@@ -75,8 +88,27 @@ class LocalPatterns(nn.Module):
 
     @property
     def num_features(self) -> int:
-        """Entries of ``xi`` on and above the diagonal, of both kinds of maps, in all groups."""
-        return self.thresholds[..., 0].numel() * self.groups * self.maps * (self.maps + 1)
+        """Entries of ``xi``, of both kinds of maps, in all groups."""
+        return 2 * self.thresholds[..., 0].numel() * self.groups * len(self._entries[0])
+
+    def feature_names(self) -> list[str]:
+        """Names such as ``series_dilation4_group2_above_3_7``; groups and maps are counted from 1."""
+        entries = [f"{i + 1}_{j + 1}" for i, j in self._entries.T.tolist()]
+        return [
+            f"{values}_dilation{dilation}_group{group + 1}_{maps}_{entry}"
+            for values in ("series", "differences")
+            for dilation in self.dilations
+            for maps in ("occurs", "above")
+            for group in range(self.groups)
+            for entry in entries
+        ]
+
+    @property
+    def _entries(self) -> Tensor:
+        """Rows and columns of the entries: those on and above the diagonal where ``xi`` is symmetric."""
+        if self.structure is None:
+            return torch.triu_indices(self.maps, self.maps)
+        return torch.cartesian_prod(torch.arange(self.maps), torch.arange(self.maps)).T
 
     @torch.no_grad()
     def fit(self, x: Tensor, generator: torch.Generator | None = None) -> "LocalPatterns":
@@ -97,8 +129,16 @@ class LocalPatterns(nn.Module):
             thresholds = self.thresholds[i, j].view(self.groups, self.maps, 1)
             count = counted.sum(-1, keepdim=True).clamp_min(1)  # (N, groups, 1, 1)
             both = (Z.gt(thresholds) & counted).to(Z.dtype), Z.relu().mul_(counted)
-            features += [_upper(maps @ maps.mT / count).sqrt().flatten(1) for maps in both]
+            features += [self._roots(maps, count).flatten(1) for maps in both]
         return torch.cat(features, dim=1)
+
+    def _roots(self, maps: Tensor, count: Tensor) -> Tensor:
+        i, j = self._entries.to(maps.device)
+        if self.structure is None or self.w is None:
+            return (maps @ maps.mT / count)[..., i, j].sqrt()
+        w = self.w.to(maps.dtype)
+        xi = interdependence_matrix(self.structure, w, maps.mT, "attribute", partial=True)[..., i, j]
+        return xi.abs().sqrt() * xi.sign()
 
     @property
     def _numbers(self) -> int:
@@ -132,12 +172,6 @@ def _kernels(shape: tuple[int, ...], generator: torch.Generator | None) -> Tenso
     weights = weights - weights.mean(-1, keepdim=True)
     kernels = weights * (order < numbers).unsqueeze(-1)
     return kernels / kernels.abs().sum((-1, -2), keepdim=True)
-
-
-def _upper(xi: Tensor) -> Tensor:
-    """The entries on and above the diagonal, ``(*, k, k)`` to ``(*, k (k + 1) / 2)``."""
-    i, j = torch.triu_indices(*xi.shape[-2:], device=xi.device)
-    return xi[..., i, j]
 
 
 class PatternNetwork(nn.Module):
