@@ -36,7 +36,12 @@ MODELS = {
     "HistGradientBoosting": (HistGradientBoostingClassifier, HistGradientBoostingRegressor),
 }
 #: Arguments of the library's estimators.
-OURS = {"lphm": {}, "full": {"structure": "full"}, "none": {"kind": "none"}}
+OURS = {
+    "lphm": {},
+    "network": {"method": "network"},
+    "full": {"structure": "full"},
+    "none": {"kind": "none"},
+}
 
 
 def evaluate(name: str, model: str, seed: int) -> dict[str, Any]:

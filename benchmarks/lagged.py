@@ -20,7 +20,9 @@ VARIANTS = {
     "full": {"kind": "attribute", "structure": "full"},
     "low-rank": {"kind": "attribute", "structure": "low-rank"},
     "lphm": {"kind": "attribute"},
-    "lphm, both kinds": {},
+    "lphm, both kinds": {"method": "network"},
+    "toeplitz": {"kind": "attribute", "structure": "toeplitz"},
+    "ridge": {},
 }
 
 

@@ -46,6 +46,7 @@ class FoldResult(Strict):
 
 def variants(network: NetworkOptions) -> dict[str, NetworkOptions]:
     """The same network without interdependence, with Full, with LowRank and with LPHM."""
+    network = replace(network, method="network")
     free = replace(network, p=None, q=None, r=None, lags=None, budget=None)
     return {
         "none": replace(free, kind="none"),
