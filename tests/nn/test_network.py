@@ -502,6 +502,36 @@ def test_copies_of_the_members_predict_parts_as_the_members_do(layout: str) -> N
     torch.testing.assert_close(copies(torch.cat(parts)), torch.cat([network(part) for part in parts]))
 
 
+@pytest.mark.parametrize("copies", [1, 3])
+def test_steps_after_the_end_of_a_series_change_nothing(copies: int) -> None:
+    embedding = RowEmbedding(6, 9, 12, members=2, ragged=True)
+    attribute, instance = LPHM(n=8, p=2, q=4, r=1), LPHM(n=12, p=3, r=2)
+    network = disturbed(InterdependenceNetwork(embedding, 12, 3, attribute, instance, blocks=2)).eval()
+    x = torch.randn(6, 6, 9, dtype=torch.float64)
+    x[1, 4:] = x[4, 1:] = x[5] = torch.nan
+    x[2, 5, :8] = torch.nan  # single channels
+    whole = network(x)
+    out = network.side_by_side(copies)(x)
+    torch.testing.assert_close(out, whole)
+    assert out.isfinite().all()
+    with torch.no_grad():
+        embedding.position[:, :, 4:6] += torch.randn(12)
+    changed = network(x)
+    torch.testing.assert_close(changed[[1, 4, 5]], out[[1, 4, 5]])
+    assert not torch.isclose(changed[[0, 2, 3]], out[[0, 2, 3]]).any()
+    with torch.no_grad():
+        embedding.position[:, :, 6:] += torch.randn(12)  # rows that fill up are learned for all
+    assert not torch.isclose(network(x)[1], out[1]).any()
+
+
+def test_where_no_series_is_ragged_none_ends() -> None:
+    embedding = RowEmbedding(6, 9, 12)
+    x = torch.randn(3, 6, 9)
+    x[1, 4:] = torch.nan
+    assert embedding.present(x) is None
+    torch.testing.assert_close(embedding(x), embedding(x.nan_to_num()))
+
+
 def test_a_copy_predicts_the_same() -> None:
     network, x = disturbed(table_network(members=2)).eval(), table_rows(5).double()
     assert torch.equal(copy.deepcopy(network)(x), network(x))

@@ -22,7 +22,7 @@ from lphm.data.columns import (
     table_with,
     unusable_column,
 )
-from lphm.data.series import as_series, channel_names
+from lphm.data.series import as_series, channel_names, ended
 from lphm.data.statistics import ColumnStatistics, Moments
 from lphm.data.targets import Strict
 from lphm.data.words import word_codes
@@ -144,6 +144,7 @@ class SeriesSchema(Strict):
     series: str | None = None
     step: str | None = None
     has_categories: ClassVar[bool] = False
+    ragged: bool = False  # whether some series of the training end before others
 
     @property
     def labels(self) -> list[str]:
@@ -158,9 +159,9 @@ class SeriesSchema(Strict):
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised by channel, 0 where missing, and ``nan`` in all channels where a series has ended."""
         array = as_series(inputs)
-        missing = np.isnan(array).all(axis=2)
-        if missing[:, self.steps :].all():
-            array, missing = array[:, : self.steps], missing[:, : self.steps]
+        after = ended(array)
+        if after[:, self.steps :].all():
+            array, after = array[:, : self.steps], after[:, : self.steps]
         if array.shape[2] != len(self.channels) or array.shape[1] > self.steps:
             raise InputError(
                 f"series must be (N, {self.steps} steps or fewer, {len(self.channels)} channels), "
@@ -168,8 +169,7 @@ class SeriesSchema(Strict):
             )
         mean, std = np.array([(channel.mean, channel.std) for channel in self.channels]).T
         scaled = _scaled(array, mean, std, "(sample, step, channel)")
-        ended = np.logical_and.accumulate(missing[:, ::-1], axis=1)[:, ::-1]
-        scaled[torch.from_numpy(ended.copy())] = torch.nan
+        scaled[torch.from_numpy(after)] = torch.nan
         return F.pad(scaled, (0, 0, 0, self.steps - array.shape[1]), value=torch.nan)
 
 
@@ -200,7 +200,9 @@ def fit_series(
         moments = Moments.of(array[..., j].ravel())
         varies = moments.std > 1e-12 * abs(moments.mean)  # not only by the rounding of a constant
         channels.append(NumericColumn(name=name, mean=moments.mean, std=moments.std if varies else 1.0))
-    return SeriesSchema(steps=array.shape[1], channels=channels, series=series, step=step)
+    lengths = array.shape[1] - ended(array).sum(axis=1)
+    ragged = bool((lengths != lengths.max()).any())
+    return SeriesSchema(steps=int(lengths.max()), channels=channels, series=series, step=step, ragged=ragged)
 
 
 def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:

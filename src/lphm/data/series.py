@@ -28,6 +28,13 @@ def as_series(inputs: pd.DataFrame | np.ndarray) -> np.ndarray:
     return array
 
 
+def ended(array: np.ndarray) -> np.ndarray:
+    """Which steps come after the end of each series, where all channels are missing, ``(N, steps)``."""
+    missing = np.isnan(array).all(axis=2)
+    after: np.ndarray = np.logical_and.accumulate(missing[:, ::-1], axis=1)[:, ::-1].copy()
+    return after
+
+
 def padded(series: Any) -> Any:
     """A list of series of any number of steps each, ``(steps, channels)``, as one array; else as it is."""
     if (

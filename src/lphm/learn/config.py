@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass as validated
 
-from lphm.data.schema import FeatureSchema, InputSchema
+from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
 from lphm.data.targets import Strict, TargetSchema
 from lphm.errors import InputError
 from lphm.learn.options import Checked, Count, Few, Optimizer, Positive, Seed, Share, Sizes
@@ -86,7 +86,8 @@ def build_embedding(
     if isinstance(schema, FeatureSchema):
         edges = [column.standardised_edges for column in schema.numeric]
         return FeatureEmbedding(edges, len(schema.categorical), schema.vocabulary, *shape)
-    return RowEmbedding(len(schema.labels), len(schema.column_labels), *shape)
+    ragged = isinstance(schema, SeriesSchema) and schema.ragged
+    return RowEmbedding(len(schema.labels), len(schema.column_labels), *shape, ragged)
 
 
 def build_network(config: RunConfig) -> InterdependenceNetwork | PatternNetwork:

@@ -29,9 +29,12 @@ class MixingBranch(nn.Module):
         self.mix = mix
         self.scale = nn.Parameter(torch.full((len(mix.weight), 1, 1, width), 0.1))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The mixed and scaled input."""
-        out: Tensor = self.mix(normalised(x)) * self.scale
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """The mixed and scaled input; rows that are not ``present`` ``(members, N, rows)`` have no part."""
+        rows = normalised(x)
+        if present is not None and self.mix.kind == "attribute":
+            rows, present = rows * present.unsqueeze(-1), None
+        out: Tensor = self.mix(rows, present) * self.scale
         return out
 
 
@@ -109,8 +112,8 @@ class InterdependenceBlock(nn.Module):
         self.branches = nn.ModuleList(branches)
         self.dropout = Dropout(dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Add every branch to ``x``."""
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """Add every branch to ``x``; rows that are not ``present`` ``(members, N, rows)`` change no other."""
         for branch in self.branches:
-            x = self.dropout(branch(x), x)
+            x = self.dropout(branch(x, present) if isinstance(branch, MixingBranch) else branch(x), x)
         return x

@@ -23,7 +23,8 @@ def filled(rows: int, multiple: int) -> int:
 class RowEmbedding(nn.Module):
     """A matrix with ordered rows: every row through one linear map, plus its learned position.
 
-    Learned rows fill up to ``multiple``. Rows of ``nan``, where a series has ended, count as zeros.
+    Learned rows fill up to ``multiple``. Rows of ``nan``, where a series has ended, count as zeros; with
+    ``ragged`` they are not ``present``.
 
     Shape:
         ``(copies · N, steps, columns)`` to ``(copies · members, N, rows, width)``.
@@ -34,6 +35,7 @@ class RowEmbedding(nn.Module):
         width: columns of the output.
         members: embeddings side by side.
         multiple: the rows are filled up to a multiple of this.
+        ragged: whether some samples have fewer rows than others.
 
     Attributes:
         rows: rows of the output.
@@ -42,8 +44,17 @@ class RowEmbedding(nn.Module):
         products: matrix products side by side that embed one part of the samples.
     """
 
-    def __init__(self, steps: int, columns: int, width: int, members: int = 1, multiple: int = 4) -> None:
+    def __init__(
+        self,
+        steps: int,
+        columns: int,
+        width: int,
+        members: int = 1,
+        multiple: int = 4,
+        ragged: bool = False,
+    ) -> None:
         super().__init__()
+        self.ragged = ragged
         self.rows, self.members, self.products = filled(steps, multiple), members, members
         self.columns = columns
         self.linear_inputs = steps * columns
@@ -61,6 +72,13 @@ class RowEmbedding(nn.Module):
     def flat(self, x: Tensor, embedded: Tensor) -> Tensor:
         """What the linear part takes, ``(copies · members, N, linear_inputs)``: the input itself."""
         return self._for_members(x.flatten(-2), len(embedded) // self.members)
+
+    def present(self, x: Tensor, copies: int = 1) -> Tensor | None:
+        """Which rows are no steps after the end, ``(copies · members, N, rows)``; None unless ``ragged``."""
+        if not self.ragged:
+            return None
+        ended = x.isnan().all(dim=-1)
+        return self._for_members(F.pad(~ended, (0, self.rows - x.shape[-2]), value=True), copies)
 
     def forward(self, x: Tensor, copies: int = 1) -> Tensor:
         """Embed ``x``."""
@@ -158,6 +176,9 @@ class FeatureEmbedding(nn.Module):
         if self.filler is not None:
             rows.append(self.filler.expand(copies, -1, x.shape[1], -1, -1))
         return torch.cat(rows, dim=3).flatten(0, 1)
+
+    def present(self, x: Tensor, copies: int = 1) -> None:
+        """All rows are there."""
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002
         """What the readout pools: the features as embedded, ``(copies · members, N, rows, width)``."""

@@ -96,9 +96,9 @@ class MemberInterdependence(nn.Module):
         self.weight = nn.Parameter(torch.empty(members, channels, structure.num_parameters))
         initialize_(structure, self.weight)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """What each member has, mixed."""
-        return apply_members(self.structure, self.weight, x, self.kind, self.normalize)
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What each member has, mixed; with softmax, ``mask`` ``(members, N, k)`` says what is looked at."""
+        return apply_members(self.structure, self.weight, x, self.kind, self.normalize, mask)
 
     def matrix(self, x: Tensor) -> Tensor:
         """``xi`` of each member, ``(members, N, channels, k, k)``."""

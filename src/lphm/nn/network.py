@@ -12,8 +12,9 @@ entry, as second-order pooling does with a covariance (Carreira et al., 2012, EC
 may be how columns go together, where their means say nothing.
 
 Rows of one kind, such as steps, each go through a feed-forward network at the end of a block, and the head
-takes their mean. Rows that are the features of a table mean different things, so a hidden layer in the head
-sees all of them.
+takes their mean. Where the series of the training differ in length, steps after the end of one have no part
+in the mixing and in this mean. Rows that are the features of a table mean different things, so a hidden layer
+in the head sees all of them.
 
 Several networks of one shape, the members, are trained side by side on the same batches. They differ in their
 first weights and in what dropout takes from them, each is trained by its own loss, and their answers are
@@ -52,9 +53,14 @@ class RowHead(nn.Module):
         super().__init__()
         self.linear = MemberLinear(members, width, outputs, zero=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """What the mean row says."""
-        out: Tensor = self.linear(normalised(x.mean(dim=-2)))
+    def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
+        """What the mean row says, the mean of those that are ``present`` ``(members, N, rows)``."""
+        if present is None:
+            mean = x.mean(dim=-2)
+        else:
+            share = present / present.sum(dim=-1, keepdim=True).clamp_min(1)
+            mean = (x * share.unsqueeze(-1)).sum(dim=-2)
+        out: Tensor = self.linear(normalised(mean))
         return out
 
 
@@ -71,8 +77,8 @@ class FeatureHead(FeedForward):
         hidden = max(min(2 * width, HEAD_WEIGHTS // (rows * width)), FEWEST_UNITS)
         super().__init__(members, rows * width, hidden, outputs, dropout, zero=True)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """What all rows together say."""
+    def forward(self, x: Tensor, _present: None = None) -> Tensor:
+        """What all rows together say; all features are present."""
         return super().forward(x.flatten(-2))
 
 
@@ -176,10 +182,11 @@ class InterdependenceNetwork(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of each member, or what it says about the standardised target."""
         embedded = self.embedding(x, self.copies)  # (copies · members, N, rows, width)
+        present = self.embedding.present(x, self.copies)
         mixed = embedded
         for block in self.blocks:
-            mixed = block(mixed)
-        out: Tensor = self.head(mixed) + self.linear(self.embedding.flat(x, embedded))
+            mixed = block(mixed, present)
+        out: Tensor = self.head(mixed, present) + self.linear(self.embedding.flat(x, embedded))
         if self.readout is not None:
             out = out + self.readout(self.embedding.pooled(x, embedded))
         return torch.unflatten(out, 0, (self.copies, -1)).transpose(1, 2).flatten(0, 1)

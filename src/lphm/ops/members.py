@@ -20,18 +20,31 @@ from lphm.ops.kernels import KERNELS
 from lphm.structures.base import Structure
 
 
-def apply_members(structure: Structure, w: Tensor, x: Tensor, kind: Kind, normalize: Normalize) -> Tensor:
+def apply_members(
+    structure: Structure,
+    w: Tensor,
+    x: Tensor,
+    kind: Kind,
+    normalize: Normalize,
+    mask: Tensor | None = None,
+) -> Tensor:
     """``lphm.interdependence_apply`` with ``grouped=True`` for each member.
 
     Shape:
-        ``w`` ``(members, channels, l)``; ``x`` and the result ``(members, N, b, m)``.
+        ``w`` ``(members, channels, l)``; ``x`` and the result ``(members, N, b, m)``; ``mask``
+        ``(members, N, k)``.
     """
-    call = _plan_apply(structure, kind, normalize, w.shape, x.shape) if are_plain(w, x) else None
+    plain = mask is None and are_plain(w, x)
+    call = _plan_apply(structure, kind, normalize, w.shape, x.shape) if plain else None
     if call is not None:
         return apply_fused(call, w, x)
-    pairs = zip(w.unbind(0), x.unbind(0), strict=True)
+    masks = [None] * len(w) if mask is None else mask.unbind(0)
+    turns = zip(w.unbind(0), x.unbind(0), masks, strict=True)
     return torch.stack(
-        [interdependence_grouped(structure, own, data, None, kind, normalize) for own, data in pairs]
+        [
+            interdependence_grouped(structure, own, data, None, kind, normalize, mask=seen)
+            for own, data, seen in turns
+        ]
     )
 
 
