@@ -15,14 +15,15 @@ import torch
 from sklearn.utils.class_weight import compute_sample_weight
 from torch import Tensor
 
-from lphm.data.batches import Batches, MemoryBatches
+from lphm.data.batches import Batch, Batches, MemoryBatches
 from lphm.data.dataset import Dataset, check_target, fit_inputs, infer_task
 from lphm.data.parquet import ParquetStream, Part
 from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import StreamFit, fit_stream
 from lphm.data.progress import Progress, no_progress
+from lphm.data.readers import read_test
 from lphm.data.schema import FEW_ROWS, FeatureSchema, InputSchema, SeriesSchema
-from lphm.data.splits import split_rows, split_validation
+from lphm.data.splits import check_apart, split_rows, split_validation
 from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
@@ -77,20 +78,40 @@ def prepare_table(
     """Split off the test part of data in memory and encode the rest; arguments as ``training.prepare``."""
     task = task or infer_task(data.target)
     check_target(data.target, task)
-    rest, test = split_rows(data, task, training.seed)
+    options, rest, test = data.row_options, data, None
+    if options.test is None:
+        rest, test = split_rows(data, task, training.seed)
     encoded = encode(rest, network, training, task)
-    # Raise now, not after the training, if the test part cannot be encoded.
-    encoded.config.input.encode(test.inputs)
-    encoded.config.target.encode(test.target)
+    schemas = encoded.config.input, encoded.config.target
+    if test is None:
+        test = read_test(str(options.test), *schemas, options)
+        check_apart(data, test)
+    _require_encoded(test, *schemas)
     return Prepared(**vars(encoded), sample=data, test=partial(_test_table, rest, test))
 
 
+def _require_encoded(test: Dataset, schema: InputSchema, target: TargetSchema) -> None:
+    """Raise ``InputError`` now, not after the training, if the test part cannot be scored."""
+    schema.encode(test.inputs)
+    target.encode(test.target)
+    if not test.weights.sum() > 0:
+        raise InputError(f"{test.name} must have rows whose weight is above 0, got none")
+
+
 def encode(
-    data: Dataset, network: NetworkOptions, training: TrainingOptions, task: Task, start: Run | None = None
+    data: Dataset,
+    network: NetworkOptions,
+    training: TrainingOptions,
+    task: Task,
+    start: Run | None = None,
+    validation: Dataset | None = None,
 ) -> TrainingData:
-    """Fit the schemas on the training part, unless those of ``start`` are used, and encode the samples."""
-    train_part, validation = data, None
-    if training.early_stopping:
+    """Fit the schemas on the training part, unless those of ``start`` are used, and encode the samples.
+
+    ``validation`` is the validation part, if it is not to be split off from ``data``.
+    """
+    train_part = data
+    if training.early_stopping and validation is None:
         train_part, validation = split_validation(data, task, training.seed, training.validation)
     rows = len(train_part)
     if start is None:
@@ -111,7 +132,7 @@ def _batches(
     config: RunConfig, part: Dataset, options: TrainingOptions, batch_size: int, shuffle: bool = True
 ) -> MemoryBatches:
     """The encoded samples; weights have mean 1, so that they do not change the learning rate."""
-    weight = np.ones(len(part)) if part.weight is None else np.asarray(part.weight, dtype=np.float64)
+    weight = part.weights
     y = config.target.encode(part.target)
     if options.balanced and config.target.task == "classification":
         weight = weight * compute_sample_weight("balanced", y.numpy())
@@ -122,12 +143,18 @@ def _batches(
     return MemoryBatches(x, y, scaled, batch_size, config.training.seed, shuffle, rank(), world_size())
 
 
-def _test_table(rest: Dataset, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
-    target, evaluation = run.config.target, evaluate(run, test)
+def _test_table(rest: Dataset, test: Dataset, run: Run, progress: Progress | None) -> Tested:
+    target, (metrics, evaluation) = run.config.target, _test_rows(len(rest), test, run, progress)
+    weight = torch.as_tensor(rest.weights)
+    scores = _scores(target, run.outputs(rest.inputs), target.encode(rest.target), weight)
+    return {"train": scores, **metrics}, evaluation
+
+
+def _test_rows(trained_on: int, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
+    evaluation = evaluate(run, test)
     metrics = {
-        "train": _scores(target, run.outputs(rest.inputs), target.encode(rest.target)),
         "test": {"loss": evaluation.loss, evaluation.score_name: evaluation.score},
-        "rows": {"train": len(rest), "test": len(test)},
+        "rows": {"train": trained_on, "test": len(test)},
     }
     return metrics, evaluation
 
@@ -141,17 +168,19 @@ def prepare_stream(
 ) -> Prepared:
     """Fit the schemas in one pass over the files; arguments as ``training.prepare``."""
     if training.balanced:
-        message = "balanced must be left out for a directory, whose rows are not weighted"
+        message = "balanced must be left out for a directory, whose classes have no weights"
         raise InputError(message, option="balanced")
     fitted = fit_stream(stream, task, progress)
-    if not fitted.rows["test"]:
-        raise InputError(f"{stream.name} must hold enough rows for a test part, got none in it")
     config = configure(stream.name, fitted.input, fitted.target, fitted.rows["train"], network, training)
     seed, validation = config.training.seed, None
     if training.early_stopping:
         validation = StreamBatches(stream, "validation", fitted, VALIDATION_BATCH, seed, shuffle=False)
     train_batches = StreamBatches(stream, "train", fitted, config.training.batch_size, seed)
-    test = partial(_test_stream, stream, fitted)
+    test: Callable[[Run, Progress | None], Tested] = partial(_test_stream, stream, fitted)
+    if stream.options.test is not None:
+        rows = read_test(stream.options.test, fitted.input, fitted.target, stream.options)
+        _require_encoded(rows, fitted.input, fitted.target)
+        test = partial(_test_rows, fitted.rows["train"], rows)
     return Prepared(config, training, train_batches, validation, _first_rows(stream, "train"), test)
 
 
@@ -160,20 +189,21 @@ def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: P
     groups = [g for g in range(rank(), len(stream.groups), world_size()) if fitted.counts["test"][g]]
     total = sum(fitted.counts["test"][g] for g in groups)
 
-    def share() -> dict[int, tuple[Tensor, Tensor]]:
-        """Outputs and truth by row group."""
+    def share() -> dict[int, Batch]:
+        """Outputs, truth and weights by row group."""
         parts, rows = {}, 0
         for group, frame in zip(groups, stream.frames("test", groups), strict=True):
-            parts[group] = run.outputs(frame), run.config.target.encode(frame[stream.target])
+            truth = run.config.target.encode(frame[stream.target])
+            parts[group] = run.outputs(frame), truth, torch.as_tensor(stream.weights(frame))
             rows += len(frame)
             (progress or no_progress)("testing", rows, total)
         return parts
 
     parts = {group: part for of_process in gather_results(share) for group, part in of_process.items()}
-    outputs, y = map(torch.cat, zip(*(parts[group] for group in sorted(parts)), strict=True))
+    outputs, y, weight = map(torch.cat, zip(*(parts[group] for group in sorted(parts)), strict=True))
     first = _first_rows(stream, "test")
     rows = {"train": fitted.rows["train"], "test": len(y)}
-    metrics = {"test": _scores(run.config.target, outputs, y), "rows": rows}
+    metrics = {"test": _scores(run.config.target, outputs, y, weight), "rows": rows}
     return metrics, evaluate(run, first, outputs=outputs[: len(first)])
 
 
@@ -185,11 +215,19 @@ def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
         if sum(map(len, frames)) >= MOST_ROWS:
             break
     rows = pd.concat(frames, ignore_index=True).iloc[:MOST_ROWS]
-    return Dataset(stream.name, rows[stream.columns], rows[stream.target], left_out=tuple(stream.left_out))
+    return Dataset(
+        stream.name,
+        rows[stream.columns],
+        rows[stream.target],
+        stream.weights(rows),
+        left_out=tuple(stream.left_out),
+        row_options=stream.options,
+    )
 
 
-def _scores(target: TargetSchema, outputs: Tensor, y: Tensor) -> dict[str, float]:
-    return {"loss": target.loss(outputs, y).item(), target.score_name: target.score(outputs, y).item()}
+def _scores(target: TargetSchema, outputs: Tensor, y: Tensor, weight: Tensor) -> dict[str, float]:
+    loss, score = target.loss(outputs, y, weight), target.score(outputs, y, weight)
+    return {"loss": loss.item(), target.score_name: score.item()}
 
 
 def configure(
