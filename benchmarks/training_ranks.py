@@ -25,9 +25,9 @@ from lphm.data.parquet_batches import StreamBatches
 from lphm.data.parquet_schema import fit_stream
 from lphm.distributed import process_group, rank
 from lphm.learn.config import build_network
+from lphm.learn.defaults import configure
 from lphm.learn.loop import fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.preparation import configure
 
 COLUMNS, FILES, GROUP = 16, 4, 5000
 

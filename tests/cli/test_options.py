@@ -11,6 +11,7 @@ import pytest
 
 from lphm.cli import app
 from lphm.cli.train import NOT_SAVED, DataOptions, RunOptions
+from lphm.data.row_options import RowOptions
 from lphm.estimators import LPHMClassifier, LPHMRegressor
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 
@@ -35,7 +36,7 @@ def test_every_option_has_a_flag_with_its_default_and_a_help_text() -> None:
         "source",
         *NETWORK,
         *TRAINING,
-        *(field.name for field in (*fields(DataOptions), *fields(RunOptions))),
+        *(field.name for field in (*fields(DataOptions), *fields(RowOptions), *fields(RunOptions))),
         "quiet",
         "json",
     }

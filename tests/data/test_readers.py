@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from lphm.data.columns import plain_values
-from lphm.data.dataset import fit_inputs
+from lphm.data.dataset import Dataset, fit_inputs
 from lphm.data.long_tables import labelled_series
-from lphm.data.readers import read_dataset, read_inputs
+from lphm.data.readers import labelled_table, open_directory, read_dataset, read_inputs, read_test
+from lphm.data.row_options import RowOptions
 from lphm.data.schema import fit_series
+from lphm.data.targets import fit_target
 from lphm.errors import InputError
 
 LONG = pd.DataFrame(
@@ -116,7 +118,7 @@ def test_series_end_where_all_channels_are_missing_from_there_on() -> None:
         (lambda f: f.drop(columns=["u", "v"]), "must have a channel beside 'id', 't' and 'y', got none"),
         (lambda f: f.drop(columns="t"), "must have the column 't', got id, u, v, y"),
         (lambda f: f.assign(id=[None, *f["id"][1:]]), "must be there in every row"),
-        (lambda f: f.assign(y=None), "got no series with a target"),
+        (lambda f: f.assign(y=None), "got no series with one"),
     ],
 )
 def test_long_tables_that_cannot_be_read(tmp_path: Path, change, message: str) -> None:
@@ -229,3 +231,105 @@ def test_series_that_do_not_fit_the_schema() -> None:
         schema.encode(np.where(np.arange(15).reshape(1, 5, 3) == 5, np.inf, 0.0))
     with pytest.raises(InputError, match="got 2 names for 3"):
         fit_series(np.zeros((2, 5, 3)), ["a", "b"])
+
+
+# Groups, times and weights.
+
+
+def of_rows(data: Dataset) -> list[list]:
+    return [array.tolist() for array in (data.groups, data.time, data.weight) if array is not None]
+
+
+def test_columns_of_rows_are_no_features_and_are_read_alike_from_every_file(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [0.1, 0.2, 0.3], "g": ["01", "1", "01"], "w": [1, 2, 0], "y": [0.5, None, 1]})
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    frame.to_parquet(tmp_path / "t.parquet")
+    options = RowOptions(group="g", weight="w")
+    for name in ("t.csv", "t.parquet"):
+        data = read_dataset(tmp_path / name, "y", options=options)
+        assert list(data.inputs) == ["x"]
+        assert of_rows(data) == [["01", "01"], [1, 0]]  # of the rows with a target
+        assert data.row_options is options
+        test = read_test(tmp_path / name, fit_inputs(data), fit_target(data.target, "regression"), options)
+        assert of_rows(test) == of_rows(data)
+        dated = read_dataset(tmp_path / name, "y", ["g"], options=RowOptions(time="w"))
+        assert of_rows(dated) == [[1, 0]]
+    for options, message in (
+        (RowOptions(group="h"), r"t\.csv must have the column 'h', got x, g, w, y"),
+        (RowOptions(weight="y"), "the weight must be another column than the target, got 'y' twice"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_dataset(tmp_path / "t.csv", "y", options=options)
+
+
+def test_a_missing_cell_counts_only_in_rows_with_a_target() -> None:
+    frame = pd.DataFrame({"x": [1, 2, 3], "g": ["p", None, "q"], "y": [0.5, None, 1.0]})
+    assert of_rows(labelled_table("t", frame, "y", options=RowOptions(group="g"))) == [["p", "q"]]
+    with pytest.raises(InputError, match=r"the group 'g' .* got none in row 2"):
+        labelled_table("t", frame.fillna({"y": 2.0}), "y", options=RowOptions(group="g"))
+
+
+def test_a_category_is_no_group(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"x": [1, 2, 3], "g": [1, 2, 1], "c": [1, 1, 2], "y": [0.5, 0.7, 1.0]})
+    data = labelled_table("t", frame, "y", categories=["c"], options=RowOptions(group="g"))
+    assert (data.categories, of_rows(data)) == (("c",), [["1", "2", "1"]])
+    (tmp_path / "d").mkdir()
+    frame.to_parquet(tmp_path / "d" / "0.parquet")
+    for read in (
+        lambda: labelled_table("t", frame, "y", categories=["g"], options=RowOptions(group="g")),
+        lambda: open_directory(tmp_path / "d", "y", categories=["g"], options=RowOptions(group="g")),
+    ):
+        with pytest.raises(InputError, match="column 'g' must be a category or be left out, got both"):
+            read()
+
+
+def test_bundled_sets_have_no_columns_of_rows() -> None:
+    with pytest.raises(InputError, match="iris must be read without series, step, drop, group, time and wei"):
+        read_dataset("iris", None, options=RowOptions(group="species"))
+    assert read_dataset("iris", None, options=RowOptions(test="t.csv")).row_options.test == "t.csv"
+
+
+def test_columns_of_a_long_table_have_one_value_in_every_series() -> None:
+    frame = LONG.assign(g=["p", "q", "p", "q", "p", "p"], w=[2, 1, 2, 1, 2, 7]).iloc[[0, 2, 3, 1, 5, 4]]
+    for options, expected in (
+        (RowOptions(group="g", weight="w"), [["p", "q"], [2, 1]]),  # c has no target
+        (RowOptions(time="w"), [[2, 1]]),
+        (RowOptions(group="id"), [["b", "a"]]),
+    ):
+        data = labelled_series("f", frame, "y", ("g", "w"), "id", "t", options)
+        assert of_rows(data) == expected
+        assert data.channels == ("u", "v")
+    with pytest.raises(InputError, match="the weight 't' must have one value in every series, got 3 in 'b'"):
+        labelled_series("f", frame, "y", ("g",), "id", "t", RowOptions(weight="t"))
+    with pytest.raises(InputError, match="the group 'g' must have one value in every series, got 2 in 'a'"):
+        labelled_series("f", frame.assign(g=[*"ppqppp"]), "y", ("w",), "id", "t", RowOptions(group="g"))
+
+
+def test_a_long_table_for_the_test_part_is_read_with_its_columns_of_rows(tmp_path: Path) -> None:
+    LONG.assign(g=["p", "q", "p", "q", "p", "p"]).to_csv(tmp_path / "long.csv", index=False)
+    options = RowOptions(group="g")
+    data = read_dataset(tmp_path / "long.csv", "y", series="id", step="t", options=options)
+    target = fit_target(data.target, "classification")
+    assert of_rows(read_test(tmp_path / "long.csv", fit_inputs(data), target, options)) == [["p", "q"]]
+    LONG.to_csv(tmp_path / "long.csv", index=False)
+    assert of_rows(read_test(tmp_path / "long.csv", fit_inputs(data), target)) == []
+    with pytest.raises(InputError, match=r"must have every column of training, missing: \['g'\]"):
+        read_test(tmp_path / "long.csv", fit_inputs(data), target, options)
+
+
+def test_arrays_of_rows(tmp_path: Path) -> None:
+    arrays = {"X": np.zeros((3, 3, 2)), "y": np.array([0.5, np.nan, 1.0]), "g": np.array(list("pqr"))}
+    np.savez(tmp_path / "a.npz", w=np.array([1, 2, 3]), **arrays)
+    data = read_dataset(tmp_path / "a.npz", None, options=RowOptions(group="g", weight="w"))
+    assert of_rows(data) == [["p", "r"], [1, 3]]
+    assert of_rows(read_dataset(tmp_path / "a.npz", None, options=RowOptions(time="w"))) == [[1, 3]]
+    for options, message in (
+        (RowOptions(group="h"), "must hold an array 'h', got"),
+        (
+            RowOptions(weight="X"),
+            r"must hold X \(3,\), a value for each of X, got \(3, 3, 2\) of type float64",
+        ),
+        (RowOptions(group="y"), "the group must be another column than the target, got 'y' twice"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read_dataset(tmp_path / "a.npz", None, options=options)

@@ -45,6 +45,10 @@ OPTIONS: dict[str, dict[str, list[str] | None]] = {
         "--category": ["a", "c"],
         "--series": ["id"],
         "--step": ["t"],
+        "--test": ["t.csv", "r.csv", "many.csv", "t.parquet", "s.npz", "long.csv"],
+        "--group": ["c", "a", "id"],
+        "--time": ["a", "t"],
+        "--weight": ["a", "id"],
         "-o": ["o", "a/b", "run"],
         "--folds": ["2", "3"],
         "--compare": None,
@@ -154,7 +158,7 @@ def option_values(draw: st.DrawFn) -> Case:
             )
             continue
         values = LONG.get(flag, NUMBERS if right[0][0].isdigit() else WORDS)
-        if odd and flag in ("-o", "--config", "--weights", "--matrix"):
+        if odd and flag in ("-o", "--config", "--weights", "--matrix", "--test"):
             values = FILES
         value = draw(st.sampled_from(values if odd else right))
         given[flag] = draw(

@@ -11,8 +11,8 @@ from lphm.data.schema import FeatureSchema, InputSchema, NumericColumn, fit_feat
 from lphm.data.targets import NumberTarget
 from lphm.errors import InputError
 from lphm.learn.config import NetworkRunConfig
+from lphm.learn.defaults import configure, training_config
 from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.preparation import configure, training_config
 
 TABLE = pd.DataFrame(np.random.default_rng(0).standard_normal((20, 6)), columns=list("abcdef"))
 SCHEMAS: dict[str, tuple[InputSchema, set[str]]] = {

@@ -75,6 +75,19 @@ def test_a_training_that_was_stopped_by_the_time_limit(copy: Copy) -> None:
     assert "Training ran for 3 epochs and was stopped by the time limit." in curves.text
 
 
+def test_the_page_says_how_rows_were_split_and_weighted(copy: Copy) -> None:
+    folder = copy()
+    assert "is in both" not in section(reported(folder), "scores").text
+    named = {"group": "<b>patient", "time": "day", "weight": "w"}
+    edit(lambda metrics: metrics.update(row_columns=named))(folder)
+    text = section(reported(folder), "scores").text
+    assert "No <b>patient is in both. The test part is later by day." in text
+    assert "Loss and score count each sample by w" in text
+    edit(lambda metrics: metrics.update(row_columns=[3]))(folder)
+    with pytest.raises(InputError, match="must be as training wrote them"):
+        write_report(folder)
+
+
 def test_a_training_without_validation(copy: Copy) -> None:
     folder = copy()
     edit(without_validation)(folder)

@@ -25,8 +25,8 @@ from lphm.data.targets import fit_target
 from lphm.distributed import process_group, rank, world_size
 from lphm.learn import clock, loop
 from lphm.learn.config import build_network
+from lphm.learn.defaults import configure
 from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.preparation import configure
 from lphm.nn import BilinearInterdependence
 from lphm.streamed import files, job
 from lphm.structures import LPHM

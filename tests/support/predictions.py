@@ -10,8 +10,8 @@ import torch
 from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
 from lphm.data.targets import fit_target
 from lphm.learn.config import build_network
+from lphm.learn.defaults import configure
 from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.preparation import configure
 from lphm.learn.run import Run
 
 Inputs: TypeAlias = pd.DataFrame | np.ndarray

@@ -45,4 +45,6 @@ rpn.parameterized_bilinear_interdependence(8, 5).interdependence_type = "rows"  
 # Estimators.
 lphm.LPHMClassifier(epoch=3)  # error: Unexpected keyword argument "epoch" for "LPHMClassifier"
 lphm.LPHMClassifier(members="4")  # error: Argument "members" to "LPHMClassifier"
+lphm.LPHMRegressor().fit([[1.0]], [1.0], group=[1])  # error: Unexpected keyword argument "group"
+lphm.LPHMRegressor().set_fit_request(group=True)  # error: Unexpected keyword argument "group"
 lphm.LPHMRegressor(class_weight="balanced")  # error: Unexpected keyword argument "class_weight"

@@ -83,6 +83,10 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
             "epochs": f"{len(metrics['history'])}{best}{stopped}",
             "seconds": f"{metrics['seconds']:.0f}",
             **left_out,
+            **{
+                f"{role} column, no feature": name
+                for role, name in (metrics.get("row_columns") or {}).items()
+            },
             "run folder": str(folder),
         },
     )

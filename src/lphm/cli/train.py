@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App, ArgumentCollection, Parameter, Token
 
 from lphm._io import read_json, write_json
-from lphm.cli.arguments import Printing, Source, require_exists
+from lphm.cli.arguments import Printing, Source, require_exists, same_file
+from lphm.data.row_options import RowOptions
 from lphm.errors import EDITED, InputError, ReadError, WriteError
 from lphm.learn.options import Bounds, Checked, NetworkOptions, TrainingOptions
 
@@ -68,6 +69,7 @@ def train(
     /,
     *,
     data: DataOptions | None = None,
+    rows: Annotated[RowOptions | None, Parameter(name="*", group="Rows")] = None,
     run: RunOptions | None = None,
     network: Annotated[NetworkOptions | None, Parameter(name="*", group="Network")] = None,
     training: Annotated[TrainingOptions | None, Parameter(name="*", group="Training")] = None,
@@ -79,17 +81,21 @@ def train(
 
         lphm train
         lphm train houses.csv --target price
+        lphm train houses.csv --target price --test new_houses.csv
+        lphm train visits.csv --target ill --group patient --early-stopping
+        lphm train sales.csv --target sold --time date --folds 5
         lphm train iris --compare
         lphm train flows.parquet --target label --series id --step time
         lphm train --config runs/digits-1/options.json -o again
         lphm train -o runs/digits-1 --resume
         torchrun --nproc-per-node 4 -m lphm train flows/ --target label
     """
-    data, run = data or DataOptions(), run or RunOptions()
+    data, rows, run = data or DataOptions(), rows or RowOptions(), run or RunOptions()
     network, training = network or NetworkOptions(), training or TrainingOptions()
     printing = printing or Printing()
-    if Path(source).suffix or os.sep in source:
-        require_exists(Path(source))
+    for file in (source, rows.test or ""):
+        if Path(file).suffix or os.sep in file:
+            require_exists(Path(file))
     from lphm.cli.printing import comparison_table, say, summary
     from lphm.cli.progress import bars
     from lphm.data.dataset import Dataset
@@ -99,10 +105,10 @@ def train(
     from lphm.learn.run import CONFIG, METRICS, WEIGHTS
     from lphm.learn.training import prepare, train
 
-    samples = _read(source, data, run, training)
+    samples = _read(source, data, rows, run, training)
     options = {"source": source, "folds": run.folds, "compare": run.compare}
-    options |= asdict(data) | asdict(network) | asdict(training)
-    rows, outcome = None, None
+    options |= asdict(data) | asdict(rows) | asdict(network) | asdict(training)
+    validated, outcome = None, None
     written = PREDICTIONS, INTERDEPENDENCE, SUMMARY, WEIGHTS, METRICS, CONFIG
     with process_group(run.timeout), bars(rank() == 0 and not printing.quiet) as progress:
         first = rank() == 0
@@ -114,12 +120,13 @@ def train(
                 validate = compare if run.compare else cross_validate
                 k = run.folds or 5
                 result = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
-                rows = result if isinstance(result, list) else [result]
+                validated = result if isinstance(result, list) else [result]
             elif not broadcast_choice(lambda: all((folder / name).exists() for name in written)):
                 outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
-    if rows is not None:
-        values = [vars(row) for row in rows]
-        say(comparison_table(samples.name, rows), {"table": values} if run.compare else values[0], printing)
+    if validated is not None:
+        values = [vars(each) for each in validated]
+        printed = {"table": values} if run.compare else values[0]
+        say(comparison_table(samples.name, validated), printed, printing)
     elif first:
         _complete(folder, outcome)
         metrics = read_json(folder / METRICS)
@@ -133,7 +140,7 @@ def train(
 
 
 def _read(
-    source: str, data: DataOptions, run: RunOptions, training: TrainingOptions
+    source: str, data: DataOptions, rows: RowOptions, run: RunOptions, training: TrainingOptions
 ) -> "Dataset | ParquetStream":
     """The data, once it is clear that what was asked for can be done with them."""
     from lphm.data.readers import open_directory, read_dataset
@@ -141,15 +148,27 @@ def _read(
 
     if (run.folds or run.compare) and launch_info().world_size > 1:
         raise InputError("--folds and --compare must be run by one process, got several; leave torchrun out")
+    if (run.folds or run.compare) and rows.test is not None:
+        raise InputError(
+            "--folds and --compare must test on the rows that they are given, got --test as well"
+        )
+    if rows.test is not None:
+        _require_other(Path(rows.test), Path(source))
     if not Path(source).is_dir():
         categories = data.category or ()
-        return read_dataset(source, data.target, data.drop or (), data.series, data.step, categories)
+        return read_dataset(source, data.target, data.drop or (), data.series, data.step, categories, rows)
     if run.folds or run.compare or data.series or data.step:
         raise InputError("a directory takes no --folds, --compare, --series or --step; leave them out")
     validation = training.validation if training.early_stopping else 0.0
     return open_directory(
-        Path(source), data.target, data.drop or (), training.seed, validation, data.category or ()
+        Path(source), data.target, data.drop or (), training.seed, validation, data.category or (), rows
     )
+
+
+def _require_other(test: Path, source: Path) -> None:
+    """Raise ``InputError`` if the rows of the test part are among those of the data."""
+    if any(same_file(test, file) for file in (source, *source.glob("[!._]*"))):
+        raise InputError(f"--test must be a file of rows that are not trained on, got {test}, which is")
 
 
 def _complete(folder: Path, outcome: "Outcome | None") -> None:

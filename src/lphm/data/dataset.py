@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
 from lphm.data.columns import column_numbers, plain_values
+from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
 from lphm.data.targets import Task
 from lphm.data.words import is_category
@@ -27,22 +28,34 @@ class Dataset:
     name: str  # for messages and the run folder
     inputs: pd.DataFrame | np.ndarray
     target: pd.Series
-    weight: np.ndarray | None = None  # how much each sample counts in training; None if all count the same
+    weight: np.ndarray | None = None  # how much each sample counts; None if all count the same
+    groups: np.ndarray | None = None  # samples of one group stay on one side of a split; None: all may part
+    time: np.ndarray | None = None  # orders the samples for a split into earlier and later ones
     grid: tuple[int, int] | None = None  # rows and columns of the matrix that each row of a table holds
     channels: tuple[str, ...] | None = None  # names of the last dimension of an array
     left_out: tuple[str, ...] = ()  # columns of the table that are not read
     categories: tuple[str, ...] = ()  # columns that are said to hold categories, by type or by the user
     columns: tuple[str, str] | None = None  # series and step column of the table that an array was made from
+    row_options: RowOptions = AT_RANDOM  # where the test part, groups, time and weight come from
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.target)
 
+    @property
+    def weights(self) -> np.ndarray:
+        """How much each sample counts, ``(N,)``."""
+        weight = 1.0 if self.weight is None else self.weight
+        return np.full(len(self), weight, dtype=np.float64)
+
     def take(self, rows: np.ndarray) -> "Dataset":
         """The samples at these positions, in this order; rows of a table keep their labels for messages."""
         inputs = self.inputs[rows] if isinstance(self.inputs, np.ndarray) else self.inputs.iloc[rows]
-        weight = None if self.weight is None else self.weight[rows]
-        return replace(self, inputs=inputs, target=self.target.iloc[rows], weight=weight)
+        weight, groups, time = (
+            None if array is None else array[rows] for array in (self.weight, self.groups, self.time)
+        )
+        target = self.target.iloc[rows]
+        return replace(self, inputs=inputs, target=target, weight=weight, groups=groups, time=time)
 
 
 BUNDLED: dict[str, Callable[..., Any]] = {

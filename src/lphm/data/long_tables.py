@@ -5,39 +5,61 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lphm.data.columns import (
-    as_target,
-    column_numbers,
-    holds_numbers,
-    require_named,
-    row_number,
-)
+from lphm.data.columns import as_target, column_numbers, require_named
 from lphm.data.dataset import Dataset
+from lphm.data.row_columns import in_order, row_arrays
+from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.words import word
 from lphm.errors import InputError
 
 
 def labelled_series(
-    name: str, frame: pd.DataFrame, target: str, drop: Sequence[str], series: str, step: str
+    name: str,
+    frame: pd.DataFrame,
+    target: str,
+    drop: Sequence[str],
+    series: str,
+    step: str,
+    options: RowOptions = AT_RANDOM,
 ) -> Dataset:
     """Series and their target, which has one value in each; series without a target are left out.
 
-    They come in the order in which the table names them first.
+    So have the columns that the options name. Series come in the order in which the table names them first.
     """
-    require_named(name, [target, series, step, *drop], list(frame.columns))
-    channels = [c for c in frame.columns if c not in {target, series, step, *drop}]
+    of_series = options.columns_beside(target)
+    require_named(name, [target, series, step, *drop, *of_series], list(frame.columns))
+    channels = [c for c in frame.columns if c not in {target, series, step, *drop, *of_series}]
     if not channels:
         raise InputError(f"{name} must have a channel beside {series!r}, {step!r} and {target!r}, got none")
     array, ids = stacked(frame, series, step, channels)
-    labels = pd.DataFrame({"series": _ids(frame, series), "label": as_target(frame[target], target)}).dropna()
-    counts = labels.groupby("series", sort=False)["label"].nunique()
-    if len(counts) == 0 or (counts > 1).any():
-        got = "no series with a target" if len(counts) == 0 else f"{counts.max()} in {counts.idxmax()!r}"
-        raise InputError(f"target {target!r} must have one value in every series, got {got}")
+    of_row = _ids(frame, series)
+    labels = pd.DataFrame({"series": of_row, "label": as_target(frame[target], target)}).dropna()
+    if labels.empty:
+        raise InputError(f"target {target!r} must have one value in every series, got no series with one")
+    _require_one_value(f"target {target!r}", labels["label"], labels["series"])
+    for role, column in options.columns.items():
+        _require_one_value(f"the {role} {column!r}", frame[column], of_row)
     values = labels.drop_duplicates("series").set_index("series")["label"]
     known = ids.isin(values.index)
     values = values.loc[ids[known]].reset_index(drop=True).rename(target)
-    return Dataset(name, array[known], values, channels=tuple(channels), columns=(series, step))
+    arrays = row_arrays(frame[~of_row.duplicated()][known], options)
+    return Dataset(
+        name,
+        array[known],
+        values,
+        channels=tuple(channels),
+        columns=(series, step),
+        row_options=options,
+        **arrays,
+    )
+
+
+def _require_one_value(what: str, values: pd.Series, series: pd.Series) -> None:
+    """Raise ``InputError`` if there are several values in a series; a missing one counts as a value."""
+    counts = values.groupby(series, sort=False).nunique(dropna=False)
+    if (counts > 1).any():
+        got = f"{counts.max()} in {counts.idxmax()!r}"
+        raise InputError(f"{what} must have one value in every series, got {got}")
 
 
 def stacked(
@@ -47,7 +69,7 @@ def stacked(
     if frame[[series, step]].isna().any(axis=None):
         raise InputError(f"{series!r} and {step!r} must be there in every row, got a missing one")
     numbers, ids = pd.factorize(_ids(frame, series))
-    keys = pd.DataFrame({"series": numbers, "step": _steps(frame[step], step)}, index=frame.index)
+    keys = pd.DataFrame({"series": numbers, "step": in_order(frame[step], step, "step")}, index=frame.index)
     twice = keys.duplicated()
     if twice.any():
         row = frame[twice].iloc[0]
@@ -63,21 +85,3 @@ def stacked(
 
 def _ids(frame: pd.DataFrame, series: str) -> pd.Series:
     return frame[series].astype(object).map(word, na_action="ignore")
-
-
-def _steps(column: pd.Series, name: str) -> pd.Series:
-    """What orders the steps: numbers, or dates; text may hold numbers, or dates as in ISO 8601."""
-    if pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype):
-        return column
-    text = column.astype(object)
-    content = pd.api.types.infer_dtype(text)
-    if content not in ("date", "string") or (content == "string" and holds_numbers(text, name)):
-        return pd.Series(column_numbers(column, name), column.index)
-    dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
-    if dates.isna().any():
-        position = int(dates.isna().argmax())
-        raise InputError(
-            f"the step {name!r} must hold numbers or dates such as 2024-01-31, got {text.iloc[position]!r} "
-            f"in row {row_number(column.index, position)}; write it so that the order of steps is clear"
-        )
-    return dates

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -18,6 +19,9 @@ from lphm.data.columns import (
     require_distinct,
     require_named,
 )
+from lphm.data.row_columns import RowArrays, row_arrays, time_numbers
+from lphm.data.row_options import AT_RANDOM, RowOptions
+from lphm.data.statistics import Distribution
 from lphm.data.tables import category_columns, data_frame, unnamed_index
 from lphm.errors import InputError, ReadError
 
@@ -101,9 +105,10 @@ class ParquetStream:
     """The rows of a directory of Parquet files, each in the training, validation or test part.
 
     The part of a row depends on the seed, the place of its file among the sorted names, and its own place in
-    the file. ``test`` is the share of the test part, ``validation`` that of the validation part in the rest.
-    The columns ``categories`` hold categories, whatever their values look like. Raises ``InputError`` as
-    ``ParquetIndex``, or if the target, a category or a column to drop is missing.
+    the file; with groups on the seed and its group alone; with times on the share of rows that are later.
+    ``test`` is the share of the test part, or 0 if ``options`` name a file for it, and ``validation`` that of
+    the validation part in the rest. The columns ``categories`` hold categories, whatever their values look
+    like. Raises ``InputError`` as ``ParquetIndex``, or if a column that is named is missing.
     """
 
     def __init__(
@@ -115,15 +120,23 @@ class ParquetStream:
         test: float = 0.2,
         validation: float = 0.0,
         categories: Collection[str] = (),
+        options: RowOptions = AT_RANDOM,
     ) -> None:
-        self.name, self.target, self.seed = folder.name, target, seed
+        self.name, self.target, self.seed, self.options = folder.name, target, seed, options
         self.test, self.validation = test, validation
+        if self.options.test is not None:
+            self.test = 0.0
+            if self.options.group is not None or self.options.time is not None:
+                message = "a directory must be split by a file of test rows, by group or by time"
+                raise InputError(f"{message}, got two of them; leave one out")
         self.index = ParquetIndex(folder)
         self.left_out = unnamed_index(self.index.schema.names)
         names = [name for name in self.index.schema.names if name not in self.left_out]
-        require_named(self.name, [target, *drop], names)
-        require_categories(self.name, categories, names, target, drop)
-        self.columns = [name for name in names if name not in {target, *drop}]  # the features
+        self.of_rows = list(dict.fromkeys(self.options.columns_beside(target)))
+        apart = [target, *drop, *self.of_rows]
+        require_named(self.name, apart, names)
+        require_categories(self.name, categories, names, target, apart)
+        self.columns = [name for name in names if name not in apart]  # the features
         if not self.columns:
             raise InputError(f"{self.name} must have a column beside {target!r}, got none")
         self.groups = self.index.groups
@@ -132,9 +145,16 @@ class ParquetStream:
             name: name not in typed.union(categories) and self._holds_numbers(name)
             for name in [*self.columns, target]
         }
+        self.times = None if self.options.time is None else self._distribution_of_times(self.options.time)
+
+    @property
+    def parts(self) -> list[Part]:
+        """The parts that need rows."""
+        needed = {"train": True, "validation": self.validation > 0, "test": self.options.test is None}
+        return [part for part in PARTS if needed[part]]
 
     def frames(self, part: Part, groups: Iterable[int] | None = None) -> Iterator[pd.DataFrame]:
-        """Features and target of a part, row group by row group; rows without a target are left out."""
+        """Features, target and weight of a part, row group by row group, without rows that lack a target."""
         for number in range(len(self.groups)) if groups is None else groups:
             frame, parts = self.group(number)
             yield frame[parts == part].reset_index(drop=True)
@@ -144,11 +164,21 @@ class ParquetStream:
         group = self.groups[number]
         with self._naming(group):
             words = [name for name, numbers in self.numbers.items() if not numbers]
-            frame = self.index.read(group, [*self.columns, self.target], words)
+            words += self.options.words
+            frame = self.index.read(group, [*self.columns, self.target, *self.of_rows], words)
             target = as_target(frame[self.target], self.target, self.numbers[self.target])
-            features = as_numbers_or_words(frame[self.columns], self.numbers)
-        known = target.notna().to_numpy()
-        return features.assign(**{self.target: target})[known], self._parts(group)[known]
+            known = target.notna().to_numpy()
+            features = as_numbers_or_words(frame[self.columns], self.numbers)[known]
+            arrays = row_arrays(frame[known], self.options)
+        rows = features.assign(**{self.target: target[known]})
+        if self.options.weight is not None:
+            rows[self.options.weight] = arrays["weight"]
+        return rows, self._parts(group, known, arrays)
+
+    def weights(self, frame: pd.DataFrame) -> np.ndarray:
+        """How much each of these rows counts, ``(N,)``."""
+        weight = 1.0 if self.options.weight is None else frame[self.options.weight]
+        return np.full(len(frame), weight, dtype=np.float64)
 
     def _holds_numbers(self, name: str) -> bool:
         """Whether a column, of no type for categories, holds numbers; text is read until a cell is none."""
@@ -172,13 +202,49 @@ class ParquetStream:
             message = str(error) if file in str(error) else f"{file}: {error}"
             raise type(error)(message, option=error.option, value=error.value) from error
 
-    def _parts(self, group: RowGroup) -> np.ndarray:
-        """The part of each row, by a number in [0, 1) that follows from its place and the seed."""
-        place = np.arange(group.offset, group.offset + group.rows, dtype=np.uint64)
-        key = np.uint64((self.seed * 0x9E3779B97F4A7C15 + (group.file + 1) * 0xD1B54A32D192ED03) % 2**64)
-        share = _mixed(place ^ _mixed(np.array([key], dtype=np.uint64))) / 2.0**64
+    def _distribution_of_times(self, name: str) -> Distribution:
+        """Where the times of all files lie, from one pass over their column."""
+        kinds = {_kind_of_time(schema.field(name).type) for schema in self.index.schemas}
+        if kinds not in ({"numbers"}, {"dates"}):
+            got = " and ".join(sorted(kinds))
+            raise InputError(f"the time {name!r} must hold numbers in all files, or dates in all, got {got}")
+        times = Distribution()
+        for group in self.groups:
+            with self._naming(group):
+                times.merge(Distribution.of(time_numbers(self.index.read(group, [name])[name])))
+        return times
+
+    def _parts(self, group: RowGroup, known: np.ndarray, arrays: RowArrays) -> np.ndarray:
+        """The part of each known row, by a number in [0, 1): the smallest are the test part.
+
+        It is the share of rows that are later, or is drawn by the seed and the group or the place of the row.
+        """
+        if self.times is not None:
+            share = self.times.share_above(arrays["time"])
+        elif "groups" in arrays:
+            codes, words = pd.factorize(arrays["groups"])
+            share = self._drawn(np.array([_hash(word) for word in words], dtype=np.uint64), 0)[codes]
+        else:
+            place = np.arange(group.offset, group.offset + group.rows, dtype=np.uint64)
+            share = self._drawn(place[known], group.file + 1)
         held_out = self.test + self.validation * (1 - self.test)
         return np.where(share < self.test, "test", np.where(share < held_out, "validation", "train"))
+
+    def _drawn(self, values: np.ndarray, stream: int) -> np.ndarray:
+        """Numbers in [0, 1) that follow from the values, the seed and the number of a stream of draws."""
+        key = np.uint64((self.seed * 0x9E3779B97F4A7C15 + stream * 0xD1B54A32D192ED03) % 2**64)
+        drawn: np.ndarray = _mixed(values ^ _mixed(np.array([key], dtype=np.uint64))) / 2.0**64
+        return drawn
+
+
+def _kind_of_time(kind: pa.DataType) -> str:
+    dates = pa.types.is_date(kind) or pa.types.is_timestamp(kind)
+    return "numbers" if _is_number(kind) else "dates" if dates else str(kind)
+
+
+def _hash(word: str) -> int:
+    """64 bits that follow from a word, on every machine."""
+    return int.from_bytes(blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
 def _is_number(kind: pa.DataType) -> bool:

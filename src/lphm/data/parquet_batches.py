@@ -55,9 +55,9 @@ class StreamBatches(Batches):
             rows = min(batch * self.batch_size, self.rows)  # of all lanes, up to the end of this batch
             ends = [start * rows // self.rows for start in starts]
             parts = [lane.until(ends[lane.place + 1] - ends[lane.place]) for lane in read_here]
-            x, y = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+            x, y, weight = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
             if len(y):
-                yield x, y, torch.ones(len(y))
+                yield x, y, weight
             else:  # a process without a sample in this batch takes part in it with one that counts nothing
                 yield *lanes[rank()].sample, torch.zeros(1)
 
@@ -82,26 +82,30 @@ class _Lane:
         self.rows = 0  # of these row groups
         self.loaded = 0  # row groups that were read so far
         self.taken = 0  # rows that were given to batches so far
-        self.x, self.y = torch.empty(0), torch.empty(0)  # rows that were read and not yet given
-        self.sample = self.x, self.y  # one sample of the last row group
+        self.waiting: Batch = torch.empty(0), torch.empty(0), torch.empty(0)  # read and not yet given
+        self.sample: tuple[Tensor, Tensor] = torch.empty(0), torch.empty(0)  # one of the last row group
 
-    def until(self, rows: int) -> tuple[Tensor, Tensor]:
+    def until(self, rows: int) -> Batch:
         """The next rows, so that so many were given to batches in all."""
         count = max(rows - self.taken, 0)
-        while not self.loaded or len(self.y) < count:
+        while not self.loaded or len(self.waiting[1]) < count:
             self._load()
-        x, y = self.x[:count], self.y[:count]
-        self.x, self.y = self.x[count:], self.y[count:]
+        x, y, weight = self.waiting
+        self.waiting = x[count:], y[count:], weight[count:]
         self.taken += count
-        return x, y
+        return x[:count], y[:count], weight[:count]
 
     def _load(self) -> None:
         stream, fitted = self.batches.stream, self.batches.fitted
         frame = next(stream.frames(self.batches.part, [self.groups[self.loaded]]))
         x, y = fitted.input.encode(frame), fitted.target.encode(frame[stream.target])
+        weight = torch.as_tensor(stream.weights(frame) / fitted.weight, dtype=torch.float32)
         if self.batches.shuffle:
             rows = torch.randperm(len(y), generator=self.generator)
-            x, y = x[rows], y[rows]
+            x, y, weight = x[rows], y[rows], weight[rows]
         self.sample = x[:1].clone(), y[:1].clone()
-        self.x, self.y = (torch.cat([self.x, x]), torch.cat([self.y, y])) if len(self.y) else (x, y)
+        if len(self.waiting[1]):
+            before = self.waiting
+            x, y, weight = (torch.cat(pair) for pair in zip(before, (x, y, weight), strict=True))
+        self.waiting = x, y, weight
         self.loaded += 1

@@ -23,11 +23,12 @@ MOST_CATEGORIES = 10_000
 
 @dataclass(frozen=True)
 class StreamFit:
-    """The schemas of the features and of the target, and the rows of each part."""
+    """The schemas of the features and of the target, the rows of each part, and the mean weight."""
 
     input: FeatureSchema
     target: ClassTarget | NumberTarget
     counts: dict[Part, list[int]]  # in every row group
+    weight: float = 1.0  # mean of the training rows
 
     @property
     def rows(self) -> dict[Part, int]:
@@ -37,9 +38,10 @@ class StreamFit:
 
 @dataclass
 class _GroupStatistics:
-    """Rows of each part, the columns of the training rows, and the targets and extremes of all rows."""
+    """Rows and weight of each part, the columns of the training rows, targets and extremes of all rows."""
 
     counts: dict[Part, int] = field(default_factory=dict)
+    weights: dict[Part, float] = field(default_factory=dict)  # sums
     columns: ColumnStatistics = field(default_factory=ColumnStatistics)
     extremes: dict[str, tuple[float, float]] = field(default_factory=dict)
     targets: Counter[Any] | None = field(default_factory=Counter)  # None if they are too many to be classes
@@ -69,6 +71,7 @@ def fit_stream(
         stream.numbers[stream.target] = True  # also if its type is one for categories
     together = _GroupStatistics()
     counts: dict[Part, list[int]] = {part: [] for part in PARTS}
+    weights = dict.fromkeys(PARTS, 0.0)
     for first in range(0, len(stream.groups), world_size()):
         for group in gather_results(partial(_read, stream, first, progress or no_progress)):
             if group is not None:
@@ -78,6 +81,12 @@ def fit_stream(
                 together.add_extremes(group.extremes)
                 for part, rows in group.counts.items():
                     counts[part].append(rows)
+                    weights[part] += group.weights[part]
+    for part in stream.parts:
+        if not weights[part] > 0:
+            got = f"got {sum(counts[part])} rows of weight 0 in it" if any(counts[part]) else "got none in it"
+            named = "training" if part == "train" else part
+            raise InputError(f"{stream.name} must hold enough rows for a {named} part, {got}")
     columns = together.columns
     moments = columns.numbers.pop(stream.target, Moments())
     varying = {name for name, moments in columns.numbers.items() if moments.std > 0}
@@ -87,7 +96,7 @@ def fit_stream(
     ranges += [(target.name, target.mean, target.std)] if isinstance(target, NumberTarget) else []
     for name, mean, std in ranges:
         check_distance(name, np.array(together.extremes[name]), mean, std)
-    return StreamFit(features, target, counts)
+    return StreamFit(features, target, counts, weights["train"] / sum(counts["train"]))
 
 
 def _read(stream: ParquetStream, first: int, progress: Progress) -> _GroupStatistics | None:
@@ -103,7 +112,11 @@ def _read(stream: ParquetStream, first: int, progress: Progress) -> _GroupStatis
 
 def _statistics(stream: ParquetStream, number: int) -> _GroupStatistics:
     frame, parts = stream.group(number)
-    statistics = _GroupStatistics({part: int((parts == part).sum()) for part in PARTS})
+    weights = stream.weights(frame)
+    statistics = _GroupStatistics(
+        counts={part: int((parts == part).sum()) for part in PARTS},
+        weights={part: float(weights[parts == part].sum()) for part in PARTS},
+    )
     target = frame[stream.target]
     few = target.nunique() <= MOST_CATEGORIES
     statistics.add_targets(Counter(plain_values(target)) if few else None)

@@ -4,6 +4,7 @@ Everything that cannot be read raises ``InputError`` with one line that says why
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,8 @@ from lphm.data.columns import (
 from lphm.data.dataset import BUNDLED, Dataset, bundled
 from lphm.data.long_tables import labelled_series, stacked
 from lphm.data.parquet import ParquetStream
+from lphm.data.row_columns import row_arrays
+from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
 from lphm.data.tables import read_table, reading
 from lphm.data.targets import ClassTarget, TargetSchema
@@ -34,56 +37,66 @@ def read_dataset(
     series: str | None = None,
     step: str | None = None,
     categories: Sequence[str] = (),
+    options: RowOptions = AT_RANDOM,
 ) -> Dataset:
     """Samples with a target: a bundled set by its name, a table, an ``.npz`` file or a long table of series.
 
     ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out,
     and those in ``categories`` hold categories, whatever their values look like, which only a table has.
     In a long table the column ``series`` says which series a row belongs to, and ``step`` orders a series.
+    The columns or arrays that the ``options`` name say how samples are split and what they count.
     """
     if str(source) in BUNDLED and not Path(source).exists():
-        if series or step or drop:
-            raise InputError(f"{source} must be read without series, step and drop; leave them out")
+        if series or step or drop or options.columns:
+            wrong = "series, step, drop, group, time and weight"
+            raise InputError(f"{source} must be read without {wrong}; leave them out")
         data = bundled(str(source))
         if target not in (None, data.target.name):
             raise InputError(f"the target of {source} is {data.target.name!r}, got {target!r}; leave it out")
-        if not categories:
-            return data
-        _require_table(source, data.grid is None)
-        frame = pd.DataFrame(data.inputs).assign(**{str(data.target.name): data.target})
-        return labelled_table(data.name, frame, str(data.target.name), (), categories)
+        if categories:
+            _require_table(source, data.grid is None)
+            frame = pd.DataFrame(data.inputs).assign(**{str(data.target.name): data.target})
+            data = labelled_table(data.name, frame, str(data.target.name), (), categories)
+        return replace(data, row_options=options)
     path = Path(source)
     if categories:
         _require_table(path, series is None and path.suffix.lower() != ".npz")
     if path.suffix.lower() == ".npz":
-        return _labelled_arrays(path, target or "y")
+        return _labelled_arrays(path, target or "y", options)
     target = _require_target(target, path)
     if (series is None) != (step is None):
         raise InputError("a long table of series needs both series and step, got one of them")
     if series is None or step is None:
-        return labelled_table(path.name, read_table(path, categories), target, drop, categories)
-    return labelled_series(path.name, read_table(path, [series]), target, drop, series, step)
+        frame = read_table(path, [*categories, *options.words])
+        return labelled_table(path.name, frame, target, drop, categories, options)
+    frame = read_table(path, [series, *options.words])
+    return labelled_series(path.name, frame, target, drop, series, step, options)
 
 
-def read_test(source: str | Path, inputs: InputSchema, target: TargetSchema) -> Dataset:
-    """Samples with a target for a run that was trained on such; the target is read as at training."""
+def read_test(
+    source: str | Path, inputs: InputSchema, target: TargetSchema, options: RowOptions = AT_RANDOM
+) -> Dataset:
+    """Samples with a target for a run that was trained on such; the target is read as at training.
+
+    With ``options``, the columns that they name are read too.
+    """
     path, name = Path(source), target.name
     if path.suffix.lower() == ".npz" or (str(source) in BUNDLED and not path.exists()):
-        return read_dataset(source, name)
-    words = _columns_of_words(inputs, target)
+        return read_dataset(source, name, options=options)
+    words = _columns_of_words(inputs, target) + options.words
     frame = read_table(path, words)
     if isinstance(inputs, SeriesSchema):
         if inputs.series is None or inputs.step is None:
             raise InputError(f"{path} must be an .npz file, for the run was trained on arrays")
-        columns = [name, inputs.series, inputs.step, *inputs.column_labels]
-        return labelled_series(
-            path.name, table_with(frame, columns)[columns], name, (), inputs.series, inputs.step
-        )
-    require_named(path.name, [name], list(frame.columns))
+        columns = [name, inputs.series, inputs.step, *inputs.column_labels, *options.columns.values()]
+        frame = table_with(frame, columns)[list(dict.fromkeys(columns))]
+        return labelled_series(path.name, frame, name, (), inputs.series, inputs.step, options)
+    require_named(path.name, [name, *options.columns.values()], list(frame.columns))
     known = target.known(frame[name])
     if not known.any():
         raise InputError(f"{path.name} must have rows in which {name!r} is not missing, got none")
-    return Dataset(path.name, frame.drop(columns=name)[known], frame[name][known])
+    frame = frame[known]
+    return Dataset(path.name, frame.drop(columns=name), frame[name], **row_arrays(frame, options))
 
 
 def read_inputs(path: Path, schema: InputSchema) -> tuple[pd.DataFrame | np.ndarray, pd.Index | None]:
@@ -111,10 +124,11 @@ def open_directory(
     seed: int = 0,
     validation: float = 0.0,
     categories: Sequence[str] = (),
+    options: RowOptions = AT_RANDOM,
 ) -> ParquetStream:
     """The rows of a directory of Parquet files; arguments as ``ParquetStream``."""
     target = _require_target(target, folder)
-    return ParquetStream(folder, target, tuple(drop), seed, validation=validation, categories=categories)
+    return ParquetStream(folder, target, tuple(drop), seed, 0.2, validation, categories, options)
 
 
 def _require_target(target: str | None, path: Path) -> str:
@@ -136,16 +150,19 @@ def labelled_table(
     target: str,
     drop: Sequence[str] = (),
     categories: Sequence[str] = (),
+    options: RowOptions = AT_RANDOM,
 ) -> Dataset:
     """Split a data frame in features and target; rows without a target are left out.
 
-    What each column holds is decided from all rows, unless it is named in ``categories``.
+    What each column holds is decided from all rows, unless it is named in ``categories``. The columns that
+    the options name are no features.
     """
-    require_named(name, [target, *drop], list(frame.columns))
-    require_categories(name, categories, list(frame.columns), target, drop)
+    apart = [target, *drop, *options.columns_beside(target)]
+    require_named(name, apart, list(frame.columns))
+    require_categories(name, categories, list(frame.columns), target, apart)
     labels = as_target(frame[target], target)
     present = labels.notna()
-    features = frame.drop(columns=[target, *drop])[present]
+    features = frame.drop(columns=apart)[present]
     if features.empty:
         raise InputError(
             f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
@@ -157,6 +174,8 @@ def labelled_table(
         labels[present],
         left_out=tuple(frame.attrs.get("left_out", ())),
         categories=tuple(c for c in features if c in categories or is_category(features[c])),
+        row_options=options,
+        **row_arrays(frame[present], options),
     )
 
 
@@ -170,15 +189,23 @@ def _arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _labelled_arrays(path: Path, target: str) -> Dataset:
-    """``X`` ``(N, steps, channels)``, a target ``(N,)`` and, if given, ``channels``, their names."""
-    arrays = _arrays(path, "X", target)
+def _labelled_arrays(path: Path, target: str, options: RowOptions) -> Dataset:
+    """``X`` ``(N, steps, channels)``, a target ``(N,)`` and, if given, ``channels``, their names.
+
+    The options name arrays ``(N,)``.
+    """
+    of_rows = options.columns_beside(target)
+    arrays = _arrays(path, "X", target, *of_rows)
     x, y = arrays["X"], arrays[target]
     if x.ndim != 3 or y.shape != x.shape[:1]:
         shapes = f"{x.shape} and {y.shape}"
         raise InputError(f"{path} must hold X (N, steps, channels) and {target} (N,), got {shapes}")
     if y.dtype.names is not None:
         raise InputError(f"{path} must hold {target} as numbers or text, got the type {y.dtype}")
+    for name in of_rows:
+        if arrays[name].shape != y.shape or arrays[name].dtype.names is not None:
+            got = f"{arrays[name].shape} of type {arrays[name].dtype}"
+            raise InputError(f"{path} must hold {name} ({len(y)},), a value for each of X, got {got}")
     labels = as_target(pd.Series(y, name=target), target)
     known = labels.notna().to_numpy()
     names = None
@@ -188,5 +215,6 @@ def _labelled_arrays(path: Path, target: str) -> Dataset:
             raise InputError(f"{path} must hold {wanted}, got {arrays['channels'].shape}")
         names = tuple(map(str, arrays["channels"]))
         require_distinct(f"the channels of {path}", names)
-    data = Dataset(path.name, x, labels, channels=names)
-    return data.take(np.flatnonzero(known))
+    frame = pd.DataFrame({name: arrays[name] for name in of_rows}, index=labels.index)
+    data = Dataset(path.name, x[known], labels[known], channels=names, row_options=options)
+    return replace(data, **row_arrays(frame[known], options))

@@ -77,6 +77,12 @@ class Distribution:
         distinct = np.unique(np.concatenate([self.points[:1], inner, self.points[-1:]]))
         return [float(edge) for edge in distinct]
 
+    def share_above(self, values: np.ndarray) -> np.ndarray:
+        """The share of the numbers that are larger than each of these values."""
+        upto = np.append(0.0, self.weights.cumsum())
+        shares: np.ndarray = 1 - upto[self.points.searchsorted(values, side="right")] / upto[-1]
+        return shares
+
     def _quantiles(self, shares: np.ndarray) -> np.ndarray:
         upto = self.weights.cumsum()
         found: np.ndarray = self.points[np.searchsorted(upto, shares * upto[-1])]

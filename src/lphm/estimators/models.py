@@ -1,7 +1,6 @@
 """Scikit-learn estimators: networks of interdependence for a table or for multichannel series."""
 
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -21,18 +20,16 @@ from sklearn.utils.validation import (
 )
 from torch import Tensor
 
-from lphm._io import read_json
 from lphm.data.columns import require_distinct
 from lphm.data.dataset import Dataset
+from lphm.data.row_columns import group_words
 from lphm.data.series import padded
-from lphm.data.targets import ClassTarget, Task
-from lphm.errors import EDITED, InputError
-from lphm.estimators.bases import BaseEstimator, ClassifierMixin, RegressorMixin
+from lphm.data.targets import Task
+from lphm.estimators.bases import ClassifierMixin, RegressorMixin
 from lphm.estimators.categories import Inputs, are_listed, decided
-from lphm.estimators.parameters import plain
+from lphm.estimators.saving import SavedEstimator
 from lphm.estimators.verbose import EpochLines
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
-from lphm.learn.run import METRICS, Run, load_run, save_run
 from lphm.learn.torch_state import on_the_cpu
 from lphm.learn.training import learn
 from lphm.nn.network import InterdependenceNetwork, interdependence_layers
@@ -41,12 +38,11 @@ from lphm.ops.checks import Kind
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-SAVED_ATTRIBUTES = ("n_features_in_", "n_iter_")
 Samples: TypeAlias = tuple[Inputs, np.ndarray, np.ndarray | None]  # inputs, target, weights
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
+class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
     """Arguments, checks, the training, ``interdependence_matrix``, ``save`` and ``load``.
 
     The arguments are the fields of ``NetworkOptions`` and ``FitOptions``, from which the constructor is made.
@@ -85,51 +81,72 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             seed = check_random_state(seed).randint(2**31 - 1)
         return NetworkOptions(**network), TrainingOptions(**training, seed=seed)
 
-    def _inputs(self, X: Any, reset: bool) -> Inputs:
+    def _inputs(self, X: Any, reset: bool = False, fitting: bool = False) -> Inputs:
         """A table whose names are text, or an array ``(N, steps, channels)``."""
         X = padded(X)
         frame = isinstance(X, pd.DataFrame) and X.size > 0
         if frame:
             require_distinct("X", list(X.columns))
         series = (X if hasattr(X, "ndim") else np.asarray(X)).ndim == 3
+        words = are_listed(self.categorical_features) if fitting else self.run_.config.input.has_categories
         checks = {"ensure_all_finite": "allow-nan", "allow_nd": series, "ensure_2d": not series}
+        checks["dtype"] = None if words else "numeric"
         # The check of arrays would refuse the categories of a data frame.
-        words = are_listed(self.categorical_features) if reset else self.run_.config.input.has_categories
-        dtype = None if words else "numeric"
-        checked = validate_data(self, X, reset=reset, skip_check_array=frame, dtype=dtype, **checks)
+        checked = validate_data(self, X, reset=reset, skip_check_array=frame, **checks)
         if series and reset:
             self.n_features_in_ = checked.shape[2]
         if series:
             return np.asarray(checked)
         # Columns have the names of the fit, by their place: scikit-learn has compared the names of frames,
         # and has warned where one of fit and prediction has names and the other has not.
-        named = getattr(self, "feature_names_in_", None)
-        names = (
-            [f"x{number}" for number in range(checked.shape[1])] if named is None else list(map(str, named))
-        )
+        numbered = [f"x{number}" for number in range(checked.shape[1])]
+        names = list(map(str, getattr(self, "feature_names_in_", numbered)))
         if not frame:
             return pd.DataFrame(checked, columns=names, dtype=None if words else np.float64)
         return checked.set_axis(names, axis=1).reset_index(drop=True)
 
+    def _target(self, y: Any, name: str) -> np.ndarray:
+        target = column_or_1d(y, warn=True, dtype=np.float64 if self._task == "regression" else None)
+        if pd.isna(target).any():  # also pandas' NA and None, which the next check does not know
+            raise ValueError(f"Input {name} contains NaN; leave its samples out")
+        assert_all_finite(target, input_name=name)
+        return np.asarray(target)
+
     def _checked(self, X: Any, y: Any, weight: ArrayLike | None) -> Samples:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        inputs = self._inputs(X, reset=True)
-        target = column_or_1d(y, warn=True, dtype=np.float64 if self._task == "regression" else None)
-        if pd.isna(target).any():  # also pandas' NA and None, which the next check does not know
-            raise ValueError("Input y contains NaN; leave its samples out")
-        assert_all_finite(target, input_name="y")
+        inputs, target = self._inputs(X, reset=True, fitting=True), self._target(y, "y")
         check_consistent_length(inputs, target)
         if len(target) < 2:
             raise ValueError(f"training needs at least 2 samples, got n_samples = {len(target)}")
-        weights: np.ndarray | None = None
-        if weight is not None:
-            weights = check_array(weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
-            if weights.shape != target.shape:
-                raise ValueError(f"sample_weight must have shape {target.shape}, got {weights.shape}")
+        if weight is None:
+            return inputs, target, None
+        weights = check_array(weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+        if weights.shape != target.shape:
+            raise ValueError(f"sample_weight must have shape {target.shape}, got {weights.shape}")
         return inputs, target, weights
 
-    def fit(self, X: Any, y: Any, sample_weight: ArrayLike | None = None) -> "Self":
+    def _validation(self, X: Any, y: Any) -> Dataset | None:
+        """The validation part that ``fit`` was given, if it was."""
+        if X is None and y is None:
+            return None
+        if X is None or y is None or not self.early_stopping:
+            got = f"{type(X).__name__}, {type(y).__name__} and {self.early_stopping!r}"
+            raise ValueError(f"X_val and y_val must come together and with early_stopping=True, got {got}")
+        inputs, target = self._inputs(X, reset=False, fitting=True), self._target(y, "y_val")
+        check_consistent_length(inputs, target)
+        return Dataset("validation", inputs, pd.Series(target, name="y"))
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        groups: ArrayLike | None = None,
+    ) -> "Self":
         """Train on samples and their classes or numbers.
 
         Args:
@@ -137,6 +154,12 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
                 ``(N, steps, channels)``, or a list of arrays ``(steps, channels)`` that may differ in steps.
             y: classes or numbers, ``(N,)``.
             sample_weight: what each sample counts, ``(N,)``.
+            X_val: samples that decide which epoch is the best, in place of a part of ``X``. Nothing is
+                learned from them; they count the same. They need ``early_stopping=True``: without it no epoch
+                is chosen, and they are an error.
+            y_val: their classes, which must be among those of ``y``, or numbers.
+            groups: the group of each sample, ``(N,)``. Early stopping holds out whole groups; without it, and
+                with ``X_val``, nothing is split and they have no effect.
 
         Raises:
             ValueError: the samples cannot be learned from.
@@ -149,16 +172,26 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
             named = hasattr(self, "feature_names_in_")
             inputs, categories = decided(inputs, self.categorical_features, named)
         data = Dataset(type(self).__name__, inputs, pd.Series(y, name="y"), weight, categories=categories)
-        progress = EpochLines() if self.verbose else None
-        trained = learn(data, network, training, self._task, progress=progress, start=start)
-        self.run_: Run = trained.run
-        self.history_: list[dict[str, float]] = trained.history.lines
+        if groups is not None:
+            check_consistent_length(inputs, groups)
+            data = replace(data, groups=group_words(pd.Series(column_or_1d(groups), name="groups")))
+        trained = learn(
+            data,
+            network,
+            training,
+            self._task,
+            progress=EpochLines() if self.verbose else None,
+            start=start,
+            validation=self._validation(X_val, y_val),
+        )
+        self.run_ = trained.run
+        self.history_ = trained.history.lines
         self.n_iter_ = len(self.history_)
         return self
 
     def _outputs(self, X: Any) -> Tensor:
         check_is_fitted(self)
-        return replace(self.run_, device=self.device).outputs(self._inputs(X, reset=False))
+        return replace(self.run_, device=self.device).outputs(self._inputs(X))
 
     @on_the_cpu()
     def interdependence_matrix(self, X: ArrayLike, kind: Kind | None = None) -> np.ndarray:
@@ -181,55 +214,9 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, BaseEstimator):
         chosen: Kind = kind or ("instance" if "instance" in kinds else "attribute")
         if not isinstance(network, InterdependenceNetwork) or chosen not in kinds:
             raise ValueError(f"kind must be one that the network was fitted with, got {kind!r}")
-        encoded = self.run_.config.input.encode(self._inputs(X, reset=False))
+        encoded = self.run_.config.input.encode(self._inputs(X))
         parts = (network.interdependence(part, chosen) for part in torch.split(encoded, 256))
         return np.concatenate([part.mean(dim=1).numpy() for part in parts])
-
-    def save(self, folder: str | Path) -> None:
-        """Write a run folder, which ``load`` and the command line read."""
-        check_is_fitted(self)
-        parameters = {name: plain(value) for name, value in self.get_params().items()}
-        if not isinstance(parameters["random_state"], int):
-            parameters["random_state"] = None
-        metrics = {
-            "estimator": type(self).__name__,
-            "parameters": parameters,
-            "classes_dtype": self.classes_.dtype.str if hasattr(self, "classes_") else None,
-            "attributes": {name: getattr(self, name) for name in SAVED_ATTRIBUTES},
-            "feature_names": list(getattr(self, "feature_names_in_", [])) or None,
-            "history": self.history_,
-        }
-        save_run(self.run_, Path(folder), metrics)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "Self":
-        """The estimator that ``save`` wrote.
-
-        Raises:
-            InputError: the folder is missing, damaged, or of another estimator.
-        """
-        run, saved = load_run(Path(folder)), read_json(Path(folder) / METRICS)
-        if saved.get("estimator") != cls.__name__:
-            raise InputError(f"{folder} must hold a {cls.__name__}, got {saved.get('estimator', 'a run')}")
-        try:
-            return cls._from_saved(run, saved)
-        except EDITED as error:
-            raise InputError(f"{folder} must hold {METRICS} as save wrote it, got {error!r}") from error
-
-    @classmethod
-    def _from_saved(cls, run: Run, saved: dict[str, Any]) -> "Self":
-        attributes: dict[str, Any] = {name: saved["attributes"][name] for name in SAVED_ATTRIBUTES}
-        attributes |= {"run_": run, "history_": saved["history"]}
-        if saved["feature_names"]:
-            attributes["feature_names_in_"] = np.array(list(saved["feature_names"]), dtype=object)
-        if isinstance(run.config.target, ClassTarget):
-            attributes["classes_"] = np.array(run.config.target.classes, dtype=saved.get("classes_dtype"))
-        parameters = saved["parameters"]
-        if isinstance(parameters.get("class_weight"), list):
-            parameters["class_weight"] = dict(parameters["class_weight"])
-        estimator = cls(**parameters)
-        vars(estimator).update(attributes)
-        return estimator
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -271,6 +258,19 @@ class LPHMClassifier(ClassifierMixin, InterdependenceEstimator):
             balance = compute_sample_weight(self.class_weight, target)
             weights = balance if weights is None else weights * balance
         return inputs, target, weights
+
+    def _validation(self, X: Any, y: Any) -> Dataset | None:
+        validation = super()._validation(X, y)
+        if validation is not None:
+            unknown = np.setdiff1d(validation.target, self.classes_).tolist()
+            if unknown:
+                raise ValueError(
+                    f"y_val must hold classes of y, {self.classes_.tolist()}, got {unknown[0]!r}"
+                )
+            if self.class_weight is not None:
+                weight = compute_sample_weight(self.class_weight, validation.target)
+                return replace(validation, weight=weight)
+        return validation
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of every class in the order of ``classes_``, ``(N, classes)``."""

@@ -111,7 +111,7 @@ def evaluate(
 
     Args:
         run: the trained run.
-        data: samples with their truth, as at training.
+        data: samples with their truth, as at training; loss and score count each by its weight.
         interdependence: whether to average ``xi``, which takes most of the time.
         outputs: the outputs of the run for these samples, if they are known already, ``(N, k)``.
 
@@ -133,7 +133,8 @@ def evaluate(
         rows = _classified_examples(predictions) if is_classes else _regressed_examples(np.asarray(truth))
         present = {layer.kind for layer in interdependence_layers(run.network).values()}
         matrices = {kind: _average(run, data, kind, rows) for kind in KINDS if kind in present}
-    loss, score = target.loss(outputs, y).item(), target.score(outputs, y).item()
+    weight = torch.as_tensor(data.weights)
+    loss, score = target.loss(outputs, y, weight).item(), target.score(outputs, y, weight).item()
     return Evaluation(loss, score, target.score_name, predictions, matrices)
 
 

@@ -111,6 +111,7 @@ def train(
         "interdependence_parameters": interdependence_parameters(network),
         "interdependence_parameters_full": full_parameters(network),
         "left_out": _left_out(prepared.sample, trained.run.config.input),
+        "row_columns": prepared.sample.row_options.columns,
         "history": trained.history.lines,
     }
     return Outcome(trained.run, metrics, evaluation, prepared.sample)
@@ -134,17 +135,19 @@ def learn(
     resume: bool = False,
     start: Run | None = None,
     name: str = "training",
+    validation: Dataset | None = None,
 ) -> Trained:
     """Train a network on all of ``data``; with early stopping, on all but a validation part.
 
     Arguments as ``prepare`` and ``train``. The training begins with the weights, schemas and sizes of
-    ``start`` if it is given, and is reported as ``name``.
+    ``start`` if it is given, and is reported as ``name``. If ``validation`` is given, it decides which epoch
+    is the best, and no part of ``data`` is held out for that.
 
     Raises:
         InputError: the data cannot be learned from, or the sizes of the network do not fit.
     """
     network, training = network or NetworkOptions(), training or TrainingOptions()
-    encoded = encode(data, network, training, task or infer_task(data.target), start)
+    encoded = encode(data, network, training, task or infer_task(data.target), start, validation)
     _require_memory(encoded)
     return _fit(encoded, Execution(training.device, folder, resume, progress, name), start)
 

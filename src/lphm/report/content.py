@@ -15,7 +15,7 @@ from lphm.report.heat_maps import factor_panels, xi_panels
 from lphm.report.sources import Sources
 from lphm.structures import from_config
 
-PARTS = ("train", "validation", "test")
+PARTS, ROLES = ("train", "validation", "test"), ("group", "time", "weight")
 #: Largest number of classes in the confusion matrix, which shows the most frequent ones.
 MAX_CLASSES = 30
 
@@ -30,6 +30,7 @@ def content(sources: Sources) -> dict[str, Any]:
         "score_label": sources.score_label,
         "classes": sources.classes,
         "scores": scores(sources),
+        "row_columns": dict.fromkeys(ROLES) | (sources.metrics.get("row_columns") or {}),
         "summary": sources.summary,
         "configuration": configuration(run),
         "training": training(sources),

@@ -1,0 +1,221 @@
+"""``fit`` with ``X_val``, ``y_val``, ``groups`` and ``sample_weight``, alone and through scikit-learn."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_validate
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from lphm.data.dataset import Dataset
+from lphm.data.splits import split_validation
+from lphm.estimators import LPHMClassifier, LPHMRegressor, models
+from lphm.learn.training import learn
+
+RNG = np.random.default_rng(0)
+ROWS = 120
+X = RNG.standard_normal((ROWS, 3))
+NUMBERS = X[:, 0] * 2 + RNG.standard_normal(ROWS)
+CLASSES = np.where(NUMBERS > 0, "yes", "no")
+GROUPS = RNG.integers(0, 15, ROWS)
+WEIGHT = RNG.uniform(0, 2, ROWS)
+QUICK: dict[str, Any] = {"members": 1, "epochs": 3, "width": 8, "random_state": 0, "early_stopping": True}
+KINDS = [(LPHMClassifier, CLASSES), (LPHMRegressor, NUMBERS)]
+
+each_kind = pytest.mark.parametrize(("cls", "y"), KINDS, ids=["classifier", "regressor"])
+pytestmark = pytest.mark.slow
+
+
+def split(y: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that early stopping trains on, and those that it holds out."""
+    data = Dataset("t", pd.DataFrame({"row": range(ROWS)}), pd.Series(y, name="y"), groups=groups)
+    task = "classification" if y is CLASSES else "regression"
+    return tuple(part.inputs["row"].to_numpy() for part in split_validation(data, task, 0, 0.15))
+
+
+@each_kind
+@pytest.mark.parametrize("groups", [None, GROUPS, GROUPS.astype(str), GROUPS.tolist(), pd.Series(GROUPS) / 7])
+def test_groups_are_held_out_as_a_whole_and_given_rows_as_they_are(
+    cls: type, y: np.ndarray, groups: Any
+) -> None:
+    words = None if groups is None else pd.Series(groups).map(str).to_numpy(dtype=object)
+    kept, out = split(y, words)
+    whole = cls(**QUICK).fit(X, y, groups=groups)
+    given = cls(**QUICK).fit(X[kept], y[kept], X_val=X[out], y_val=y[out])
+    assert given.history_ == whole.history_
+    assert np.array_equal(given.predict(X), whole.predict(X))
+    assert "val_loss" in given.history_[0]
+    if groups is not None:
+        assert not {*GROUPS[kept]} & {*GROUPS[out]}
+        assert cls(**QUICK).fit(X, y).history_ != whole.history_
+
+
+def test_nothing_is_learned_from_the_validation_part() -> None:
+    frame = pd.DataFrame(X, columns=list("abc")).assign(kind=RNG.choice(["u", "v"], ROWS))
+    near = LPHMClassifier(**QUICK, patience=9).fit(frame, CLASSES, X_val=frame[:9], y_val=CLASSES[:9])
+    other = (frame * 1)[::-1].assign(a=99.0, kind="new")
+    far = LPHMClassifier(**QUICK, patience=9).fit(frame, CLASSES, X_val=other, y_val=CLASSES)
+    assert far.run_.config == near.run_.config
+    assert [line["train_loss"] for line in far.history_] == [line["train_loss"] for line in near.history_]
+    assert far.history_[0]["val_loss"] != near.history_[0]["val_loss"]
+
+
+def test_categories_of_the_validation_part_are_those_of_the_training() -> None:
+    codes = RNG.integers(0, 3, ROWS)
+    for inputs, listed in ((pd.DataFrame({"c": codes, "x": X[:, 0]}), ["c"]), (np.c_[codes, X[:, 0]], [0])):
+        kept, out = split(CLASSES, None)
+        take = inputs.iloc if isinstance(inputs, pd.DataFrame) else inputs
+        model = LPHMClassifier(**QUICK, categorical_features=listed)
+        whole = clone(model).fit(inputs, CLASSES)
+        given = clone(model).fit(take[kept], CLASSES[kept], X_val=take[out], y_val=CLASSES[out])
+        assert given.run_.config.input.has_categories
+        assert given.history_ == whole.history_
+        again = clone(model).set_params(categorical_features=None).fit(X, CLASSES)  # fitted otherwise before
+        again.set_params(categorical_features=listed).fit(
+            take[kept], CLASSES[kept], X_val=take[out], y_val=CLASSES[out]
+        )
+        assert again.history_ == whole.history_
+
+
+def test_class_weights_count_in_the_validation_part() -> None:
+    options = QUICK | {"epochs": 20, "learning_rate": 0.02, "class_weight": {"no": 1e-9, "yes": 1.0}}
+    model = LPHMClassifier(**options).fit(X, CLASSES, X_val=X[:60], y_val=CLASSES[:60])
+    assert model.history_[-1]["val_score"] > 0.999  # only "yes" counts, and only "yes" is predicted
+    assert set(model.predict(X[:60])) == {"yes"}
+    assert set(CLASSES[:60]) == {"no", "yes"}
+    one = CLASSES == "yes"  # not every class has to be there
+    model = LPHMClassifier(**options).fit(X, CLASSES, X_val=X[one], y_val=CLASSES[one])
+    assert np.isfinite(model.history_[0]["val_loss"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "arguments", "message"),
+    [
+        (
+            {"early_stopping": False},
+            {"X_val": X, "y_val": CLASSES},
+            "early_stopping=True, got ndarray, ndarray and False",
+        ),
+        ({}, {"X_val": X}, "must come together and with early_stopping=True, got ndarray, NoneType"),
+        ({}, {"y_val": CLASSES}, "must come together and with early_stopping=True, got NoneType, ndarray"),
+        ({}, {"X_val": X, "y_val": CLASSES[1:]}, "inconsistent numbers of samples"),
+        ({}, {"X_val": X, "y_val": np.full(ROWS, "maybe")}, r"classes of y, \['no', 'yes'\], got 'maybe'"),
+        ({}, {"X_val": X[:, :2], "y_val": CLASSES}, "has 2 features, but LPHMClassifier is expecting 3"),
+        ({}, {"X_val": X[:0], "y_val": CLASSES[:0]}, "Found array with 0 sample"),
+        ({}, {"groups": GROUPS[1:]}, "inconsistent numbers of samples"),
+        ({}, {"groups": [None, *GROUPS[1:]]}, "the group 'groups' must be .*, got none in row 1"),
+        ({}, {"groups": np.ones(ROWS)}, "at least 2 groups to be split by group, got 1; train without it"),
+        ({}, {"groups": CLASSES}, "rows for training must have every class, got none of"),
+    ],
+)
+def test_arguments_that_do_not_fit(changes: dict, arguments: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        LPHMClassifier(**(QUICK | changes)).fit(X, CLASSES, **arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_groups_have_no_effect_where_nothing_is_split() -> None:
+    plain = LPHMClassifier(**(QUICK | {"early_stopping": False})).fit(X, CLASSES)
+    grouped = clone(plain).fit(X, CLASSES, groups=GROUPS)
+    assert grouped.history_ == plain.history_
+
+
+# Metadata routing.
+
+
+@pytest.fixture
+def routing() -> Iterator[None]:
+    with sklearn.config_context(enable_metadata_routing=True):
+        yield
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Dataset, Dataset | None]]:
+    """The data, and the validation part if it was given, of every fit."""
+    calls: list[tuple[Dataset, Dataset | None]] = []
+
+    def recorded(data: Dataset, *arguments: Any, **named: Any) -> Any:
+        calls.append((data, named["validation"]))
+        return learn(data, *arguments, **named)
+
+    monkeypatch.setattr(models, "learn", recorded)
+    return calls
+
+
+def estimator(kind: type, pipeline: bool) -> Any:
+    model = (
+        kind(**QUICK).set_fit_request(sample_weight=True, groups=True).set_score_request(sample_weight=True)
+    )
+    scaler = StandardScaler().set_fit_request(sample_weight=False)
+    return make_pipeline(scaler, model) if pipeline else model
+
+
+def weighted(kind: type) -> Any:
+    """The score of the estimator, with weights, as a scorer."""
+    return get_scorer("accuracy" if kind is LPHMClassifier else "r2").set_score_request(sample_weight=True)
+
+
+@pytest.mark.usefixtures("routing")
+@pytest.mark.parametrize("pipeline", [False, True])
+@each_kind
+def test_groups_and_weights_reach_every_fold(
+    cls: type, y: np.ndarray, pipeline: bool, fitted: list[tuple[Dataset, Dataset | None]]
+) -> None:
+    folds, model = GroupKFold(3), estimator(cls, pipeline)
+    params = {"groups": GROUPS, "sample_weight": WEIGHT}
+    scorer = weighted(cls)
+    result = cross_validate(model, X, y, cv=folds, params=params, return_estimator=True, scoring=scorer)
+    assert np.isfinite(result["test_score"]).all()
+    for (data, _), (kept, out), model, score in zip(
+        fitted,
+        folds.split(X, y, GROUPS),
+        result["estimator"],
+        result["test_score"],
+        strict=True,
+    ):
+        assert data.groups.tolist() == list(map(str, GROUPS[kept]))
+        assert np.array_equal(data.weight, WEIGHT[kept])
+        assert score == scorer(model, X[out], y[out], sample_weight=WEIGHT[out])
+
+
+@pytest.mark.usefixtures("routing")
+def test_what_is_not_asked_for_is_refused_by_scikit_learn() -> None:
+    with pytest.raises(sklearn.exceptions.UnsetMetadataPassedError, match="groups"):
+        cross_validate(LPHMClassifier(**QUICK), X, CLASSES, cv=GroupKFold(3), params={"groups": GROUPS})
+
+
+@pytest.mark.usefixtures("routing")
+def test_a_grid_search_passes_groups_on(fitted: list[tuple[Dataset, Dataset | None]]) -> None:
+    pipeline, grid = estimator(LPHMClassifier, True), {"lphmclassifier__r": [1, 2]}
+    search = GridSearchCV(pipeline, grid, cv=GroupKFold(2), scoring=weighted(LPHMClassifier))
+    search.fit(X, CLASSES, groups=GROUPS, sample_weight=WEIGHT)
+    assert [len(data) for data, _ in fitted][-1] == ROWS
+    assert all(data.groups is not None and len(data.groups) == len(data) for data, _ in fitted)
+    assert len(fitted) == 5
+
+
+@pytest.mark.usefixtures("routing")
+def test_a_pipeline_transforms_the_validation_part_if_it_is_told_to(
+    fitted: list[tuple[Dataset, Dataset | None]],
+) -> None:
+    model = LPHMClassifier(**QUICK).set_fit_request(X_val=True, y_val=True)
+    pipeline = Pipeline([("scale", StandardScaler()), ("model", model)], transform_input=["X_val"])
+    pipeline.fit(X * 9 + 5, CLASSES, X_val=X[:40] * 9 + 5, y_val=CLASSES[:40])
+    (data, validation) = fitted[0]
+    assert validation is not None
+    np.testing.assert_allclose(validation.inputs, data.inputs[:40])
+
+
+def test_without_routing_a_pipeline_takes_arguments_by_the_name_of_its_step(
+    fitted: list[tuple[Dataset, Dataset | None]],
+) -> None:
+    pipeline = make_pipeline(StandardScaler(), LPHMClassifier(**QUICK))
+    pipeline.fit(X, CLASSES, lphmclassifier__groups=GROUPS, lphmclassifier__sample_weight=WEIGHT)
+    assert fitted[0][0].groups is not None
+    assert fitted[0][0].weight is not None
