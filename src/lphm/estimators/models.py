@@ -93,11 +93,11 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
         checks["dtype"] = None if words else "numeric"
         # The check of arrays would refuse the categories of a data frame.
         checked = validate_data(self, X, reset=reset, skip_check_array=frame, **checks)
+        if series and reset:
+            self.n_features_in_ = checked.shape[2]
         if series:
-            self.n_features_in_ = checked.shape[2] if reset else self.n_features_in_
             return np.asarray(checked)
-        # Columns have the names of the fit, by their place: scikit-learn has compared the names of frames,
-        # and has warned where one of fit and prediction has names and the other has not.
+        # Columns have the names of the fit, by their place; scikit-learn has compared those of two frames.
         numbered = [f"x{number}" for number in range(checked.shape[1])]
         names = list(map(str, getattr(self, "feature_names_in_", numbered)))
         if not frame:

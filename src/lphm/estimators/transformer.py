@@ -47,7 +47,7 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
         >>> from lphm.estimators import InterdependenceTransformer
         >>> series = np.random.default_rng(0).standard_normal((20, 50, 3))
         >>> InterdependenceTransformer(groups=2, maps=4, random_state=0).fit_transform(series).shape
-        (20, 280)
+        (20, 480)
     """
 
     def __init__(
