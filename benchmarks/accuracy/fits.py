@@ -203,9 +203,11 @@ def one_thread() -> Iterator[None]:
     """One thread, also in packages that are imported later (``load`` hands torch's number on)."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
-    torch.set_num_threads(threads)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def parser(suite: Suite, description: str | None) -> argparse.ArgumentParser:
