@@ -509,7 +509,7 @@ LINES = csv_of(
         ("heart", "CatBoost", 0, 0, 0.9, 0.3),
         ("heart", "CatBoost", 1, 0, 0.8, 0.5),
         ("heart", "CatBoost", 0, 1, 0.5, 0.9),  # a fold that lphm does not have
-        ("heart", "lphm", 0, 0, 0.8, 0.25),
+        ("heart", "lphm", 0, 0, 0.8, 0.5),
         ("pima", "CatBoost", 0, 0, 0.75, 0.5),
         ("pima", "lphm", 0, 0, 0.5, 0.625),
         ("german", "lphm", 0, 0, 0.7, 0.5),
@@ -539,12 +539,12 @@ def test_the_report_shows_losses_ranks_and_seconds() -> None:
     assert "| set | CatBoost | lphm |" in reporting
     assert "| pima | **0.750**, 1.75 s | 0.500 (-0.250), 1.75 s |" in reporting
     assert "| heart | **0.850**, 1.75 s | 0.800 (-0.050), 1.75 s |" in reporting
-    assert "| heart | 0.400 | **0.250** |" in reporting
+    assert "| heart | **0.400** | 0.500 (+0.100) |" in reporting
     assert "| pima | **0.500** | 0.625 (+0.125) |" in reporting
     assert "| heart | 0.100 (-0.050) | 0.100 (-0.050) |" in reporting
     assert "lphm better, equal, worse" in reporting
-    assert "| CatBoost | 1.00 | 1.50 | 0.800 | 1.75 s | 0, 0, 2 | 0.500 |" in reporting
-    assert "| lphm | 2.00 | 1.50 | 0.650 | 1.75 s |  |  |" in reporting
+    assert "| CatBoost | 1.00 | 1.00 | 0.800 | 1.75 s | 0, 0, 2 | 0.500 |" in reporting
+    assert "| lphm | 2.00 | 2.00 | 0.650 | 1.75 s |  |  |" in reporting
     assert "Seeds: 0, 1." in reporting
     assert "- lphm: package 1.0" in reporting
     assert reporting.index("| pima") < reporting.index("| heart")  # the order of the suite
@@ -556,7 +556,7 @@ def test_sets_that_not_every_model_has_are_named_and_not_ranked() -> None:
     text = report.report(pd.concat([LINES, more]))
     assert "left out: spambase" in text
     assert "| spambase | **0.100**, 1.75 s |  |" in text
-    assert "| CatBoost | 1.00 | 1.50 | 0.800 |" in text  # as without spambase
+    assert "| CatBoost | 1.00 | 1.00 | 0.800 |" in text  # as without spambase
     assert "Left out, without a fold that all their models have: ring." in text
 
 

@@ -49,20 +49,18 @@ def square(figures: pd.Series, sets: list[str]) -> pd.DataFrame:
     return table.reindex([name for name in sets if name in table.index])[models]
 
 
-def score_table(
-    values: pd.DataFrame, higher_is_better: bool, seconds: pd.DataFrame | None = None
-) -> list[str]:
+def score_table(name: str, values: pd.DataFrame, seconds: pd.DataFrame | None = None) -> list[str]:
     """The best of each set in bold, the distance of the library's variants from it, and the CPU seconds."""
     lines = [table_head(["set", *values.columns])]
-    for name, row in values.iterrows():
-        best = row.max() if higher_is_better else row.min()
+    for one, row in values.iterrows():
+        best = row.max() if HIGHER_IS_BETTER[name] else row.min()
         cells = []
         for model, value in row.items():
             loss = f" ({value - best:+.3f})" if is_ours(str(model)) else ""
             text = f"**{value:.3f}**" if value == best else f"{value:.3f}{loss}"
-            took = "" if seconds is None else f", {in_seconds(seconds.loc[name, model])}"
+            took = "" if seconds is None else f", {in_seconds(seconds.loc[one, model])}"
             cells.append("" if pd.isna(value) else text + took)
-        lines.append(table_row([name, *cells]))
+        lines.append(table_row([one, *cells]))
     return lines
 
 
@@ -110,9 +108,9 @@ def section(title: str, figures: pd.DataFrame, sets: list[str], folder: Path | N
     table = {name: square(figures[name], sets) for name in (*HIGHER_IS_BETTER, *CALIBRATION)}
     seconds = square(figures["fit_cpu"] + figures["predict_cpu"], sets)
     lines = [f"## {title}", "", f"{NAMES['score']}, and the CPU seconds of a fit and its predictions", ""]
-    lines += score_table(table["score"], higher_is_better=True, seconds=seconds)
+    lines += score_table("score", table["score"], seconds)
     if not table["logloss"].empty:
-        lines += ["", NAMES["logloss"], "", *score_table(table["logloss"], higher_is_better=False)]
+        lines += ["", NAMES["logloss"], "", *score_table("logloss", table["logloss"])]
         lines += ["", "calibration error (mean confidence less accuracy)", ""]
         lines += calibration_table(*(table[name] for name in CALIBRATION))
     complete = {name: table[name].dropna() for name in HIGHER_IS_BETTER}
