@@ -5,6 +5,9 @@ python -m benchmarks --memory         peak memory, each contender in a process o
 python -m benchmarks --scaling        how time and memory grow with the number of rows
 python -m benchmarks.layer            the layer on batches of small matrices, beside attention
 python -m benchmarks.crossval         cross-validated scores beside scikit-learn's estimators
+python -m benchmarks.accuracy.tables   scores on 26 tables beside other estimators
+python -m benchmarks.accuracy.series   scores on 8 sets of series beside other estimators
+python -m benchmarks.accuracy.report   their means, ranks and a critical-difference picture
 python -m benchmarks.lagged           scores on series whose classes differ in a lagged covariance
 python -m benchmarks.ranks            rows spread over processes: bytes sent, time and memory
 python -m benchmarks.rows_on_disk     lphm apply on tables larger than memory

@@ -208,7 +208,7 @@ def parser() -> argparse.ArgumentParser:
 def main(words: list[str] | None = None) -> int:
     """Measure, and print a Markdown table row by row."""
     arguments = parser().parse_args(words)
-    options = dict(_option(text) for text in arguments.option)
+    options = dict(read_option(text) for text in arguments.option)
     models = []
     for name in arguments.model or MODELS:
         package = MODELS[name].module.partition(".")[0]
@@ -236,7 +236,7 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
-def _option(text: str) -> tuple[str, Any]:
+def read_option(text: str) -> tuple[str, Any]:
     """``name=value``, the value as Python reads it, or as text."""
     name, _, value = text.partition("=")
     try:

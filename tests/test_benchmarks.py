@@ -437,11 +437,13 @@ def test_scaling_is_plotted(tmp_path):
 # The commands.
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py")))
+MODULES = sorted(path.relative_to(ROOT).with_suffix("") for path in (ROOT / "benchmarks").rglob("*.py"))
+
+
+@pytest.mark.parametrize("name", [".".join(path.parts).removesuffix(".__init__") for path in MODULES])
 def test_every_module_can_be_imported(name):
     """The names that the scripts take from the library exist."""
-    module = importlib.import_module("benchmarks" if name == "__init__" else f"benchmarks.{name}")
-    assert module.__doc__
+    assert importlib.import_module(name).__doc__
 
 
 @pytest.mark.filterwarnings("ignore:'benchmarks.__main__' found in sys.modules:RuntimeWarning")

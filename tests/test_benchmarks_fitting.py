@@ -76,7 +76,7 @@ def test_the_command_writes_a_row_for_each_model(tmp_path: Path, capsys: pytest.
     ("text", "value"), [("a=3", 3), ("a=none", "none"), ("a=0.5", 0.5), ("a=None", None)]
 )
 def test_options_are_read_as_python_reads_them(text: str, value: object) -> None:
-    assert fitting._option(text) == ("a", value)
+    assert fitting.read_option(text) == ("a", value)
 
 
 # A training step.
