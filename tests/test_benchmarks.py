@@ -6,7 +6,6 @@ No peer has to be installed, and no test asserts a time.
 import importlib
 import importlib.util
 import json
-import os
 import runpy
 import sys
 from dataclasses import replace
@@ -23,12 +22,13 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import __main__ as command  # noqa: E402
 from benchmarks import counts, memory, oracle, peers, plots, roofline, runner, scaling, tables  # noqa: E402
 from benchmarks.cases import TABLE, Case, draw, parse_sizes, select  # noqa: E402
-from benchmarks.contenders import LINEAR, LPHM, PLAIN, SOFTMAX, Contender, Step, lphm_step  # noqa: E402
+from benchmarks.contenders import LINEAR, LPHM, PLAIN, SOFTMAX, Contender, lphm_step  # noqa: E402
 from benchmarks.settings import Settings  # noqa: E402
 from benchmarks.timing import SLOW_ROUNDS, CPUClock, CUDAClock, interleave  # noqa: E402
 
 from lphm._io import write_json  # noqa: E402
 from support import reference  # noqa: E402
+from support.contenders import MEGABYTES_64, dies, takes_64_megabytes  # noqa: E402
 
 SMALL = [
     Case("attribute", 12, 5, 3, 2, 2),
@@ -351,19 +351,6 @@ def test_the_rates_of_the_device(monkeypatch):
 
 # Memory.
 
-MEGABYTES_64 = 2**26
-
-
-def takes_64_megabytes(inputs):
-    """The linear layer, with 64 MB that exist while it runs."""
-    x, M = inputs.data, inputs.M.clone().requires_grad_()
-
-    def forward():
-        ballast = torch.ones(MEGABYTES_64, dtype=torch.uint8)
-        return x @ M + ballast[0] * 0
-
-    return Step(forward, (x, M), inputs.G)
-
 
 @pytest.mark.slow
 def test_memory_is_that_of_one_step_in_a_new_process():
@@ -375,11 +362,6 @@ def test_memory_is_that_of_one_step_in_a_new_process():
     results = memory.run([case], [LINEAR], settings)
     assert results[0]["peaks"]["linear"]["over_inputs"] < MEGABYTES_64 / 4
     assert "| attribute | 1024, 64, 32, 32, 4 |" in tables.memory_table(results, ["linear"], settings)
-
-
-def dies(_inputs):
-    """Ends the process, as the system does when memory runs out."""
-    os._exit(9)
 
 
 @pytest.mark.slow
