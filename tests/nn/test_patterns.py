@@ -4,6 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from lphm import Full, Structure, Toeplitz
+from lphm.nn import patterns as module
 from lphm.nn.patterns import LocalPatterns, PatternNetwork
 
 
@@ -20,7 +22,7 @@ def series(N: int, steps: int, channels: int, seed: int = 1) -> Tensor:
     return torch.randn(N, steps, channels, generator=generator, dtype=torch.float64).cumsum(1)
 
 
-def expected(patterns: LocalPatterns, x: Tensor) -> Tensor:
+def expected(patterns: LocalPatterns, x: Tensor, W: Tensor | None = None) -> Tensor:
     """The features of one series ``(length, channels)``, from the definition, step by step."""
     features = []
     for i, values in enumerate((x, x[1:] - x[:-1])):
@@ -39,6 +41,11 @@ def expected(patterns: LocalPatterns, x: Tensor) -> Tensor:
                 margin = 4 * dilation if group % 2 and length >= 16 * dilation else 0
                 Z = maps[own, margin : length - margin]
                 for xi, Y in (occurs, (thresholds[own, None] < Z).double()), (above, Z.clamp_min(0)):
+                    if W is not None:
+                        of_steps = W[margin : length - margin, margin : length - margin]
+                        matrix = Y @ of_steps @ Y.T
+                        xi.extend((matrix.abs().sqrt() * matrix.sign()).flatten())
+                        continue
                     matrix = Y @ Y.T / max(Z.shape[1], 1)
                     for a in range(patterns.maps):
                         xi.extend(matrix[a, b].sqrt() for b in range(a, patterns.maps))
@@ -52,6 +59,63 @@ def test_features_are_the_roots_of_the_entries_of_xi(steps: int, channels: int) 
     want = torch.stack([expected(patterns, each) for each in x])
     torch.testing.assert_close(patterns(x), want)
     assert patterns(x).shape == (4, patterns.num_features)
+
+
+@pytest.mark.parametrize("structure", [Full(n=30), Full(n=33), Toeplitz(n=30, lags=5)], ids=str)
+def test_with_a_structure_the_entries_are_those_of_its_matrix(structure: Structure) -> None:
+    generator = torch.Generator().manual_seed(0)
+    w = torch.randn(structure.num_parameters, generator=generator, dtype=torch.float64)
+    patterns = (
+        LocalPatterns(30, 2, 2, 3, generator, (structure, w)).double().fit(series(20, 30, 2), generator)
+    )
+    x = series(3, 30, 2, seed=2)
+    want = torch.stack([expected(patterns, each, structure.to_dense(w)) for each in x])
+    torch.testing.assert_close(patterns(x), want)
+    assert patterns(x).shape == (3, patterns.num_features)
+    assert len(patterns.feature_names()) == patterns.num_features
+    assert torch.equal(patterns.state_dict()["w"], w)
+
+
+def test_a_structure_must_have_as_many_rows_as_there_are_steps() -> None:
+    LocalPatterns(12, 1, W=(Full(n=12), torch.zeros(144)))
+    with pytest.raises(
+        ValueError, match=r"n of the structure must be at least 13, the steps, got Full\(n=12\)"
+    ):
+        LocalPatterns(13, 1, W=(Full(n=12), torch.zeros(144)))
+    with pytest.raises(ValueError, match="w must hold 144 parameters"):
+        LocalPatterns(12, 1, W=(Full(n=12), torch.zeros(143)))
+
+
+def test_names_say_what_each_feature_is() -> None:
+    names = LocalPatterns(17, 1, groups=2, maps=2).feature_names()
+    assert names == [
+        f"{values}_dilation{dilation}_group{group}_{maps}_{entry}"
+        for values in ("series", "differences")
+        for dilation in (1, 2)
+        for maps in ("occurs", "above")
+        for group in (1, 2)
+        for entry in ("1_1", "1_2", "2_2")
+    ]
+    patterns = LocalPatterns(40, 1)
+    assert (patterns.groups, patterns.maps) == (4, 16)
+    assert LocalPatterns(9, 1, maps=1, groups=1).num_features == 4  # one map, of two kinds, of two series
+
+
+def test_thresholds_are_taken_from_some_of_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_KEPT", 400)
+    monkeypatch.setattr(module, "MOST_VALUES", 20)
+    generator = torch.Generator().manual_seed(0)
+    patterns = LocalPatterns(40, 1, 1, 2, generator).double()
+    x = series(30, 40, 1)
+    state = generator.get_state()
+    patterns.fit(x, generator)
+    generator.set_state(state)
+    shares = 0.1 + 0.8 * torch.rand(patterns.thresholds.shape, generator=generator)
+    chosen = torch.randperm(30, generator=generator)[:5]  # 400 / (2 maps · 40 steps)
+    values = torch.nn.functional.conv1d(x[chosen].mT, patterns.kernels[0, 0], padding=4)  # (5, 2, 40)
+    some = values.movedim(1, 0).flatten(1)[:, ::10].sort(dim=1).values  # 200 values, of which 20
+    for i in range(2):
+        assert patterns.thresholds[0, 0, i] == pytest.approx(some[i, int(shares[0, 0, i] * 20)].item())
 
 
 def test_dilations_reach_from_neighbours_to_the_whole_series() -> None:
