@@ -507,7 +507,7 @@ def test_steps_after_the_end_of_a_series_change_nothing(copies: int) -> None:
     embedding = RowEmbedding(6, 9, 12, members=2, ragged=True)
     attribute, instance = LPHM(n=8, p=2, q=4, r=1), LPHM(n=12, p=3, r=2)
     network = disturbed(InterdependenceNetwork(embedding, 12, 3, attribute, instance, blocks=2)).eval()
-    x = torch.randn(6, 6, 9, dtype=torch.float64)
+    x = torch.randn(9, 6, 9, dtype=torch.float64)
     x[1, 4:] = x[4, 1:] = x[5] = torch.nan
     x[2, 5, :8] = torch.nan  # single channels
     whole = network(x)
@@ -528,7 +528,7 @@ def test_where_no_series_is_ragged_none_ends() -> None:
     embedding = RowEmbedding(6, 9, 12)
     x = torch.randn(3, 6, 9)
     x[1, 4:] = torch.nan
-    assert embedding.present(x) is None
+    assert embedding.present(x, 1) is None
     torch.testing.assert_close(embedding(x), embedding(x.nan_to_num()))
 
 

@@ -73,7 +73,7 @@ class RowEmbedding(nn.Module):
         """What the linear part takes, ``(copies · members, N, linear_inputs)``: the input itself."""
         return self._for_members(x.flatten(-2), len(embedded) // self.members)
 
-    def present(self, x: Tensor, copies: int = 1) -> Tensor | None:
+    def present(self, x: Tensor, copies: int) -> Tensor | None:
         """Which rows are no steps after the end, ``(copies · members, N, rows)``; None unless ``ragged``."""
         if not self.ragged:
             return None
@@ -177,7 +177,7 @@ class FeatureEmbedding(nn.Module):
             rows.append(self.filler.expand(copies, -1, x.shape[1], -1, -1))
         return torch.cat(rows, dim=3).flatten(0, 1)
 
-    def present(self, x: Tensor, copies: int = 1) -> None:
+    def present(self, x: Tensor, copies: int) -> None:
         """All rows are there."""
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:  # noqa: ARG002

@@ -55,12 +55,9 @@ class RowHead(nn.Module):
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         """What the mean row says, the mean of those that are ``present`` ``(members, N, rows)``."""
-        if present is None:
-            mean = x.mean(dim=-2)
-        else:
-            share = present / present.sum(dim=-1, keepdim=True).clamp_min(1)
-            mean = (x * share.unsqueeze(-1)).sum(dim=-2)
-        out: Tensor = self.linear(normalised(mean))
+        if present is not None:
+            x = x * present.unsqueeze(-1)  # the number of rows is but a scale, which is normalised
+        out: Tensor = self.linear(normalised(x.mean(dim=-2)))
         return out
 
 

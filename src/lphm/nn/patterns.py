@@ -89,7 +89,7 @@ class LocalPatterns(nn.Module):
     @property
     def num_features(self) -> int:
         """Entries of ``xi``, of both kinds of maps, in all groups."""
-        return 2 * self.thresholds[..., 0].numel() * self.groups * len(self._entries[0])
+        return 2 * self.thresholds.shape[:2].numel() * self.groups * self._entries.shape[1]
 
     def feature_names(self) -> list[str]:
         """Names such as ``series_dilation4_group2_above_3_7``; groups and maps are counted from 1."""
@@ -117,7 +117,7 @@ class LocalPatterns(nn.Module):
         chosen = torch.randperm(len(x), generator=generator)[: math.ceil(MOST_KEPT / self._numbers)]
         for (i, j), counted, Z in self._each(x[chosen]):
             values = Z.masked_fill(~counted, torch.nan).movedim(0, 2).flatten(2).flatten(0, 1)
-            values = values[:, :: max(values.shape[1] // MOST_VALUES, 1)].sort(dim=1).values  # nan last
+            values = values[:, :: max(values.shape[1] // MOST_VALUES, 1)].sort().values  # nan last
             places = shares[i, j] * (~values.isnan()).sum(dim=1)
             self.thresholds[i, j] = values.gather(1, places.long().unsqueeze(1)).squeeze(1).nan_to_num()
         return self
@@ -150,7 +150,7 @@ class LocalPatterns(nn.Module):
         lengths = self.steps - x.isnan().all(-1).flip(-1).cumprod(-1).sum(-1)  # (N,)
         x = x.nan_to_num().mT  # (N, channels, steps)
         steps = torch.arange(self.steps, device=x.device)
-        for i, values in enumerate((x, F.pad(x.diff(dim=-1), (0, 1)))):
+        for i, values in enumerate((x, F.pad(x.diff(), (0, 1)))):
             length = (lengths - i).clamp_min(0).view(-1, 1, 1, 1)
             series = values * (steps < length.squeeze(1))
             for j, dilation in enumerate(self.dilations):
@@ -167,7 +167,7 @@ def _kernels(shape: tuple[int, ...], generator: torch.Generator | None) -> Tenso
     *outer, channels, _ = shape
     most = min(channels, MOST_CHANNELS)
     numbers = torch.randint(1, most + 1, (*outer, 1), generator=generator)
-    order = torch.rand(*outer, channels, generator=generator).argsort(dim=-1)
+    order = torch.rand(*outer, channels, generator=generator).argsort()
     weights = torch.randn(*outer, 1, WIDTH, generator=generator)
     weights = weights - weights.mean(-1, keepdim=True)
     kernels = weights * (order < numbers).unsqueeze(-1)
