@@ -101,9 +101,12 @@ def test_names_say_what_each_feature_is() -> None:
     assert LocalPatterns(9, 1, maps=1, groups=1).num_features == 4  # one map, of two kinds, of two series
 
 
-def test_thresholds_are_taken_from_some_of_many_values(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("most", "every"), [(20, 10), (150, 1), (1000, 1)])
+def test_thresholds_are_taken_from_some_of_many_values(
+    most: int, every: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "MOST_KEPT", 400)
-    monkeypatch.setattr(module, "MOST_VALUES", 20)
+    monkeypatch.setattr(module, "MOST_VALUES", most)
     generator = torch.Generator().manual_seed(0)
     patterns = LocalPatterns(40, 1, 1, 2, generator).double()
     x = series(30, 40, 1)
@@ -113,9 +116,11 @@ def test_thresholds_are_taken_from_some_of_many_values(monkeypatch: pytest.Monke
     shares = 0.1 + 0.8 * torch.rand(patterns.thresholds.shape, generator=generator)
     chosen = torch.randperm(30, generator=generator)[:5]  # 400 / (2 maps · 40 steps)
     values = torch.nn.functional.conv1d(x[chosen].mT, patterns.kernels[0, 0], padding=4)  # (5, 2, 40)
-    some = values.movedim(1, 0).flatten(1)[:, ::10].sort(dim=1).values  # 200 values, of which 20
+    some = values.movedim(1, 0).flatten(1)[:, ::every].sort(dim=1).values  # of 200 values
     for i in range(2):
-        assert patterns.thresholds[0, 0, i] == pytest.approx(some[i, int(shares[0, 0, i] * 20)].item())
+        assert patterns.thresholds[0, 0, i] == pytest.approx(
+            some[i, int(shares[0, 0, i] * 200 / every)].item()
+        )
 
 
 def test_dilations_reach_from_neighbours_to_the_whole_series() -> None:
@@ -170,6 +175,7 @@ def test_steps_after_the_end_of_a_series_count_nothing(length: int) -> None:
     got = patterns(x)
     assert got.isfinite().all()
     torch.testing.assert_close(got[[0, 2]], others)
+    assert length or not got[1].any()
     if length > 1:
         torch.testing.assert_close(got[1], expected(patterns, x[1, :length]))
 
