@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
-    assert_all_finite,
     check_array,
     check_consistent_length,
     check_is_fitted,
@@ -28,6 +27,7 @@ from lphm.data.targets import Task
 from lphm.estimators.bases import ClassifierMixin, RegressorMixin
 from lphm.estimators.categories import Inputs, are_listed, decided
 from lphm.estimators.saving import SavedEstimator
+from lphm.estimators.targets import checked_target
 from lphm.estimators.verbose import EpochLines
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 from lphm.learn.torch_state import on_the_cpu
@@ -104,17 +104,10 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
             return pd.DataFrame(checked, columns=names, dtype=None if words else np.float64)
         return checked.set_axis(names, axis=1).reset_index(drop=True)
 
-    def _target(self, y: Any, name: str) -> np.ndarray:
-        target = column_or_1d(y, warn=True, dtype=np.float64 if self._task == "regression" else None)
-        if pd.isna(target).any():  # also pandas' NA and None, which the next check does not know
-            raise ValueError(f"Input {name} contains NaN; leave its samples out")
-        assert_all_finite(target, input_name=name)
-        return np.asarray(target)
-
     def _checked(self, X: Any, y: Any, weight: ArrayLike | None) -> Samples:
         if y is None:
             raise ValueError(f"{type(self).__name__} requires y to be passed, but the target y is None")
-        inputs, target = self._inputs(X, reset=True, fitting=True), self._target(y, "y")
+        inputs, target = self._inputs(X, reset=True, fitting=True), checked_target(y, "y", self._task)
         check_consistent_length(inputs, target)
         if len(target) < 2:
             raise ValueError(f"training needs at least 2 samples, got n_samples = {len(target)}")
@@ -132,7 +125,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
         if X is None or y is None or not self.early_stopping:
             got = f"{type(X).__name__}, {type(y).__name__} and {self.early_stopping!r}"
             raise ValueError(f"X_val and y_val must come together and with early_stopping=True, got {got}")
-        inputs, target = self._inputs(X, reset=False, fitting=True), self._target(y, "y_val")
+        inputs, target = self._inputs(X, reset=False, fitting=True), checked_target(y, "y_val", self._task)
         check_consistent_length(inputs, target)
         return Dataset("validation", inputs, pd.Series(target, name="y"))
 
@@ -211,7 +204,9 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
         network = self.run_.network
         kinds = {layer.kind for layer in interdependence_layers(network).values()}
         chosen: Kind = kind or ("instance" if "instance" in kinds else "attribute")
-        if not isinstance(network, InterdependenceNetwork) or chosen not in kinds:
+        if not isinstance(network, InterdependenceNetwork):
+            raise ValueError("a matrix must be that of a network, got ridge; fit with method='network'")
+        if chosen not in kinds:
             raise ValueError(f"kind must be one that the network was fitted with, got {kind!r}")
         encoded = self.run_.config.input.encode(self._inputs(X))
         parts = (network.interdependence(part, chosen) for part in torch.split(encoded, 256))

@@ -28,7 +28,8 @@ def fit_ridge(
     network: PatternNetwork, target: TargetSchema, train: MemoryBatches, execution: Execution
 ) -> History:
     """Fit in place. The history has one line, whose validation is that of each sample by the others."""
-    x, y, weight = train.x, train.y, train.weight
+    counts = train.weight > 0  # what does not count cannot be left out either
+    x, y, weight = train.x[counts], train.y[counts], train.weight[counts]
     network.patterns.fit(x)
     features = _features(network, x, execution.progress or no_progress, execution.name)
     network.mean.copy_(features.mean(dim=0))

@@ -190,7 +190,6 @@ class PatternNetwork(nn.Module):
 
     mean: Tensor
     scale: Tensor
-    members = copies = 1
 
     def __init__(self, patterns: LocalPatterns, outputs: int) -> None:
         super().__init__()
