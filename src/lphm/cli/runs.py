@@ -57,10 +57,10 @@ def predict(
         inputs, names = read_inputs(file, model.config.input)
         with bars(True) as progress:
             predicted = model.predict(inputs, progress)
-    if names is not None and isinstance(model.config.input, SeriesSchema):
-        predicted.insert(0, free_name(str(model.config.input.series), list(predicted)), names)
-    with write_atomically(output) as temporary:
-        (guard_formulas(predicted) if spreadsheet else predicted).to_csv(temporary, index=False)
+        if names is not None and isinstance(model.config.input, SeriesSchema):
+            predicted.insert(0, free_name(str(model.config.input.series), list(predicted)), names)
+        with write_atomically(output) as temporary:
+            (guard_formulas(predicted) if spreadsheet else predicted).to_csv(temporary, index=False)
     print(one_line(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}"))
 
 
