@@ -10,7 +10,8 @@ from torch import Tensor
 
 from lphm.errors import require_positive
 
-#: Inputs ``(n, ...)``, target ``(n,)`` and how much each sample counts ``(n,)``.
+#: Inputs ``(n, ...)``, target ``(n,)`` and how much each sample counts, ``(n,)``, or ``(n, members)`` if it
+#: counts differently for each member of an ensemble.
 Batch: TypeAlias = tuple[Tensor, Tensor, Tensor]
 
 
@@ -48,7 +49,7 @@ class Batches(ABC):
 
 
 class MemoryBatches(Batches):
-    """Batches of tensors in memory: inputs ``(N, ...)``, target ``(N,)`` and weight ``(N,)``, 1 if not given.
+    """Batches of tensors in memory: inputs ``(N, ...)``, target ``(N,)`` and weight, 1 if not given.
 
     Without shuffling every epoch is in the order of the tensors. The last batch may have fewer samples. The
     process ``rank`` of ``world_size`` has its share of every batch.
@@ -86,4 +87,4 @@ class MemoryBatches(Batches):
             if len(share):
                 yield self.x[share], self.y[share], self.weight[share]
             else:  # a process without a sample in this batch takes part in it with one that counts nothing
-                yield self.x[rows[:1]], self.y[rows[:1]], torch.zeros(1)
+                yield self.x[rows[:1]], self.y[rows[:1]], torch.zeros_like(self.weight[:1])

@@ -28,8 +28,8 @@ from lphm.data.targets import Strict
 from lphm.data.words import word_codes
 from lphm.errors import InputError
 
-#: Pieces of the encoding of a number, and those where a column has fewer than FEW_ROWS numbers.
-PIECES, FEWER_PIECES, FEW_ROWS = 16, 4, 450
+#: Pieces of the encoding of a number: one for so many numbers of its column, at least and at most so many.
+NUMBERS_OF_A_PIECE, FEWEST_PIECES, MOST_PIECES = 16, 4, 48
 
 
 class NumericColumn(Strict):
@@ -252,7 +252,7 @@ def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSc
                 mean=moments.mean,
                 std=moments.std or 1.0,
                 edges=statistics.distributions[name].edges(
-                    PIECES if moments.count >= FEW_ROWS else FEWER_PIECES
+                    min(max(moments.count // NUMBERS_OF_A_PIECE, FEWEST_PIECES), MOST_PIECES)
                 ),
             )
             for name, moments in numbers.items()

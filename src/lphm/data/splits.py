@@ -17,7 +17,7 @@ from sklearn.model_selection import (
     train_test_split,
 )
 
-from lphm.data.columns import plain_values
+from lphm.data.columns import column_numbers, plain_values
 from lphm.data.dataset import Dataset
 from lphm.data.targets import Task
 from lphm.errors import InputError
@@ -59,6 +59,51 @@ def split_validation(data: Dataset, task: Task, seed: int, share: float) -> tupl
             f"early stopping must hold {share:.0%} of the samples out, with at least two of every class, "
             f"got {len(data)} samples: {error}; train without it"
         ) from error
+
+
+def held_out(data: Dataset, task: Task, seed: int, share: float, members: int) -> np.ndarray:
+    """Which rows are held out for each member of an ensemble, ``(N, members)``.
+
+    Every part has about that share of the rows, and of each class, or of small and large numbers; or whole
+    groups. Each member has a part of its own, as far as there are as many. Rows that weigh nothing, and the
+    only row of a class, are in none.
+
+    Raises:
+        InputError: there are fewer than two rows or groups that weigh something.
+    """
+    classes, counts = _classes(data, task), data.weights > 0
+    units = np.flatnonzero(counts) if data.groups is None else np.unique(data.groups[counts])
+    if len(units) < 2:
+        what = "samples" if data.groups is None else "groups"
+        raise InputError(
+            f"early stopping must hold out some of at least 2 {what} that count, got {len(units)}; "
+            "train without it"
+        )
+    parts = min(max(round(1 / share), 2), len(units))
+    part = np.full(len(data), -1)
+    if data.groups is None:
+        truth = column_numbers(data.target, "the target") if classes is None else pd.factorize(classes)[0]
+        part[units] = _dealt(truth[units], parts, np.random.default_rng(seed))
+        if classes is not None:
+            part[~pd.Series(classes).duplicated(keep=False).to_numpy()] = -1
+    else:
+        rows = np.flatnonzero(counts)
+        kept = data.take(rows)
+        for number, (_, out) in enumerate(_fold_rows(kept, _classes(kept, task), parts, seed)):
+            part[rows[out]] = number
+    apart: np.ndarray = part[:, np.newaxis] == np.arange(members) % parts
+    return apart
+
+
+def _dealt(values: np.ndarray, parts: int, random: np.random.Generator) -> np.ndarray:
+    """The part of each row: rows next to each other in the order of their values go to different ones."""
+    part = np.empty(len(values), dtype=int)
+    rows = random.permutation(len(values))
+    rows = rows[np.argsort(values[rows], kind="stable")]
+    for first in range(0, len(rows), parts):
+        block = rows[first : first + parts]
+        part[block] = random.permutation(parts)[: len(block)]
+    return part
 
 
 def folds(data: Dataset, task: Task, k: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,8 +23,8 @@ from lphm.errors import InputError
 
 Task = Literal["classification", "regression"]
 
-#: Label smoothing in training: without it a few confident errors on a small validation part decide its loss.
-SMOOTHING = 0.05
+#: Factors of the outputs between which the best is sought, as natural logarithms.
+LEAST, MOST = math.log(0.01), math.log(1000)
 
 
 class Strict(BaseModel):
@@ -39,21 +40,37 @@ class _Target(Strict, ABC):
     name: str
 
     def training_loss(self, outputs: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-        """Sum of the members' losses, so that each member is trained as if it were alone."""
+        """Sum of the members' losses, so that each member is trained as if it were alone.
+
+        ``weight`` may be ``(N, members)``: how much each sample counts for each of them.
+        """
         members = outputs.shape[1]
-        losses = self._losses(outputs.flatten(0, 1), y.repeat_interleave(members), SMOOTHING)
-        return members * _mean(losses, weight.repeat_interleave(members))
+        losses = self._losses(outputs.flatten(0, 1), y.repeat_interleave(members))
+        each = weight.view(len(weight), -1).expand(-1, members)
+        return members * _mean(losses, each.flatten())
+
+    def combine(self, outputs: Tensor) -> Tensor:
+        """The mean of the members: of numbers, or of logits, which is a product of their probabilities.
+
+        It is as accurate as the mean of the probabilities, and nearer to the confidence of each member, for
+        which the outputs are scaled (logarithmic pooling: Heskes, 1998, NeurIPS).
+        """
+        return outputs.mean(dim=1)
 
     def loss(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Cross entropy, or mean squared error of the standardised target."""
         return _mean(self._losses(combined, y), weight)
 
     @abstractmethod
+    def calibrate(self, combined: Tensor, y: Tensor, weight: Tensor) -> tuple[float, float]:
+        """The smallest loss that a factor of the outputs gives, and that factor; 1 for numbers."""
+
+    @abstractmethod
     def known(self, target: pd.Series) -> np.ndarray:
         """Which cells are not missing."""
 
     @abstractmethod
-    def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
+    def _losses(self, outputs: Tensor, y: Tensor) -> Tensor:
         """The loss of every sample."""
 
 
@@ -105,16 +122,28 @@ class ClassTarget(_Target):
         columns = {f"probability_{c}": probabilities[:, i].numpy() for i, c in enumerate(self.classes)}
         return pd.DataFrame({free_name(self.name, columns): best, **columns})
 
-    def combine(self, outputs: Tensor) -> Tensor:
-        """The log of the members' mean probability."""
-        return outputs.log_softmax(dim=-1).logsumexp(dim=1) - math.log(outputs.shape[1])
+    def calibrate(self, combined: Tensor, y: Tensor, weight: Tensor) -> tuple[float, float]:
+        """Temperature scaling (Guo et al., 2017, arXiv:1706.04599) of samples that were not learned from.
+
+        As if one sample more had been of any class (Platt, 1999), so that the factor is finite where all are
+        right.
+        """
+        smoothing = 1 / (len(y) + 1)
+
+        def loss(log_factor: float) -> float:
+            scaled = math.exp(log_factor) * combined
+            losses = F.cross_entropy(scaled, y, reduction="none", label_smoothing=smoothing)
+            return _mean(losses, weight).item()
+
+        best = minimize_scalar(loss, bounds=(LEAST, MOST), method="bounded", options={"xatol": 0.01})
+        return float(best.fun), math.exp(best.x)
 
     def score(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Accuracy: the share of samples whose most probable class is right."""
         return _mean((combined.argmax(dim=-1) == y).float(), weight)
 
-    def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
-        return F.cross_entropy(outputs, y, label_smoothing=smoothing, reduction="none")
+    def _losses(self, outputs: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(outputs, y, reduction="none")
 
 
 class NumberTarget(_Target):
@@ -142,9 +171,9 @@ class NumberTarget(_Target):
         """Network outputs ``(N, 1)`` in the target's own unit."""
         return pd.DataFrame({self.name: combined[:, 0].double().numpy() * self.std + self.mean})
 
-    def combine(self, outputs: Tensor) -> Tensor:
-        """The mean of the members."""
-        return outputs.mean(dim=1)
+    def calibrate(self, combined: Tensor, y: Tensor, weight: Tensor) -> tuple[float, float]:
+        """Numbers are not scaled."""
+        return self.loss(combined, y, weight).item(), 1.0
 
     def score(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """R²: predicting the mean scores 0, a perfect model 1; where the truth does not vary, 1 or 0."""
@@ -152,7 +181,7 @@ class NumberTarget(_Target):
         spread = _mean((y - _mean(y, weight)).square(), weight)
         return 1 - error / spread if spread > 0 else (error == 0).to(error.dtype)
 
-    def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002
+    def _losses(self, outputs: Tensor, y: Tensor) -> Tensor:
         return (outputs[:, 0] - y).square()
 
 

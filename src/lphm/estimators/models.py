@@ -122,9 +122,9 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
         """The validation part that ``fit`` was given, if it was."""
         if X is None and y is None:
             return None
-        if X is None or y is None or not self.early_stopping:
-            got = f"{type(X).__name__}, {type(y).__name__} and {self.early_stopping!r}"
-            raise ValueError(f"X_val and y_val must come together and with early_stopping=True, got {got}")
+        if X is None or y is None or self.early_stopping is False:
+            got = f"{type(X).__name__}, {type(y).__name__} and early_stopping={self.early_stopping}"
+            raise ValueError(f"X_val and y_val must come together, with early_stopping, got {got}")
         inputs, target = self._inputs(X, reset=False, fitting=True), checked_target(y, "y_val", self._task)
         check_consistent_length(inputs, target)
         return Dataset("validation", inputs, pd.Series(target, name="y"))
@@ -147,8 +147,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
             y: classes or numbers, ``(N,)``.
             sample_weight: what each sample counts, ``(N,)``.
             X_val: samples that decide which epoch is the best, in place of a part of ``X``. Nothing is
-                learned from them; they count the same. They need ``early_stopping=True``: without it no epoch
-                is chosen, and they are an error.
+                learned from them; they count the same. With ``early_stopping=False`` no epoch is chosen, and
+                they are an error.
             y_val: their classes, which must be among those of ``y``, or numbers.
             groups: the group of each sample, ``(N,)``. Early stopping holds out whole groups; without it, and
                 with ``X_val``, nothing is split and they have no effect.

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lphm.data.schema import FEW_ROWS, FeatureSchema, InputSchema, SeriesSchema
+from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
 from lphm.data.targets import TargetSchema
 from lphm.errors import InputError
 from lphm.learn.config import (
@@ -24,11 +24,14 @@ from lphm.structures.named import structure_for
 #: Rows that defaults follow from. A network with little dropout learns fewer than SMALL rows by heart; LARGE
 #: tables do what dropout and averaging do for smaller ones.
 SMALL, LARGE = 1000, 5000
+#: Rows of a table below which dropout is twice as large.
+FEW = 2000
 #: The most rows of X, such as the features of a table, of all members together, unless there is one member.
 WIDE = 8192
-#: Passes over the training part. A table of fewer than FEW_ROWS rows gets the fewest optimizer steps instead,
-#: for it is soon learned by heart.
-EPOCHS = 16
+#: Fewest rows of which early stopping holds some out by default.
+HELD_OUT_FROM = 100
+#: Passes over the training part, for a table and for series and images.
+TABLE_EPOCHS, EPOCHS = 32, 16
 #: Optimizer steps; there is at least one pass.
 FEWEST_STEPS, MOST_STEPS = 160, 20_000
 
@@ -63,6 +66,8 @@ def configure(
         embedded_rows = build_embedding(schema, network.width, 1, channels).rows
     kind = network.kind or ("attribute" if is_table else "both")
     dropout = 0.4 if rows < SMALL else 0.1 if rows < LARGE else 0.0
+    if is_table:
+        dropout = 0.2 if rows < FEW else 0.1
     sizes = NetworkConfig(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
         channels=channels,
@@ -105,19 +110,31 @@ def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any]:
 
 def training_config(options: TrainingOptions, rows: int, schema: InputSchema) -> TrainingConfig:
     """The training on so many rows, encoded by the schema."""
+    is_table = isinstance(schema, FeatureSchema)
     # A large batch leaves a small table too few steps; a small one costs more for each row.
-    size = min(rows / 20, max(32, math.sqrt(rows)))
+    size = min(rows / 20, max(32, math.sqrt(rows))) * (2 if is_table else 1)
     batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(size, 1)))))
     batches = math.ceil(rows / batch_size)
-    passes = 0 if rows < FEW_ROWS else EPOCHS
-    steps = min(max(passes * batches, FEWEST_STEPS), MOST_STEPS)
+    steps = min(max(_passes(rows, is_table) * batches, FEWEST_STEPS), MOST_STEPS)
     epochs = options.epochs or math.ceil(steps / batches)
     chosen = {field.name: getattr(options, field.name) for field in fields(Optimizer)}
-    chosen["learning_rate"] = options.learning_rate or (3e-3 if isinstance(schema, FeatureSchema) else 2e-3)
+    chosen["learning_rate"] = options.learning_rate or (5e-3 if is_table else 2e-3)
     return TrainingConfig(
         seed=options.seed,
         epochs=epochs,
         batch_size=batch_size,
         **chosen,
-        patience=options.patience or math.ceil(epochs / 2),
+        patience=options.patience or math.ceil(epochs / 4),
     )
+
+
+def stops_early(options: TrainingOptions, rows: int) -> bool:
+    """Whether rows in memory are held out to find the best epoch."""
+    return rows >= HELD_OUT_FROM if options.early_stopping is None else options.early_stopping
+
+
+def _passes(rows: int, is_table: bool) -> int:
+    """Passes over the training part, as long as they are not too few or too many steps."""
+    if not is_table:
+        return 0 if rows < 450 else EPOCHS
+    return TABLE_EPOCHS

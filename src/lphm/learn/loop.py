@@ -7,6 +7,12 @@ Several processes share every batch, and DDP averages their gradients. Each proc
 of its samples by their share of the weight of the whole batch, and by the number of processes. So the average
 is the gradient of the whole batch, however it is shared. Dropout differs from process to process.
 
+The weights that are kept are a running average over the last few hundredths of the steps: at every time it is
+as good as a training whose learning rate has fallen to zero (Izmailov et al., 2018, arXiv:1803.05407). With a
+validation part they are those of the epoch with the lowest loss on it, after the best temperature was found
+for the probabilities, and the outputs are scaled by that temperature: an epoch is not judged by a confidence
+that is mended afterwards (Berta et al., 2025, arXiv:2501.19195).
+
 With a time limit, the learning rate follows the share of the steps or the share of the time, whichever is
 larger: it has fallen to zero when the training ends, and the weights of that moment are usable (Izsak et al.,
 2021, arXiv:2104.07705).
@@ -14,7 +20,7 @@ larger: it has fallen to zero when the training ends, and the weights of that mo
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
@@ -25,42 +31,24 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lphm.data.batches import Batch, Batches, epoch_seed
-from lphm.data.progress import Progress, no_progress
+from lphm.data.progress import no_progress
 from lphm.distributed import all_reduce_sum, broadcast_choice, gather_results, rank, world_size
 from lphm.errors import InputError
 from lphm.learn.checkpoint import CHECKPOINT, damaged, read_checkpoint, save_checkpoint
 from lphm.learn.clock import Clock
 from lphm.learn.config import NetworkRunConfig
 from lphm.learn.devices import available_device, keep_freed_memory
+from lphm.learn.execution import Execution, History
 from lphm.learn.options import DeviceName
+from lphm.learn.weights import FlatParameters
 from lphm.nn.network import InterdependenceNetwork
 
 #: Seconds from which on a checkpoint is not written after every epoch.
 SLOW_SAVE = 0.5
-
-
-@dataclass(frozen=True)
-class History:
-    """The losses of a training."""
-
-    #: A dictionary per epoch: "epoch", "train_loss" and, with a validation part, "val_loss" and "val_score".
-    #: If the time limit ended the last epoch early, its line has "share_of_epoch", the share of its batches.
-    lines: list[dict[str, float]] = field(default_factory=list)
-    #: The epoch whose weights were kept; None without a validation part: the last.
-    best_epoch: int | None = None
-    #: Whether the time limit ended the training before its last step.
-    out_of_time: bool = False
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How a training is carried out, which does not change what is learned; see ``training.train``."""
-
-    device: DeviceName = "cpu"
-    folder: Path | None = None
-    resume: bool = False
-    progress: Progress | None = None
-    name: str = "training"  # of the task that is reported
+#: The running average of the weights goes over the last of so many parts of the steps.
+AVERAGES = 32
+#: About how often the validation part is predicted.
+VALIDATIONS = 16
 
 
 def fit(
@@ -95,9 +83,9 @@ def fit(
             option="learning_rate",
             value=f"{config.training.learning_rate / 10:g}",
         )
-    if state.best_weights is not None:
-        network.load_state_dict(state.best_weights)
+    loop.weights.release(loop.weights.average if state.best is None else state.best)
     network.to("cpu").eval()
+    network.scale_outputs(state.factor)
     return History(loop.lines, state.best_epoch or None, loop.clock.share == 1 and state.steps < loop.steps)
 
 
@@ -112,7 +100,8 @@ class _State:
     lines: list[dict[str, int | float]] = field(default_factory=list)
     best_loss: float = math.inf
     best_epoch: int = 0
-    best_weights: dict[str, Tensor] | None = None
+    factor: float = 1.0  # of the outputs, by the validation of the best epoch
+    best: Tensor | None = None  # weights of the best epoch
 
 
 class _Loop:
@@ -125,17 +114,16 @@ class _Loop:
         self.batches, self.steps = batches, config.training.epochs * batches
         self.device = _device(execution.device)
         self.network = network.to(self.device)
-        self.parameters = list(network.parameters())
+        self.weights = FlatParameters(self.network)
         self.synchronised: nn.Module = network
         if world_size() > 1:
             self.synchronised = DistributedDataParallel(network)
-        groups = network.decay_groups(self.options.weight_decay)
-        # All parameters in one operator, where there is one.
-        fused = self.device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.AdamW(groups, lr=self.options.learning_rate, fused=fused)
+        fused = self.device.type in ("cpu", "cuda")  # one operator, where there is one
+        rate, decay = self.options.learning_rate, self.options.weight_decay
+        self.optimizer = torch.optim.AdamW([self.weights.values], rate, weight_decay=decay, fused=fused)
         rising = 0.2 if self.steps > 5 else 0.3  # OneCycleLR divides by zero if it rises for exactly one step
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, self.options.learning_rate, total_steps=max(self.steps, 2), pct_start=rising
+            self.optimizer, rate, total_steps=max(self.steps, 2), pct_start=rising
         )
         self.next_save = 0.0  # when the next checkpoint is due
         self.clock, self.state = Clock(self.options.time_limit), _State()
@@ -184,28 +172,32 @@ class _Loop:
         if world_size() > 1:
             share = float(total)
             loss = loss * (share * world_size() / max(all_reduce_sum(share)[0], 1e-30))
-        self.optimizer.zero_grad()
+        self.optimizer.zero_grad(set_to_none=False)
         loss.backward()  # type: ignore[no-untyped-call]
         # The norm of all gradients together: 1 for each member.
-        nn.utils.clip_grad_norm_(self.parameters, math.sqrt(self.network.members))
+        nn.utils.clip_grad_norm_(self.weights.values, math.sqrt(self.network.members))
         self.optimizer.step()
+        before = self.position
         self.state.steps += 1
         self.clock.update()
+        self.weights.update_average(AVERAGES * (self.position - before) / self.steps)
         self.schedule.last_epoch = self.position - 1
         self.schedule.step()
 
     def end_epoch(self, validation: Batches | None, file: Path | None) -> None:
         """Validate, note the losses, keep the best weights, and write the checkpoint."""
-        validated = {} if validation is None else self._validate(validation)
         self.clock.update()
         epoch, done, state = len(self.lines) + 1, len(self.losses), self.state
-        line = {"epoch": epoch, "train_loss": self._epoch_loss(), **validated}
+        line = {"epoch": epoch, "train_loss": self._epoch_loss()}
         if done < self.batches:
             line["share_of_epoch"] = done / self.batches
         self.lines.append(line)
-        if line.get("val_loss", math.inf) < state.best_loss:
-            state.best_loss, state.best_epoch = line["val_loss"], epoch
-            state.best_weights = {name: t.clone() for name, t in self.network.state_dict().items()}
+        every = math.ceil(self.options.epochs / VALIDATIONS)
+        if validation is not None and (epoch % every == 0 or self.is_over(math.inf)):
+            line["val_loss"], line["val_score"], factor = self._validate(validation)
+            if line["val_loss"] < state.best_loss:
+                state.best_loss, state.best_epoch, state.factor = line["val_loss"], epoch, factor
+                state.best = self.weights.average.clone()
         if file is not None:
             self._save(file)
         self.status = f"epoch {epoch} of {self.options.epochs}  loss {line['train_loss']:.4f}"
@@ -221,21 +213,27 @@ class _Loop:
         return loss / total / self.network.members
 
     @torch.inference_mode()
-    def _validate(self, validation: Batches) -> dict[str, float]:
-        """Loss and score of the combined outputs, in float32 as in predictions."""
+    def _validate(self, validation: Batches) -> tuple[float, float, float]:
+        """Loss, score, and factor of the outputs, in float32 as in predictions."""
         target = self.config.target
         self.network.eval()
 
         def outputs() -> list[Batch]:  # with target and weight, of this process's share
             batches = validation.epoch(0)
-            return [(target.combine(self.network(x.to(self.device))).cpu(), y, w) for x, y, w in batches]
+            return [self._judged(self.network(x.to(self.device)).cpu(), y, w) for x, y, w in batches]
 
-        batches = [batch for share in gather_results(outputs) for batch in share]
+        with self.weights.averaged():
+            batches = [batch for share in gather_results(outputs) for batch in share]
         combined, y, weight = (torch.cat(part) for part in zip(*batches, strict=True))
-        return {  # the ensemble is judged by the loss that a member is trained with
-            "val_loss": target.training_loss(combined.unsqueeze(1), y, weight).item(),
-            "val_score": target.score(combined, y, weight).item(),
-        }
+        loss, factor = target.calibrate(combined, y, weight)
+        return loss, target.score(combined, y, weight).item(), factor
+
+    def _judged(self, outputs: Tensor, y: Tensor, weight: Tensor) -> Batch:
+        """All members together judge samples that none learns from; else the members that do not."""
+        if weight.dim() == 1:
+            return self.config.target.combine(outputs), y, weight
+        held_out = weight > 0
+        return outputs[held_out], y.unsqueeze(1).expand_as(held_out)[held_out], weight[held_out]
 
     # The checkpoint.
 
@@ -247,13 +245,14 @@ class _Loop:
         begun, over = time.monotonic(), self.is_over(math.inf)
         if not broadcast_choice(lambda: over or begun >= self.next_save):
             return
-        group = self.optimizer.param_groups[0]  # they differ in the weight decay alone
+        group = self.optimizer.param_groups[0]
         self.state.learning_rate, (self.state.momentum, _) = group["lr"], group["betas"]
         self.state.seconds = self.clock.seconds
-        state = vars(self.state) | {"best_weights": None}
-        parts = {"network": self.network.state_dict(), "best": self.state.best_weights or {}}
-        parts |= {f"moments {i}": each for i, each in self.optimizer.state_dict()["state"].items()}
-        tensors = {f"{part}/{name}": t for part, named in parts.items() for name, t in named.items()}
+        state = vars(self.state) | {"best": None}
+        moments = self.optimizer.state_dict()["state"][0]
+        tensors = {"values": self.weights.values.detach(), "average": self.weights.average, **moments}
+        if self.state.best is not None:
+            tensors["best"] = self.state.best
         if rank() == 0:
             save_checkpoint(file, tensors, state)
         all_reduce_sum(0)
@@ -267,16 +266,16 @@ class _Loop:
             InputError: the file is damaged, or of another training.
         """
         tensors, state = read_checkpoint(file)
-        parts: dict[str, dict[str, Tensor]] = {}
-        for key, tensor in tensors.items():
-            part, _, name = key.partition("/")
-            parts.setdefault(part, {})[name] = tensor
         optimizer: dict[str, Any] = self.optimizer.state_dict()
-        optimizer["state"] = {i: parts.get(f"moments {i}", {}) for i in range(len(self.parameters))}
         try:
-            self.network.load_state_dict(parts["network"])
+            if any(t.shape != self.weights.average.shape for name, t in tensors.items() if name != "step"):
+                raise damaged(file)
+            self.weights.values.data.copy_(tensors.pop("values"))
+            self.weights.average.copy_(tensors.pop("average"))
+            best = tensors.pop("best", None)
+            self.state = _State(**(state | {"best": None if best is None else best.to(self.device)}))
+            optimizer["state"] = {0: tensors}
             self.optimizer.load_state_dict(optimizer)
-            self.state = _State(**(state | {"best_weights": parts.get("best")}))
         except (RuntimeError, ValueError, LookupError, TypeError) as error:
             raise damaged(file) from error
         for group in self.optimizer.param_groups:

@@ -115,7 +115,8 @@ class NetworkOptions(Sizes, StructureOptions):
     of more than 2,048 features."""
     dropout: Share | None = None
     """Share of each branch's output, and of the hidden units of a table's head, that is dropped in training.
-    Default: 0.4 below 1,000 rows, 0.1 below 5,000, else 0."""
+    Default: for a table 0.2 below 2,000 rows, else 0.1; for series and images 0.4 below 1,000 rows, 0.1 below
+    5,000, else 0."""
 
 
 @dataclass(kw_only=True)
@@ -123,7 +124,7 @@ class Optimizer:
     """The optimiser, its arithmetic and its time."""
 
     learning_rate: Positive | None = None
-    """The largest learning rate; it rises at first and falls to zero at the end. Default: 3e-3 for a table,
+    """The largest learning rate; it rises at first and falls to zero at the end. Default: 5e-3 for a table,
     2e-3 for series and images."""
     weight_decay: Annotated[float, Bounds(at_least=0)] = 0.1
     """Weight decay of AdamW."""
@@ -141,12 +142,15 @@ class FitOptions(Optimizer):
     """Passes over the training part. Default: chosen from its rows."""
     batch_size: Count | None = None
     """Samples in a step. Default: chosen from the rows of the training part."""
-    early_stopping: bool = False
-    """Hold a validation part out, and keep the weights of the epoch with the lowest loss on it."""
-    validation: Annotated[float, Bounds(above=0, below=1)] = 0.15
+    early_stopping: bool | None = None
+    """Keep the weights of the epoch with the lowest loss on rows that are held out, which also say how
+    confident probabilities may be. Each member holds out rows of its own; where rows have times, all hold the
+    latest out. Default: yes, from 100 rows on, but for a directory no."""
+    validation: Annotated[float, Bounds(above=0, below=1)] = 0.1
     """Share of the training part that early stopping holds out."""
     patience: Count | None = None
-    """Epochs without a lower validation loss before early stopping stops. Default: half the epochs."""
+    """Epochs without a lower loss on these rows before early stopping stops. Default: a quarter of the
+    epochs."""
     # The products of a small network take less time than the hand-over to a second thread, far less on a busy
     # machine.
     threads: Threads = 1

@@ -22,12 +22,12 @@ from lphm.data.parquet_schema import StreamFit, fit_stream
 from lphm.data.progress import Progress, no_progress
 from lphm.data.readers import read_test
 from lphm.data.schema import InputSchema
-from lphm.data.splits import check_apart, split_rows, split_validation
+from lphm.data.splits import check_apart, held_out, split_rows, split_validation
 from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
 from lphm.learn.config import NetworkRunConfig, RunConfig
-from lphm.learn.defaults import configure, training_config
+from lphm.learn.defaults import configure, stops_early, training_config
 from lphm.learn.evaluation import Evaluation, evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import Run
@@ -100,8 +100,8 @@ def encode(
 
     ``validation`` is the validation part, if it is not to be split off from ``data``.
     """
-    train_part = data
-    if training.early_stopping and validation is None:
+    stopping, train_part = stops_early(training, len(data)), data
+    if stopping and validation is None and data.time is not None:
         train_part, validation = split_validation(data, task, training.seed, training.validation)
     rows = len(train_part)
     if start is None:
@@ -112,12 +112,25 @@ def encode(
         if isinstance(config, NetworkRunConfig):
             settled = training_config(training, rows, config.input)
             config = config.model_copy(update={"training": settled})
-    held_out = None
+    if not isinstance(config, NetworkRunConfig):
+        return TrainingData(config, training, _batches(config, train_part, training, rows), None)
+    batches = _batches(config, train_part, training, config.training.batch_size)
     if validation is not None:
-        held_out = _batches(config, validation, training, VALIDATION_BATCH, shuffle=False)
-    size = config.training.batch_size if isinstance(config, NetworkRunConfig) else rows
-    train_batches = _batches(config, train_part, training, size)
-    return TrainingData(config, training, train_batches, held_out)
+        validated = _batches(config, validation, training, VALIDATION_BATCH, shuffle=False)
+        return TrainingData(config, training, batches, validated)
+    if not stopping:
+        return TrainingData(config, training, batches, None)
+    parts = held_out(data, task, training.seed, training.validation, config.network.members)
+    return TrainingData(config, training, *_held_out_batches(batches, torch.as_tensor(parts)))
+
+
+def _held_out_batches(batches: MemoryBatches, parts: Tensor) -> tuple[MemoryBatches, MemoryBatches]:
+    """Samples that count for the members that do not hold them out, and those that a member holds out."""
+    weight, held = batches.weight.unsqueeze(1), parts.any(dim=1)
+    x, y, seed, shares = batches.x, batches.y, batches.seed, (batches.rank, batches.world_size)
+    train = MemoryBatches(x, y, weight * ~parts, batches.batch_size, seed, True, *shares)
+    held_out_weight = (weight * parts)[held]
+    return train, MemoryBatches(x[held], y[held], held_out_weight, VALIDATION_BATCH, seed, False, *shares)
 
 
 def _batches(

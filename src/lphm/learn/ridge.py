@@ -13,13 +13,11 @@ from torch.nn import functional as F
 from lphm.data.batches import MemoryBatches
 from lphm.data.progress import Progress, no_progress
 from lphm.data.targets import ClassTarget, TargetSchema
-from lphm.learn.loop import Execution, History
+from lphm.learn.execution import Execution, History
 from lphm.nn.patterns import PatternNetwork
 
 #: Strengths of the ridge, of which the best is taken, for features of variance 1.
 STRENGTHS = np.logspace(-3, 3, 10)
-#: Factors of the outputs, of which the best is taken.
-FACTORS = np.logspace(-1.5, 2.5, 201)
 #: Samples whose features are computed at a time.
 BLOCK = 16
 
@@ -42,7 +40,7 @@ def fit_ridge(
     ridge.fit(features.numpy(), wanted.double().numpy(), weight.double().numpy())
     best = int(np.flatnonzero(ridge.alpha_ == STRENGTHS)[0])
     left_out = torch.from_numpy(ridge.cv_results_.reshape(len(y), target.outputs, -1)[..., best]).float()
-    scale = confidence(left_out, y, weight) if classes else 1.0
+    loss, scale = target.calibrate(left_out, y, weight)
     network.linear.weight.data.copy_(scale * torch.from_numpy(ridge.coef_.reshape(target.outputs, -1)))
     network.linear.bias.data.copy_(scale * torch.from_numpy(np.reshape(ridge.intercept_, -1)))
     network.eval()
@@ -50,7 +48,7 @@ def fit_ridge(
     line = {
         "epoch": 1,
         "train_loss": target.loss(outputs, y, weight).item(),
-        "val_loss": target.loss(scale * left_out, y, weight).item(),
+        "val_loss": loss,
         "val_score": target.score(left_out, y, weight).item(),
     }
     return History([line])
@@ -63,18 +61,3 @@ def _features(network: PatternNetwork, x: Tensor, progress: Progress, name: str)
         features[first : first + BLOCK] = network.patterns(x[first : first + BLOCK])
         progress(name, min(first + BLOCK, len(x)), len(x))
     return features
-
-
-def confidence(outputs: Tensor, y: Tensor, weight: Tensor) -> float:
-    """The factor of the outputs ``(N, classes)`` whose softmax has the smallest cross entropy.
-
-    As if one sample more had been of any class (Platt, 1999), so that the factor is finite where all are
-    right.
-    """
-    smoothing = 1 / (len(y) + 1)
-
-    def loss(factor: float) -> float:
-        losses = F.cross_entropy(factor * outputs, y, reduction="none", label_smoothing=smoothing)
-        return float((losses * weight).sum())
-
-    return float(min(FACTORS, key=loss))

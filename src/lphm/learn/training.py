@@ -20,7 +20,8 @@ from lphm.data.targets import Task
 from lphm.errors import InputError
 from lphm.learn.config import PatternRunConfig, build_network
 from lphm.learn.evaluation import Evaluation
-from lphm.learn.loop import Execution, History, fit
+from lphm.learn.execution import Execution, History
+from lphm.learn.loop import fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
 from lphm.learn.ridge import fit_ridge
@@ -137,7 +138,7 @@ def learn(
     name: str = "training",
     validation: Dataset | None = None,
 ) -> Trained:
-    """Train a network on all of ``data``; with early stopping, on all but a validation part.
+    """Train a network on ``data``; with early stopping, each member on all but a part of it.
 
     Arguments as ``prepare`` and ``train``. The training begins with the weights, schemas and sizes of
     ``start`` if it is given, and is reported as ``name``. If ``validation`` is given, it decides which epoch

@@ -23,7 +23,6 @@ ensembles: Lakshminarayanan et al., 2017, arXiv:1612.01474). The same operators 
 """
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,9 +34,6 @@ from lphm.nn.members import MemberInterdependence, MemberLinear, MemberNorm, nor
 from lphm.ops.checks import Kind
 from lphm.structures import Structure
 
-#: How many times more the pieces of the embedding decay than other parameters. They fit any curve of a single
-#: feature, noise included, and have to show that it pays.
-PIECES_DECAY = 30
 #: Most weights of a hidden layer that sees all features, of one member, as long as it has the fewest units.
 HEAD_WEIGHTS, FEWEST_UNITS = 2**22, 8
 
@@ -205,12 +201,14 @@ class InterdependenceNetwork(nn.Module):
                 parameter.data = parameter.data.repeat(copies, *[1] * (parameter.dim() - 1))
         return network
 
-    def decay_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """The parameters by how much they decay, for an optimiser; see ``PIECES_DECAY``."""
-        pieces = [self.embedding.pieces] if isinstance(self.embedding, FeatureEmbedding) else []
-        others = [p for p in self.parameters() if not any(p is piece for piece in pieces)]
-        groups = [(others, weight_decay), (pieces, PIECES_DECAY * weight_decay)]
-        return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+    @torch.no_grad()
+    def scale_outputs(self, factor: float) -> None:
+        """Multiply all outputs by a factor: the parameters of the linear maps whose sum they are."""
+        maps = [self.linear, self.head.down if isinstance(self.head, FeatureHead) else self.head.linear]
+        if self.readout is not None:
+            maps.append(self.readout.head)
+        for parameter in (p for each in maps for p in each.parameters()):
+            parameter.mul_(factor)
 
     @torch.no_grad()
     def interdependence(self, x: Tensor, kind: Kind) -> Tensor:
