@@ -24,7 +24,7 @@ from lphm.structures.named import structure_for
 #: Rows that defaults follow from. A network with little dropout learns fewer than SMALL rows by heart; LARGE
 #: tables do what dropout and averaging do for smaller ones.
 SMALL, LARGE = 1000, 5000
-#: Rows of a table below which dropout is twice as large.
+#: Rows of a table below which there is more dropout and there are more members.
 FEW = 2000
 #: The most rows of X, such as the features of a table, of all members together, unless there is one member.
 WIDE = 8192
@@ -66,13 +66,14 @@ def configure(
         embedded_rows = build_embedding(schema, network.width, 1, channels).rows
     kind = network.kind or ("attribute" if is_table else "both")
     dropout = 0.4 if rows < SMALL else 0.1 if rows < LARGE else 0.0
+    members = 4 if rows < LARGE else 2
     if is_table:
-        dropout = 0.2 if rows < FEW else 0.1
+        dropout, members = (0.2, 6) if rows < FEW else (0.1, members)
     sizes = NetworkConfig(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
         channels=channels,
         instance_channels=network.instance_channels or math.gcd(4 if is_series else 1, network.width),
-        members=network.members or max(min(4 if rows < LARGE else 2, WIDE // len(schema.labels)), 1),
+        members=network.members or max(min(members, WIDE // len(schema.labels)), 1),
         dropout=dropout if network.dropout is None else network.dropout,
         attribute=_structure("attribute", embedded_rows, network) if kind in ("attribute", "both") else None,
         instance=_structure("instance", network.width, network) if kind in ("instance", "both") else None,
