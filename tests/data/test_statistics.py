@@ -9,9 +9,10 @@ import pytest
 
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_schema import fit_stream
-from lphm.data.schema import FEW_ROWS, FEWER_PIECES, PIECES, NumericColumn, fit_features
+from lphm.data.schema import FEWEST_PIECES, MOST_PIECES, NUMBERS_OF_A_PIECE, NumericColumn, fit_features
 from lphm.data.statistics import MOST_POINTS, Distribution
 
+PIECES = 16
 RNG = np.random.default_rng(0)
 MILLION = {
     "normal": RNG.standard_normal(1_000_000),
@@ -139,7 +140,8 @@ def test_the_schema_of_a_small_stream_is_that_of_the_table(tmp_path: Path) -> No
     train = pd.concat(stream.frames("train")).drop(columns="y")
     one, other = fit_features(train), fit_stream(stream).input
     assert [c.edges for c in one.numeric] == [c.edges for c in other.numeric]
-    assert [len(c.edges) for c in one.numeric] == [PIECES + 1, PIECES + 1, 7]
+    pieces = [len(train[name].dropna()) // NUMBERS_OF_A_PIECE for name in ("x", "z")]
+    assert [len(c.edges) for c in one.numeric] == [pieces[0] + 1, pieces[1] + 1, 7]
     assert one.categorical == other.categorical
     for a, b in zip(one.numeric, other.numeric, strict=True):
         assert (a.name, a.mean, a.std) == (b.name, pytest.approx(b.mean), pytest.approx(b.std))
@@ -162,9 +164,18 @@ def test_edges_that_do_not_increase_are_refused(edges: list[float], message: str
         NumericColumn(name="x", mean=0, std=1, edges=edges)
 
 
-@pytest.mark.parametrize(("rows", "pieces"), [(FEW_ROWS - 1, FEWER_PIECES), (FEW_ROWS, PIECES)])
-def test_a_column_of_few_numbers_has_fewer_pieces(rows: int, pieces: int) -> None:
-    values = np.random.default_rng(0).standard_normal(500)
-    values[rows:] = np.nan
+@pytest.mark.parametrize(
+    ("numbers", "pieces"),
+    [
+        (6, FEWEST_PIECES),
+        (FEWEST_PIECES * NUMBERS_OF_A_PIECE + NUMBERS_OF_A_PIECE - 1, FEWEST_PIECES),
+        ((FEWEST_PIECES + 1) * NUMBERS_OF_A_PIECE, FEWEST_PIECES + 1),
+        (MOST_PIECES * NUMBERS_OF_A_PIECE - 1, MOST_PIECES - 1),
+        (MOST_PIECES * NUMBERS_OF_A_PIECE + 200, MOST_PIECES),
+    ],
+)
+def test_a_column_has_a_piece_for_so_many_numbers(numbers: int, pieces: int) -> None:
+    values = np.random.default_rng(0).standard_normal(1000)
+    values[numbers:] = np.nan
     (column,) = fit_features(pd.DataFrame({"x": values})).numeric
     assert len(column.edges) == pieces + 1

@@ -90,17 +90,30 @@ def test_the_kind_follows_from_the_layout(layout: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "members", "dropout"),
-    [(20, 4, 0.4), (999, 4, 0.4), (1000, 4, 0.1), (4999, 4, 0.1), (5000, 2, 0.0), (10**6, 2, 0.0)],
+    ("layout", "rows", "members", "dropout"),
+    [
+        ("table", 20, 6, 0.2),
+        ("table", 1999, 6, 0.2),
+        ("table", 2000, 4, 0.1),
+        ("table", 4999, 4, 0.1),
+        ("table", 5000, 2, 0.1),
+        ("table", 10**6, 2, 0.1),
+        ("grid", 999, 4, 0.4),
+        ("series", 1000, 4, 0.1),
+        ("series", 4999, 4, 0.1),
+        ("grid", 5000, 2, 0.0),
+    ],
 )
-def test_members_and_dropout_follow_from_the_rows(rows: int, members: int, dropout: float) -> None:
-    network = configured("table", rows).network
+def test_members_and_dropout_follow_from_the_rows(
+    layout: str, rows: int, members: int, dropout: float
+) -> None:
+    network = configured(layout, rows).network
     assert (network.members, network.dropout) == (members, dropout)
-    given = configured("table", rows, members=3, dropout=0.0).network
+    given = configured(layout, rows, members=3, dropout=0.0).network
     assert (given.members, given.dropout) == (3, 0.0)
 
 
-@pytest.mark.parametrize(("features", "members"), [(2048, 4), (2049, 3), (4096, 2), (4097, 1), (20_000, 1)])
+@pytest.mark.parametrize(("features", "members"), [(1365, 6), (1366, 5), (4096, 2), (4097, 1), (20_000, 1)])
 def test_a_wide_table_has_fewer_members(features: int, members: int) -> None:
     columns = [NumericColumn(name=str(i), mean=0, std=1) for i in range(features)]
     schema = FeatureSchema(numeric=columns, categorical=[])
@@ -109,23 +122,48 @@ def test_a_wide_table_has_fewer_members(features: int, members: int) -> None:
     assert config.network.members == members
 
 
-@pytest.mark.parametrize("rows", [2, 20, 100, 999, 1000, 4999, 5000, 50_000, 10**6, 10**9])
-def test_a_training_has_enough_steps_and_not_too_many(rows: int) -> None:
-    training = training_config(TrainingOptions(), rows, SCHEMAS["table"][0])
+ROWS = [2, 20, 100, 449, 450, 999, 4999, 5000, 19_999, 20_000, 10**6, 10**9]
+
+
+@pytest.mark.parametrize("layout", SCHEMAS)
+@pytest.mark.parametrize("rows", ROWS)
+def test_a_training_has_enough_steps_and_not_too_many(layout: str, rows: int) -> None:
+    training = training_config(TrainingOptions(), rows, SCHEMAS[layout][0])
     assert 16 <= training.batch_size <= 256
     batches = math.ceil(rows / training.batch_size)
     assert training.epochs == 1 or training.epochs * batches < 20_000 + batches
     assert training.epochs * batches >= 160
-    assert rows >= 450 or (training.epochs - 1) * batches < 160
-    assert training.patience == math.ceil(training.epochs / 2)
-    given = training_config(TrainingOptions(epochs=7, batch_size=11, patience=5), rows, SCHEMAS["table"][0])
+    assert training.patience == math.ceil(training.epochs / 4)
+    given = training_config(TrainingOptions(epochs=7, batch_size=11, patience=5), rows, SCHEMAS[layout][0])
     assert (given.epochs, given.batch_size, given.patience) == (7, 11, 5)
+
+
+@pytest.mark.parametrize(
+    ("layout", "rows", "batch_size", "epochs"),
+    [
+        ("table", 100, 16, 32),
+        ("table", 800, 64, 32),
+        ("table", 4999, 128, 32),
+        ("table", 5000, 128, 24),
+        ("table", 19_999, 256, 24),
+        ("table", 20_000, 256, 16),
+        ("table", 10**6, 256, 6),
+        ("series", 449, 16, 6),
+        ("series", 450, 16, 16),
+        ("grid", 1600, 32, 16),
+    ],
+)
+def test_batches_and_epochs_follow_from_the_rows(
+    layout: str, rows: int, batch_size: int, epochs: int
+) -> None:
+    training = training_config(TrainingOptions(), rows, SCHEMAS[layout][0])
+    assert (training.batch_size, training.epochs) == (batch_size, epochs)
 
 
 @pytest.mark.parametrize("layout", SCHEMAS)
 def test_the_learning_rate_and_the_channels_follow_from_the_layout(layout: str) -> None:
     found = configured(layout, 300)
-    channels, rate = (1, 3e-3) if layout == "table" else (4, 2e-3)
+    channels, rate = (1, 5e-3) if layout == "table" else (4, 2e-3)
     of_rows = 4 if layout == "series" else 1
     assert (found.network.channels, found.network.instance_channels) == (channels, of_rows)
     assert found.training.learning_rate == rate

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lphm import LPHMClassifier
 from lphm.data.dataset import Dataset
 from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.ridge import FACTORS, STRENGTHS, confidence
+from lphm.learn.ridge import STRENGTHS
 from lphm.learn.run import load_run, save_run
 from lphm.learn.training import learn, prepare, train
 from lphm.nn.patterns import PatternNetwork
@@ -82,28 +82,16 @@ def test_it_is_the_ridge_that_predicts_left_out_samples_best(classes: int, weigh
     best = STRENGTHS[int(np.argmin(errors))]
     ridge = Ridge(best).fit(features, wanted, weight)
     left = torch.from_numpy(left_out(best)).float()
-    factor = confidence(left, y, torch.from_numpy(weight)) if classes else 1.0
+    target, of = run.config.target, torch.from_numpy(weight).float()
+    loss, factor = target.calibrate(left, y, of)
     coefficients = ridge.coef_.reshape(wanted.shape[1], -1)
     torch.testing.assert_close(
         network.linear.weight.data, torch.from_numpy(factor * coefficients).float(), rtol=2e-2, atol=1e-5
     )
     (line,) = trained.history.lines
-    target = run.config.target
-    of = torch.from_numpy(weight).float()
-    assert line["val_loss"] == pytest.approx(target.loss(factor * left, y, of).item(), rel=1e-2)
+    assert line["val_loss"] == pytest.approx(loss, rel=1e-2)
     assert line["val_score"] == pytest.approx(target.score(left, y, of).item(), abs=1e-3)
     assert line["train_loss"] == pytest.approx(target.loss(run.outputs(data.inputs), y, of).item(), abs=1e-4)
-
-
-def test_confidence_is_that_of_the_smallest_cross_entropy() -> None:
-    torch.manual_seed(0)
-    truth = 2 * torch.randn(4000, 3)
-    y = torch.distributions.Categorical(logits=truth, validate_args=False).sample()
-    assert confidence(truth / 5, y, torch.ones(4000)) == pytest.approx(5, rel=0.1)
-    sure = 2 * F.one_hot(torch.arange(30) % 3).float() - 1
-    found = confidence(sure, torch.arange(30) % 3, torch.ones(30))
-    assert FACTORS[0] < found < FACTORS[-1]
-    assert (found * sure).softmax(1).max(1).values.min() == pytest.approx(1 - 2 / 3 / 31, abs=2e-3)
 
 
 def test_weights_that_are_all_alike_change_nothing() -> None:

@@ -13,7 +13,6 @@ from lphm.nn.blocks import FeedForward, InterdependenceBlock
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.members import MemberInterdependence
 from lphm.nn.network import (
-    PIECES_DECAY,
     InterdependenceNetwork,
     InterdependenceReadout,
     full_parameters,
@@ -453,17 +452,15 @@ def test_full_parameters_are_what_the_same_matrices_would_take_without_structure
 
 
 @both_inputs
-def test_decay_groups_hold_every_parameter_once(layout: str) -> None:
-    network = NETWORKS[layout][0](members=2)
-    groups = network.decay_groups(0.25)
-    grouped = [p for group in groups for p in group["params"]]
-    assert len({id(p) for p in grouped}) == len(grouped)
-    assert {id(p) for p in grouped} == {id(p) for p in network.parameters()}
-    assert all(group["params"] for group in groups)
-    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    for name, parameter in network.named_parameters():
-        assert decays[id(parameter)] == (PIECES_DECAY * 0.25 if name == "embedding.pieces" else 0.25), name
-    torch.optim.AdamW(groups, fused=True)
+@pytest.mark.parametrize("readout", [True, False])
+def test_scaled_outputs_are_those_times_a_factor(layout: str, readout: bool) -> None:
+    make, data = NETWORKS[layout]
+    network, x = disturbed(make(members=2)).eval(), data()
+    if not readout:
+        network.readout = None
+    before = network(x)
+    network.scale_outputs(0.3)
+    torch.testing.assert_close(network(x), 0.3 * before)
 
 
 @pytest.mark.parametrize(("kind", "k"), [("attribute", 16), ("instance", 8)])

@@ -52,7 +52,7 @@ class PatternConfig(Checked):
 class _Config(Strict):
     """What every run has."""
 
-    format: Literal[5] = 5
+    format: Literal[6] = 6
     source: str
     input: InputSchema
     target: TargetSchema

@@ -21,17 +21,18 @@ from lphm.learn.config import (
 from lphm.learn.options import MethodName, NetworkOptions, Optimizer, Sizes, TrainingOptions, sizes_of
 from lphm.structures.named import structure_for
 
-#: Rows that defaults follow from. A network with little dropout learns fewer than SMALL rows by heart; LARGE
-#: tables do what dropout and averaging do for smaller ones.
+#: Rows that defaults follow from. Small data are learned by heart with little dropout; large data do what
+#: dropout and averaging do for smaller ones.
 SMALL, LARGE = 1000, 5000
-#: Rows of a table below which there is more dropout and there are more members.
-FEW = 2000
+SMALL_TABLE = 2000
 #: The most rows of X, such as the features of a table, of all members together, unless there is one member.
 WIDE = 8192
-#: Fewest rows of which early stopping holds some out by default.
-HELD_OUT_FROM = 100
-#: Passes over the training part, for a table and for series and images.
-TABLE_EPOCHS, EPOCHS = 32, 16
+#: Passes over the training part, and over that of a table below LARGE and below VERY_LARGE rows, where early
+#: stopping ends those that are too many.
+EPOCHS, SMALL_TABLE_EPOCHS, LARGE_TABLE_EPOCHS = 16, 32, 24
+VERY_LARGE = 20_000
+#: Fewer samples than this, if no table, get the fewest optimizer steps: they are soon learned by heart.
+FEW_SAMPLES = 450
 #: Optimizer steps; there is at least one pass.
 FEWEST_STEPS, MOST_STEPS = 160, 20_000
 
@@ -68,7 +69,7 @@ def configure(
     dropout = 0.4 if rows < SMALL else 0.1 if rows < LARGE else 0.0
     members = 4 if rows < LARGE else 2
     if is_table:
-        dropout, members = (0.2, 6) if rows < FEW else (0.1, members)
+        dropout, members = (0.2, 6) if rows < SMALL_TABLE else (0.1, members)
     sizes = NetworkConfig(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
         channels=channels,
@@ -129,13 +130,10 @@ def training_config(options: TrainingOptions, rows: int, schema: InputSchema) ->
     )
 
 
-def stops_early(options: TrainingOptions, rows: int) -> bool:
-    """Whether rows in memory are held out to find the best epoch."""
-    return rows >= HELD_OUT_FROM if options.early_stopping is None else options.early_stopping
-
-
 def _passes(rows: int, is_table: bool) -> int:
-    """Passes over the training part, as long as they are not too few or too many steps."""
+    """Passes over the training part, as long as these are not too few or too many steps."""
     if not is_table:
-        return 0 if rows < 450 else EPOCHS
-    return TABLE_EPOCHS
+        return EPOCHS if rows >= FEW_SAMPLES else 0
+    if rows >= VERY_LARGE:
+        return EPOCHS
+    return SMALL_TABLE_EPOCHS if rows < LARGE else LARGE_TABLE_EPOCHS

@@ -27,11 +27,13 @@ from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
 from lphm.learn.config import NetworkRunConfig, RunConfig
-from lphm.learn.defaults import configure, stops_early, training_config
+from lphm.learn.defaults import configure, training_config
 from lphm.learn.evaluation import Evaluation, evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import Run
 
+#: Fewest rows of a table of which early stopping holds some out by default.
+HELD_OUT_FROM = 100
 #: Samples of the validation part that are predicted at a time.
 VALIDATION_BATCH = 1024
 #: Rows of the test part whose predictions are kept, and of the training part that the summary describes.
@@ -100,8 +102,10 @@ def encode(
 
     ``validation`` is the validation part, if it is not to be split off from ``data``.
     """
-    stopping, train_part = stops_early(training, len(data)), data
-    if stopping and validation is None and data.time is not None:
+    stops, train_part = training.early_stopping, data
+    if stops is None:
+        stops = data.is_table and len(data) >= HELD_OUT_FROM
+    if stops and validation is None and data.time is not None:
         train_part, validation = split_validation(data, task, training.seed, training.validation)
     rows = len(train_part)
     if start is None:
@@ -118,7 +122,7 @@ def encode(
     if validation is not None:
         validated = _batches(config, validation, training, VALIDATION_BATCH, shuffle=False)
         return TrainingData(config, training, batches, validated)
-    if not stopping:
+    if not stops:
         return TrainingData(config, training, batches, None)
     parts = held_out(data, task, training.seed, training.validation, config.network.members)
     return TrainingData(config, training, *_held_out_batches(batches, torch.as_tensor(parts)))
