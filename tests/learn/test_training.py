@@ -13,12 +13,13 @@ import torch
 from lphm.data.dataset import Dataset
 from lphm.data.parquet import ParquetStream
 from lphm.data.progress import Progress
-from lphm.data.splits import split_rows, split_validation
+from lphm.data.splits import held_out, split_rows
 from lphm.errors import InputError
 from lphm.learn import loop, preparation
 from lphm.learn.checkpoint import CHECKPOINT
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.preparation import encode
 from lphm.learn.run import Run
 from lphm.learn.training import Outcome, Trained, learn, prepare, train
 
@@ -127,16 +128,17 @@ def test_schemas_are_fitted_once_and_see_no_row_outside_the_training_part(
     monkeypatch: pytest.MonkeyPatch, early_stopping: bool
 ) -> None:
     options = TrainingOptions(seed=3, epochs=1, early_stopping=early_stopping)
-    rest, test = split_rows(PRODUCT, "classification", seed=3)
+    data = replace(PRODUCT, time=np.arange(120)) if early_stopping else PRODUCT
+    rest, test = split_rows(data, "classification", seed=3)
     train_part, outside = rest, test
     if early_stopping:
-        train_part, outside = split_validation(rest, "classification", 3, options.validation)
+        train_part, outside = split_rows(rest, "classification", 3, options.validation)
     inputs = NUMBERS.assign(k="known", one=RNG.choice(["u", "v"], 120))
     inputs.loc[outside.inputs.index[0], ["a", "k"]] = [1e9, "unknown"]
     calls = []
     fit_inputs = preparation.fit_inputs
     monkeypatch.setattr(preparation, "fit_inputs", lambda data: calls.append(data) or fit_inputs(data))
-    schema = prepare(replace(PRODUCT, inputs=inputs), SMALL, options).config.input
+    schema = prepare(replace(data, inputs=inputs), SMALL, options).config.input
     assert [len(data) for data in calls] == [len(train_part)]
     for column in schema.numeric:
         assert column.mean == pytest.approx(train_part.inputs[column.name].mean(), abs=1e-12)
@@ -250,12 +252,59 @@ def overfitted() -> Trained:
 
 def test_the_best_epoch_is_kept_and_training_stops(overfitted: Trained) -> None:
     lines = overfitted.history.lines
-    best = min(lines, key=lambda line: line["val_loss"])
+    validated = [line for line in lines if "val_loss" in line]
+    best = min(validated, key=lambda line: line["val_loss"])
     assert overfitted.history.best_epoch == best["epoch"] == len(lines) - 4
     assert [line["epoch"] for line in lines] == list(range(1, len(lines) + 1))
+    assert [line["epoch"] for line in validated] == list(range(3, len(lines) + 1, 3))  # of 40, 16 at most
     assert len(lines) < 40
-    _, held_out = split_validation(NOISE, "classification", 0, 0.15)
-    assert evaluate(overfitted.run, held_out).score == pytest.approx(best["val_score"])
+    loss, score = judged_by_members_that_did_not_see(overfitted, NOISE)
+    assert loss == pytest.approx(best["val_loss"], rel=1e-4)
+    assert score == pytest.approx(best["val_score"])
+
+
+def judged_by_members_that_did_not_see(trained: Trained, data: Dataset) -> tuple[float, float]:
+    """Loss and score of each member on the rows that were held out for it."""
+    parts = held_out(data, "classification", 0, 0.1, SMALL.members).T
+    target, x = trained.run.config.target, trained.run.config.input.encode(data.inputs)
+    outputs, y = trained.run.network(x).detach(), target.encode(data.target)
+    logits = torch.cat([outputs[part, member] for member, part in enumerate(parts)])
+    truth = torch.cat([y[part] for part in parts])
+    loss, factor = target.calibrate(logits, truth, torch.ones(len(truth)))
+    assert factor == pytest.approx(1, abs=0.02)  # the best one is in the weights
+    return loss, target.score(logits, truth).item()
+
+
+def test_members_learn_from_all_rows_but_those_that_they_hold_out() -> None:
+    data = replace(PRODUCT, weight=np.arange(120.0))
+    encoded = encode(data, SMALL, replace(ONE_EPOCH, early_stopping=True), "classification")
+    parts = torch.as_tensor(held_out(data, "classification", 0, 0.1, SMALL.members))
+    weight = torch.arange(120).float().unsqueeze(1) / 59.5
+    torch.testing.assert_close(encoded.train.weight, weight * ~parts)
+    validated = parts.any(dim=1)
+    torch.testing.assert_close(encoded.validation.weight, (weight * parts)[validated])
+    assert torch.equal(encoded.validation.x, encoded.train.x[validated])
+    assert torch.equal(encoded.validation.y, encoded.train.y[validated])
+    assert 0 < encoded.train.weight[1:].eq(0).float().mean() < 0.2
+
+
+@pytest.mark.parametrize("early_stopping", [None, False])
+def test_a_small_table_holds_nothing_out_by_itself(early_stopping: bool | None) -> None:
+    options = TrainingOptions(epochs=1, early_stopping=early_stopping)
+    for rows in (99, 100):
+        encoded = encode(PRODUCT.take(np.arange(rows)), SMALL, options, "classification")
+        assert (encoded.validation is not None) == (rows == 100 and early_stopping is None)
+
+
+def test_series_and_images_hold_nothing_out_by_themselves() -> None:
+    x = np.random.default_rng(0).standard_normal((120, 4))
+    for data in (
+        replace(PRODUCT, inputs=pd.DataFrame(x, columns=list("abcd")), grid=(2, 2)),
+        replace(PRODUCT, inputs=x.reshape(120, 2, 2)),
+    ):
+        assert encode(data, SMALL, ONE_EPOCH, "classification").validation is None
+        stopped = replace(ONE_EPOCH, early_stopping=True)
+        assert encode(data, SMALL, stopped, "classification").validation is not None
 
 
 class KilledError(Exception):
@@ -308,7 +357,7 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, damage: str) -> None:
     whole = file.read_bytes()
     contents = {
         "cut": whole[:-100],
-        "changed": whole.replace(b"weight", b"height"),
+        "changed": whole.replace(b"average", b"overage"),
         "empty": b"",
         "text": b"not a checkpoint",
         "pickle": pickle.dumps({"network": 1}),
@@ -382,7 +431,7 @@ def test_the_gradients_of_a_step_are_at_most_1_for_each_member(
     learn(wild, replace(SMALL, members=members), TrainingOptions(epochs=5, learning_rate=0.02))
     assert max(norms) == pytest.approx(members**0.5, rel=1e-5)
     norms.clear()
-    learn(PRODUCT, replace(SMALL, members=members), TrainingOptions(epochs=5))
+    learn(PRODUCT, replace(SMALL, members=members), TrainingOptions(epochs=12))
     assert min(norms) < 0.9 * members**0.5  # smaller gradients are not made larger
 
 
