@@ -83,7 +83,7 @@ def variants(network: NetworkOptions) -> dict[str, NetworkOptions]:
         "full": replace(free, structure="full"),
         "low-rank": replace(network, structure="low-rank", p=None, q=None, lags=None),
         "lphm": replace(network, structure="lphm", lags=None),
-    } | ({} if network.structure in ("full", "low-rank") else {network.structure: network})
+    } | {network.structure: network}
 
 
 def compare(
@@ -169,7 +169,10 @@ def _scores(difference: Difference, other: str) -> str:
     """How one network scores beside another."""
     if _is_same(difference):
         return f"scores the same as {other} in every fold"
-    more = f"{abs(difference.mean):.4f} {'lower' if difference.mean < 0 else 'higher'} than {other}"
+    mean = round(difference.mean, 4)
+    more = f"{abs(mean):.4f} {'lower' if mean < 0 else 'higher'} than {other}"
+    if mean == 0:
+        more = f"on average the same as {other}"
     if difference.interval is None:
         return f"scores {more} in every fold"
     low, high = (round(bound, 4) + 0.0 for bound in difference.interval)  # 0.0 in place of -0.0
