@@ -71,7 +71,12 @@ def test_compare_and_folds(tmp_path: Path) -> None:
     printed = lphm("train", "iris", "--compare", *short, "-o", "c", cwd=tmp_path)
     assert printed.returncode == 0, printed.stderr
     assert all(name in printed.stdout for name in ("none", "full", "low-rank", "lphm", "accuracy", "seconds"))
-    table = {row["name"]: row for row in json.loads((tmp_path / "c/comparison.json").read_text())["table"]}
+    comparison = json.loads((tmp_path / "c/comparison.json").read_text())
+    below = printed.stdout[printed.stdout.index("LPHM scores") :]
+    assert " ".join(below.split()) == comparison["verdict"]["text"]
+    again = lphm("train", "iris", "--compare", *short, "-o", "c", "--resume", "--json", cwd=tmp_path)
+    assert {"folds": 3, "seed": 0} | json.loads(again.stdout) == comparison
+    table = {row["name"]: row for row in comparison["table"]}
     assert list(table) == ["none", "full", "low-rank", "lphm"]
     files = {path.name for path in (tmp_path / "c").iterdir()}
     assert files == {"options.json", "cross_validation.json", "comparison.json"}
@@ -83,7 +88,8 @@ def test_compare_and_folds(tmp_path: Path) -> None:
         for row in table.values()
     )
     result = lphm("train", "iris", *short, "--quiet", "--json", cwd=tmp_path)
-    assert json.loads(result.stdout)["scores"] == table["lphm"]["scores"]  # the same seeds and folds
+    alone = json.loads(result.stdout)  # with the same seeds and folds
+    assert (alone["scores"], alone["losses"]) == (table["lphm"]["scores"], table["lphm"]["losses"])
     assert result.stderr == ""
 
 

@@ -1,6 +1,7 @@
 """Folds are trained once, resumed, and read back; damaged results are one line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,7 @@ from lphm.data.splits import folds
 from lphm.errors import InputError
 from lphm.learn import cross_validation
 from lphm.learn.checkpoint import CHECKPOINT
-from lphm.learn.cross_validation import (
-    CHECKPOINTS,
-    RESULTS,
-    CrossValidation,
-    compare,
-    cross_validate,
-    variants,
-)
+from lphm.learn.cross_validation import CHECKPOINTS, RESULTS, CrossValidation, cross_validate
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.training import learn
@@ -39,15 +33,20 @@ def whole() -> CrossValidation:
 
 
 def test_every_fold_is_scored_on_the_rows_that_it_was_not_trained_on(whole: CrossValidation) -> None:
-    for score, (train_rows, test_rows) in zip(
-        whole.scores, folds(DATA, "classification", 3, TRAINING.seed), strict=True
-    ):
+    parts = folds(DATA, "classification", 3, TRAINING.seed)
+    for score, loss, (train_rows, test_rows) in zip(whole.scores, whole.losses, parts, strict=True):
         run = learn(DATA.take(train_rows), NETWORK, TRAINING).run
-        assert evaluate(run, DATA.take(test_rows)).score == score
+        evaluation = evaluate(run, DATA.take(test_rows))
+        assert (evaluation.score, evaluation.loss) == (score, loss)
         assert whole.interdependence_parameters == interdependence_parameters(run.network)
     assert whole.score_name == "accuracy"
     assert whole.mean == pytest.approx(np.mean(whole.scores))
     assert whole.spread == pytest.approx(np.std(whole.scores))
+
+
+def test_one_slow_training_does_not_change_the_typical_seconds(whole: CrossValidation) -> None:
+    seconds = {2: [9.0, 1.0], 5: [9.0, 1.0, 1.2, 1.3, 1.1]}
+    assert [replace(whole, seconds=each).typical_seconds for each in seconds.values()] == [1.0, 1.2]
 
 
 def test_what_a_fold_cannot_learn_from_is_found_before_any_training(
@@ -95,7 +94,7 @@ def test_folds_that_are_done_are_not_trained_again(
     trained.clear()
     again = cross_validate(DATA, NETWORK, TRAINING, 3, progress=progress, folder=tmp_path)
     assert trained == ["fold 2", "fold 3"]
-    assert again.scores == whole.scores
+    assert (again.scores, again.losses) == (whole.scores, whole.losses)
     assert [path.name for path in tmp_path.iterdir()] == [RESULTS]
     monkeypatch.setattr(cross_validation, "learn", None)  # nothing is left to train
     assert cross_validate(DATA, NETWORK, TRAINING, 3, folder=tmp_path) == again
@@ -116,29 +115,3 @@ def test_damaged_results_are_one_line(tmp_path: Path, content: str, message: str
         cross_validate(DATA, NETWORK, TRAINING, 3, folder=tmp_path)
     assert RESULTS in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-def test_the_comparison_has_the_same_folds_for_every_variant(tmp_path: Path, whole: CrossValidation) -> None:
-    rows = compare(DATA, NETWORK, TRAINING, 3, folder=tmp_path)
-    assert [row.name for row in rows] == ["none", "full", "low-rank", "lphm"]
-    assert rows[0].interdependence_parameters == 0
-    assert rows[3].scores == whole.scores
-    content = json.loads((tmp_path / "comparison.json").read_text())
-    assert (content["folds"], content["seed"]) == (3, 0)
-    assert [row["scores"] for row in content["table"]] == [row.scores for row in rows]
-    assert content["table"][1]["mean"] == rows[1].mean
-
-
-def test_the_variants_keep_what_they_have_in_common() -> None:
-    network = NetworkOptions(kind="both", p=2, q=4, r=1, width=16)
-    assert {name: (o.kind, o.structure, o.p, o.q, o.r) for name, o in variants(network).items()} == {
-        "none": ("none", "lphm", None, None, None),
-        "full": ("both", "full", None, None, None),
-        "low-rank": ("both", "low-rank", None, None, 1),
-        "lphm": ("both", "lphm", 2, 4, 1),
-    }
-    assert all(options.width == 16 for options in variants(network).values())
-    stationary = NetworkOptions(structure="toeplitz", lags=5)
-    assert all(options.lags is None for options in variants(stationary).values())
-    open_kind = variants(NetworkOptions())  # which then follows from the data, for every variant alike
-    assert [options.kind for options in open_kind.values()] == ["none", None, None, None]

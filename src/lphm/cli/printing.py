@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -23,12 +22,12 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def say(table: Table, values: dict[str, Any], printing: Printing) -> None:
-    """Print a result once, in the form that was asked for."""
+def say(table: Table, values: dict[str, Any], printing: Printing, text: str = "") -> None:
+    """Print a result once, in the form that was asked for; the text stands under the table."""
     if printing.json:
         print(json.dumps(values))
     elif not printing.quiet:
-        _Console(markup=False, emoji=False).print(table)
+        _Console(markup=False, emoji=False).print(table, *filter(None, [text]))
 
 
 def grid(title: str, rows: dict[str, str]) -> Table:
@@ -48,7 +47,7 @@ def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
             row.name or "network",
             f"{row.mean:.4f} ± {row.spread:.4f}",
             f"{row.interdependence_parameters:,}",
-            f"{fmean(row.seconds):.1f}",
+            f"{row.typical_seconds:.1f}",
         )
         for row in rows
     )

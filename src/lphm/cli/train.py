@@ -55,7 +55,7 @@ class RunOptions(Checked):
     folds: Annotated[int, Bounds(at_least=2)] | None = None
     """Cross-validate with so many folds instead; no model is kept."""
     compare: bool = False
-    """Cross-validate the network without W, with full, with low-rank and with lphm."""
+    """Cross-validate the network without W, with full, low-rank and lphm, and say whether W helps."""
     resume: bool = False
     """Continue the run in --output after an interruption; begin it if there is none."""
     config: Path | None = None
@@ -100,7 +100,8 @@ def train(
     from lphm.cli.progress import bars
     from lphm.data.dataset import Dataset
     from lphm.distributed import broadcast_choice, process_group, rank
-    from lphm.learn.cross_validation import compare, cross_validate
+    from lphm.learn.comparison import Comparison, compare
+    from lphm.learn.cross_validation import cross_validate
     from lphm.learn.evaluation import INTERDEPENDENCE, PREDICTIONS
     from lphm.learn.run import CONFIG, METRICS, WEIGHTS
     from lphm.learn.training import prepare, train
@@ -119,24 +120,27 @@ def train(
             if isinstance(samples, Dataset) and (run.compare or run.folds):
                 validate = compare if run.compare else cross_validate
                 k = run.folds or 5
-                result = validate(samples, network, training, k, data.task, progress=progress, folder=folder)
-                validated = result if isinstance(result, list) else [result]
+                validated = validate(
+                    samples, network, training, k, data.task, progress=progress, folder=folder
+                )
             elif not broadcast_choice(lambda: all((folder / name).exists() for name in written)):
                 outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
     if validated is not None:
-        values = [vars(each) for each in validated]
-        printed = {"table": values} if run.compare else values[0]
-        say(comparison_table(samples.name, validated), printed, printing)
+        if isinstance(validated, Comparison):
+            table, text = validated.table, validated.verdict.text
+        else:
+            table, text = [validated], ""
+        say(comparison_table(samples.name, table), asdict(validated), printing, text)
     elif first:
         _complete(folder, outcome)
         metrics = read_json(folder / METRICS)
         try:
-            table = summary(metrics, samples.name, folder)
+            closing = summary(metrics, samples.name, folder)
         except EDITED as error:
             got = f"{type(error).__name__}: {error}"
             message = f"{folder / METRICS} must be as training wrote it, got {got}; train the run anew"
             raise InputError(message) from error
-        say(table, metrics, printing)
+        say(closing, metrics, printing)
 
 
 def _read(

@@ -1,9 +1,9 @@
-"""Cross-validation, and the comparison that says whether interdependence helps and what it costs."""
+"""Cross-validation, whose folds are kept so that it can be resumed."""
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean, pstdev
+from statistics import fmean, median_low, pstdev
 
 from pydantic import ValidationError
 
@@ -29,10 +29,16 @@ class CrossValidation:
     name: str  # of the variant
     score_name: str  # "accuracy" or "r2"
     scores: list[float]  # of every fold, on the samples that it was not trained on
+    losses: list[float]  # of the same samples, as Evaluation.loss
     interdependence_parameters: int  # of one network
     seconds: list[float]  # of every training
     mean: float  # of the scores
     spread: float  # their standard deviation
+
+    @property
+    def typical_seconds(self) -> float:
+        """The median, and of two the smaller, because the first training of a process also loads code."""
+        return median_low(self.seconds)
 
 
 class FoldResult(Strict):
@@ -40,20 +46,9 @@ class FoldResult(Strict):
 
     score: float
     score_name: str
+    loss: float
     interdependence_parameters: int
     seconds: float
-
-
-def variants(network: NetworkOptions) -> dict[str, NetworkOptions]:
-    """The same network without interdependence, with Full, with LowRank and with LPHM."""
-    network = replace(network, method="network")
-    free = replace(network, p=None, q=None, r=None, lags=None, budget=None)
-    return {
-        "none": replace(free, kind="none"),
-        "full": replace(free, structure="full"),
-        "low-rank": replace(network, structure="low-rank", p=None, q=None, lags=None),
-        "lphm": replace(network, structure="lphm", lags=None),
-    }
 
 
 def cross_validate(
@@ -95,6 +90,7 @@ def cross_validate(
             done[key] = FoldResult(
                 score=evaluation.score,
                 score_name=evaluation.score_name,
+                loss=evaluation.loss,
                 interdependence_parameters=interdependence_parameters(trained.run.network),
                 seconds=round(trained.seconds, 2),
             )
@@ -105,30 +101,10 @@ def cross_validate(
     if folder is not None:  # of a process that was killed after the last result
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     scores = [result.score for result in results]
+    losses = [result.loss for result in results]
     seconds = [result.seconds for result in results]
     score_name, number = results[0].score_name, results[0].interdependence_parameters
-    return CrossValidation(name, score_name, scores, number, seconds, fmean(scores), pstdev(scores))
-
-
-def compare(
-    data: Dataset,
-    network: NetworkOptions,
-    training: TrainingOptions,
-    k: int,
-    task: Task | None = None,
-    *,
-    progress: Progress | None = None,
-    folder: Path | None = None,
-) -> list[CrossValidation]:
-    """Cross-validate ``variants(network)`` with the same seed and folds; arguments as ``cross_validate``."""
-    rows = [
-        cross_validate(data, options, training, k, task, name=name, progress=progress, folder=folder)
-        for name, options in variants(network).items()
-    ]
-    if folder is not None:
-        content = {"folds": k, "seed": training.seed, "table": [vars(row) for row in rows]}
-        write_json(folder / "comparison.json", content)
-    return rows
+    return CrossValidation(name, score_name, scores, losses, number, seconds, fmean(scores), pstdev(scores))
 
 
 def _read(file: Path) -> dict[str, FoldResult]:
