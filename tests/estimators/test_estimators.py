@@ -150,10 +150,11 @@ def test_categories_and_missing_values_of_a_data_frame() -> None:
 def test_class_weight_and_sample_weight() -> None:
     X, y = load_iris(return_X_y=True)
     rare = np.r_[0:50, 50:55, 100:150]
-    weighted = LPHMClassifier(**QUICK, class_weight={0: 1.0, 1: 0.0, 2: 1.0}).fit(X[rare], y[rare])
+    quick = {**QUICK, "early_stopping": False}
+    weighted = LPHMClassifier(**quick, class_weight={0: 1.0, 1: 0.0, 2: 1.0}).fit(X[rare], y[rare])
     assert 1 not in weighted.predict(X)
     assert (
-        LPHMClassifier(**QUICK, class_weight="balanced").fit(X[rare], y[rare]).predict(X) == 1
+        LPHMClassifier(**quick, class_weight="balanced").fit(X[rare], y[rare]).predict(X) == 1
     ).sum() >= 40
     with pytest.raises(ValueError, match=r"[Nn]egative"):
         LPHMClassifier(**QUICK).fit(X, y, sample_weight=-np.ones(150))
@@ -162,12 +163,8 @@ def test_class_weight_and_sample_weight() -> None:
 def test_warm_start_goes_on_and_early_stopping_stops() -> None:
     X, y = load_iris(return_X_y=True)
     model = LPHMClassifier(**{**QUICK, "epochs": 3, "warm_start": True}).fit(X, y)
-    first = model.history_[-1]["train_loss"]
-    assert (
-        model.fit(X, y).history_[0]["train_loss"]
-        < 1.5 * first
-        < LPHMClassifier(**QUICK).fit(X, y).history_[0]["train_loss"]
-    )
+    first = model.history_[0]["train_loss"]
+    assert model.fit(X, y).history_[0]["train_loss"] < 0.3 * first
     noise = np.random.default_rng(0).integers(0, 2, 150)
     stopped = LPHMClassifier(**{**QUICK, "epochs": 100, "early_stopping": True, "patience": 3}).fit(X, noise)
     assert stopped.n_iter_ < 100

@@ -14,7 +14,6 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lphm.data.dataset import Dataset
-from lphm.data.splits import split_validation
 from lphm.estimators import LPHMClassifier, LPHMRegressor, models
 from lphm.learn.training import learn
 
@@ -32,28 +31,25 @@ each_kind = pytest.mark.parametrize(("cls", "y"), KINDS, ids=["classifier", "reg
 pytestmark = pytest.mark.slow
 
 
-def split(y: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The rows that early stopping trains on, and those that it holds out."""
-    data = Dataset("t", pd.DataFrame({"row": range(ROWS)}), pd.Series(y, name="y"), groups=groups)
-    task = "classification" if y is CLASSES else "regression"
-    return tuple(part.inputs["row"].to_numpy() for part in split_validation(data, task, 0, 0.15))
+@each_kind
+def test_groups_of_every_type_are_held_out_as_a_whole(cls: type, y: np.ndarray) -> None:
+    words = [GROUPS.astype(str), GROUPS.tolist(), pd.Series(GROUPS) / 7]
+    first, *others = [cls(**QUICK).fit(X, y, groups=groups) for groups in (GROUPS, *words)]
+    for other in others:
+        assert other.history_ == first.history_
+        assert np.array_equal(other.predict(X), first.predict(X))
+    assert "val_loss" in first.history_[0]
+    assert cls(**QUICK).fit(X, y).history_ != first.history_
 
 
 @each_kind
-@pytest.mark.parametrize("groups", [None, GROUPS, GROUPS.astype(str), GROUPS.tolist(), pd.Series(GROUPS) / 7])
-def test_groups_are_held_out_as_a_whole_and_given_rows_as_they_are(
-    cls: type, y: np.ndarray, groups: Any
-) -> None:
-    words = None if groups is None else pd.Series(groups).map(str).to_numpy(dtype=object)
-    kept, out = split(y, words)
-    whole = cls(**QUICK).fit(X, y, groups=groups)
-    given = cls(**QUICK).fit(X[kept], y[kept], X_val=X[out], y_val=y[out])
-    assert given.history_ == whole.history_
-    assert np.array_equal(given.predict(X), whole.predict(X))
+def test_a_validation_part_that_is_given_is_held_out_and_nothing_else(cls: type, y: np.ndarray) -> None:
+    whole = cls(**(QUICK | {"early_stopping": False})).fit(X, y)
+    given = cls(**QUICK).fit(X, y, X_val=X[:20], y_val=y[:20])
+    assert [line["train_loss"] for line in given.history_] == [line["train_loss"] for line in whole.history_]
     assert "val_loss" in given.history_[0]
-    if groups is not None:
-        assert not {*GROUPS[kept]} & {*GROUPS[out]}
-        assert cls(**QUICK).fit(X, y).history_ != whole.history_
+    small = cls(**(QUICK | {"early_stopping": None})).fit(X[:60], y[:60], X_val=X[60:], y_val=y[60:])
+    assert "val_loss" in small.history_[0]  # where nothing would be held out by default
 
 
 def test_nothing_is_learned_from_the_validation_part() -> None:
@@ -69,29 +65,29 @@ def test_nothing_is_learned_from_the_validation_part() -> None:
 def test_categories_of_the_validation_part_are_those_of_the_training() -> None:
     codes = RNG.integers(0, 3, ROWS)
     for inputs, listed in ((pd.DataFrame({"c": codes, "x": X[:, 0]}), ["c"]), (np.c_[codes, X[:, 0]], [0])):
-        kept, out = split(CLASSES, None)
         take = inputs.iloc if isinstance(inputs, pd.DataFrame) else inputs
+        parts = take[:90], CLASSES[:90]
         model = LPHMClassifier(**QUICK, categorical_features=listed)
-        whole = clone(model).fit(inputs, CLASSES)
-        given = clone(model).fit(take[kept], CLASSES[kept], X_val=take[out], y_val=CLASSES[out])
+        given = clone(model).fit(*parts, X_val=take[90:], y_val=CLASSES[90:])
         assert given.run_.config.input.has_categories
-        assert given.history_ == whole.history_
         again = clone(model).set_params(categorical_features=None).fit(X, CLASSES)  # fitted otherwise before
-        again.set_params(categorical_features=listed).fit(
-            take[kept], CLASSES[kept], X_val=take[out], y_val=CLASSES[out]
-        )
-        assert again.history_ == whole.history_
+        again.set_params(categorical_features=listed).fit(*parts, X_val=take[90:], y_val=CLASSES[90:])
+        assert again.history_ == given.history_
+        outputs, y = given.predict_proba(take[90:]), CLASSES[90:]
+        best = min(given.history_, key=lambda line: line.get("val_loss", np.inf))
+        assert best["val_score"] == pytest.approx((given.classes_[outputs.argmax(axis=1)] == y).mean())
 
 
 def test_class_weights_count_in_the_validation_part() -> None:
     options = QUICK | {"epochs": 20, "learning_rate": 0.02, "class_weight": {"no": 1e-9, "yes": 1.0}}
     model = LPHMClassifier(**options).fit(X, CLASSES, X_val=X[:60], y_val=CLASSES[:60])
-    assert model.history_[-1]["val_score"] > 0.999  # only "yes" counts, and only "yes" is predicted
+    validated = [line for line in model.history_ if "val_score" in line]
+    assert validated[-1]["val_score"] > 0.999  # only "yes" counts, and only "yes" is predicted
     assert set(model.predict(X[:60])) == {"yes"}
     assert set(CLASSES[:60]) == {"no", "yes"}
     one = CLASSES == "yes"  # not every class has to be there
     model = LPHMClassifier(**options).fit(X, CLASSES, X_val=X[one], y_val=CLASSES[one])
-    assert np.isfinite(model.history_[0]["val_loss"])
+    assert np.isfinite(model.history_[1]["val_loss"])  # of 20 epochs every second is validated
 
 
 @pytest.mark.parametrize(
@@ -100,17 +96,21 @@ def test_class_weights_count_in_the_validation_part() -> None:
         (
             {"early_stopping": False},
             {"X_val": X, "y_val": CLASSES},
-            "early_stopping=True, got ndarray, ndarray and False",
+            "with early_stopping, got ndarray, ndarray and early_stopping=False",
         ),
-        ({}, {"X_val": X}, "must come together and with early_stopping=True, got ndarray, NoneType"),
-        ({}, {"y_val": CLASSES}, "must come together and with early_stopping=True, got NoneType, ndarray"),
+        ({}, {"X_val": X}, "must come together, with early_stopping, got ndarray, NoneType"),
+        ({}, {"y_val": CLASSES}, "must come together, with early_stopping, got NoneType, ndarray"),
         ({}, {"X_val": X, "y_val": CLASSES[1:]}, "inconsistent numbers of samples"),
         ({}, {"X_val": X, "y_val": np.full(ROWS, "maybe")}, r"classes of y, \['no', 'yes'\], got 'maybe'"),
         ({}, {"X_val": X[:, :2], "y_val": CLASSES}, "has 2 features, but LPHMClassifier is expecting 3"),
         ({}, {"X_val": X[:0], "y_val": CLASSES[:0]}, "Found array with 0 sample"),
         ({}, {"groups": GROUPS[1:]}, "inconsistent numbers of samples"),
         ({}, {"groups": [None, *GROUPS[1:]]}, "the group 'groups' must be .*, got none in row 1"),
-        ({}, {"groups": np.ones(ROWS)}, "at least 2 groups to be split by group, got 1; train without it"),
+        (
+            {},
+            {"groups": np.ones(ROWS)},
+            "hold out some of at least 2 groups that count, got 1; train without it",
+        ),
         ({}, {"groups": CLASSES}, "rows for training must have every class, got none of"),
     ],
 )

@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import confusion_matrix, mean_absolute_error, recall_score, root_mean_squared_error
+from sklearn.metrics import (
+    confusion_matrix,
+    mean_absolute_error,
+    precision_score,
+    recall_score,
+    root_mean_squared_error,
+)
 
 from lphm.learn.evaluation import Evaluation
 from lphm.learn.run import load_run
@@ -32,7 +38,7 @@ def test_the_configuration_is_that_of_the_run(pages: dict[str, Element]) -> None
     tables = section(pages["regression"], "configuration").all("table")
     run, network, training = (dict(rows_of(table)) for table in tables)
     assert list(run) == ["source", "target", "task", "layout", "format", "method"]
-    assert list(run.values()) == ["t <1>.csv", "answer <b>", "regression", "features", "5", "network"]
+    assert list(run.values()) == ["t <1>.csv", "answer <b>", "regression", "features", "6", "network"]
     assert network["attribute"] == "LPHM(n=8, p=2, q=4, r=3)"
     assert training["batch size"] == "4"
 
@@ -59,8 +65,9 @@ def test_confusion_against_scikit_learn(classified: Path, pages: dict[str, Eleme
         shares = expected[i] / expected[i].sum()
         cells = [f"{n} {100 * s:.1f} %" if n else "0" for n, s in zip(expected[i], shares, strict=True)]
         assert row == [classes[i], *cells, str(expected[i].sum()), f"{100 * recall[i]:.1f} %"]
-    precision = expected.diagonal() / expected.sum(axis=0)
-    assert rows_of(table, "tfoot")[0][1:4] == [f"{100 * p:.1f} %" for p in precision]
+    precision = precision_score(truth, predicted, average=None, labels=classes, zero_division=np.nan)
+    shares = ["–" if np.isnan(p) else f"{100 * p:.1f} %" for p in precision]
+    assert rows_of(table, "tfoot")[0][1:4] == shares
 
 
 def pairs(truth: list[str], predicted: list[str]) -> pd.DataFrame:

@@ -88,8 +88,9 @@ def held_out(data: Dataset, task: Task, seed: int, share: float, members: int) -
             part[~pd.Series(classes).duplicated(keep=False).to_numpy()] = -1
     else:
         rows = np.flatnonzero(counts)
-        kept = data.take(rows)
-        for number, (_, out) in enumerate(_fold_rows(kept, _classes(kept, task), parts, seed)):
+        counted, classes = data.take(rows), None if classes is None else classes[rows]
+        for number, (kept, out) in enumerate(_fold_rows(counted, classes, parts, seed)):
+            _check_sides(counted, classes, kept, out)
             part[rows[out]] = number
     apart: np.ndarray = part[:, np.newaxis] == np.arange(members) % parts
     return apart

@@ -193,7 +193,7 @@ class _Loop:
             line["share_of_epoch"] = done / self.batches
         self.lines.append(line)
         every = math.ceil(self.options.epochs / VALIDATIONS)
-        if validation is not None and (epoch % every == 0 or self.is_over(math.inf)):
+        if validation is not None and (epoch % every == 0 or self.is_over(self.options.patience)):
             line["val_loss"], line["val_score"], factor = self._validate(validation)
             if line["val_loss"] < state.best_loss:
                 state.best_loss, state.best_epoch, state.factor = line["val_loss"], epoch, factor
