@@ -86,8 +86,8 @@ def build_embedding(
     if isinstance(schema, FeatureSchema):
         edges = [column.standardised_edges for column in schema.numeric]
         return FeatureEmbedding(edges, len(schema.categorical), schema.vocabulary, *shape)
-    ragged = isinstance(schema, SeriesSchema) and schema.ragged
-    return RowEmbedding(len(schema.labels), len(schema.column_labels), *shape, ragged)
+    of_series = (schema.ragged, schema.gaps) if isinstance(schema, SeriesSchema) else ()
+    return RowEmbedding(len(schema.labels), len(schema.column_labels), *shape, *of_series)
 
 
 def build_network(config: RunConfig) -> InterdependenceNetwork | PatternNetwork:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lphm.errors import require_positive
+from lphm.nn.embeddings import ended
 from lphm.ops.functional import interdependence_matrix
 from lphm.structures import Structure
 
@@ -36,6 +37,8 @@ class LocalPatterns(nn.Module):
     """The square roots of the entries of ``xi`` of local patterns, in groups of maps; they keep the sign.
 
     A step counts as long as the series lasts: where all channels of its last steps are ``nan``, it has ended.
+    Values that are missing before lie on a line between their neighbours in time, or are the nearest value;
+    in a channel without any value they are 0.
     Half of the groups count only the steps that have a whole kernel around them, where a series is long
     enough to have four times as many others.
 
@@ -147,8 +150,8 @@ class LocalPatterns(nn.Module):
 
     def _each(self, x: Tensor) -> Iterator[tuple[tuple[int, int], Tensor, Tensor]]:
         """Of the series and their differences, at each dilation: the steps that count, and the maps."""
-        lengths = self.steps - x.isnan().all(-1).flip(-1).cumprod(-1).sum(-1)  # (N,)
-        x = x.nan_to_num().mT  # (N, channels, steps)
+        lengths = (~ended(x)).sum(-1)  # (N,)
+        x = _interpolated(x.mT)  # (N, channels, steps)
         steps = torch.arange(self.steps, device=x.device)
         for i, values in enumerate((x, F.pad(x.diff(), (0, 1)))):
             length = (lengths - i).clamp_min(0).view(-1, 1, 1, 1)
@@ -160,6 +163,17 @@ class LocalPatterns(nn.Module):
                 counted = (steps >= margin) & (steps < length - margin)  # (N, groups, 1, steps)
                 Z = F.conv1d(series, self.kernels[i, j], padding=side, dilation=dilation)
                 yield (i, j), counted, torch.unflatten(Z, 1, (self.groups, self.maps))
+
+
+def _interpolated(x: Tensor) -> Tensor:
+    """``(N, channels, steps)`` with missing values filled, see ``LocalPatterns``; others do not change."""
+    known, steps = ~x.isnan(), torch.arange(x.shape[-1], device=x.device)
+    # The nearest steps with a value on both sides; where one side has none, that of the other.
+    before = torch.where(known, steps, -1).cummax(-1).values
+    after = torch.where(known, steps, len(steps)).flip(-1).cummin(-1).values.flip(-1)
+    before, after = torch.where(before < 0, after, before), torch.where(after == len(steps), before, after)
+    first, second = (x.gather(-1, at.clamp(0, len(steps) - 1)).nan_to_num() for at in (before, after))
+    return first + (second - first) * (steps - before) / (after - before).clamp_min(1)
 
 
 def _kernels(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
