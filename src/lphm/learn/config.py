@@ -106,7 +106,8 @@ def build_network(config: RunConfig) -> InterdependenceNetwork | PatternNetwork:
 
 def _pattern_network(config: PatternRunConfig) -> PatternNetwork:
     steps, channels, sizes = len(config.input.labels), len(config.input.column_labels), config.patterns
-    patterns = LocalPatterns(steps, channels, sizes.groups, sizes.maps)
+    gaps = config.input.gaps if isinstance(config.input, SeriesSchema) else ()
+    patterns = LocalPatterns(steps, channels, sizes.groups, sizes.maps, gaps=gaps)
     return PatternNetwork(patterns, config.target.outputs)
 
 
