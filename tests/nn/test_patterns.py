@@ -210,11 +210,24 @@ def test_what_is_missing_has_patterns_of_its_own() -> None:
         indicators = x[i, :length, [0, 2]].isnan().double()
         torch.testing.assert_close(features[i, values.shape[1] :], expected(patterns.missing, indicators))
     assert (patterns.missing.groups, patterns.missing.maps) == (2, 4)
+    assert patterns.missing.thresholds.any(-1).all()
     assert LocalPatterns(40, 3, 2, 3, gaps=[1]).missing.maps == 3
     names = patterns.feature_names()
     assert len(set(names)) == len(names) == patterns.num_features == features.shape[1]
     assert names[: values.shape[1]] == of_values.feature_names()
     assert names[values.shape[1] :] == [f"missing_{name}" for name in patterns.missing.feature_names()]
+
+
+def test_the_patterns_of_what_is_missing_take_the_same_structure() -> None:
+    structure, generator = Toeplitz(n=30, lags=5), torch.Generator().manual_seed(0)
+    w = torch.randn(5, generator=generator, dtype=torch.float64)
+    patterns = LocalPatterns(30, 2, 2, 3, generator, (structure, w), gaps=[1]).double()
+    x = series(3, 30, 2)
+    x[torch.rand(x.shape, generator=generator) < 0.2] = torch.nan
+    x[:, -1] = 0
+    indicators = x[..., [1]].isnan().double()
+    want = torch.stack([expected(patterns.missing, each, structure.to_dense(w)) for each in indicators])
+    torch.testing.assert_close(patterns(x)[:, -want.shape[1] :], want)
 
 
 def test_without_gaps_nothing_is_drawn_for_what_is_missing() -> None:
