@@ -16,6 +16,7 @@ from lphm.data.row_options import RowOptions
 from lphm.data.schema import fit_series
 from lphm.data.targets import fit_target
 from lphm.errors import InputError
+from lphm.nn.embeddings import ended
 
 LONG = pd.DataFrame(
     {
@@ -84,7 +85,8 @@ def test_a_long_table_of_series(tmp_path: Path) -> None:
     assert again.shape == (3, 3, 2)  # prediction needs no target
     assert list(names) == ["b", "a", "c"]  # in the order of the file
     assert schema.encode(data.inputs)[1, 2].isnan().all()  # the series has ended
-    assert schema.encode(data.inputs)[1, 0, 1] == 0  # and what is missing in between the mean
+    assert schema.encode(data.inputs)[1, 0].isnan().tolist() == [False, True]  # a gap
+    assert schema.gaps == [1]
 
 
 def test_series_end_where_all_channels_are_missing_from_there_on() -> None:
@@ -93,11 +95,10 @@ def test_series_end_where_all_channels_are_missing_from_there_on() -> None:
     whole = schema.encode(array)
     array[0, 1] = array[0, 3, :2] = array[1, 2:] = np.nan
     encoded = schema.encode(array)
-    assert (encoded[0, 1] == 0).all()  # a step in between
-    assert (encoded[0, 3, :2] == 0).all()  # channels that are missing alone
-    assert encoded[0, 3, 2] == whole[0, 3, 2]
-    assert encoded[1, 2:].isnan().all()
-    assert torch.equal(encoded[1, :2], whole[1, :2])
+    missing = torch.from_numpy(np.isnan(array))
+    assert torch.equal(encoded.isnan(), missing)
+    assert torch.equal(encoded[~missing], whole[~missing])
+    assert ended(encoded).tolist() == [[False] * 4, [False, False, True, True]]
     longer = np.concatenate([array, np.full((2, 5, 3), np.nan)], axis=1)
     for same in (longer, array[1:, :2], longer[1:, :3]):
         torch.testing.assert_close(schema.encode(same)[-1], encoded[1], equal_nan=True)

@@ -99,6 +99,15 @@ def test_grid_keeps_the_order_of_the_columns() -> None:
     torch.testing.assert_close(encoded, (values - 11.5) / values.std(correction=0))
 
 
+def test_a_missing_entry_of_a_grid_is_its_mean() -> None:
+    features = pd.DataFrame(np.arange(24.0).reshape(4, 6), columns=list("abcdef"))
+    schema = fit_grid(features, 2, 3)
+    features.loc[1, "c"] = np.nan
+    encoded = schema.encode(features)
+    assert encoded[1, 0, 2] == 0
+    assert encoded.isfinite().all()
+
+
 def test_schema_survives_json() -> None:
     schema = fitted(pd.DataFrame({"x": [0.1, 0.2, 0.7], "c": ["u", "v", "u"]}))
     assert FeatureSchema.model_validate_json(schema.model_dump_json()) == schema

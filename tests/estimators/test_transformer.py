@@ -74,6 +74,28 @@ def test_lists_of_series_that_differ_in_length_and_series_of_one_channel() -> No
     assert np.array_equal(single, InterdependenceTransformer(**SMALL).fit_transform(SERIES[:, :, :1]))
 
 
+def test_missing_values_are_filled_in_and_have_features_where_some_were_missing_at_fit() -> None:
+    line = SERIES.copy()
+    line[:, 10:20] = np.linspace(line[:, 9], line[:, 20], 12)[1:-1].swapaxes(0, 1)
+    gaps = SERIES.copy()
+    gaps[:, 10:20] = np.nan
+    whole = InterdependenceTransformer(**SMALL).fit(SERIES)
+    np.testing.assert_allclose(whole.transform(gaps), whole.transform(line), atol=1e-3)
+    assert not any("missing" in name for name in whole.get_feature_names_out())
+    frame = InterdependenceTransformer(**SMALL).set_output(transform="pandas").fit_transform(gaps)
+    assert list(frame)[: len(whole.get_feature_names_out())] == list(whole.get_feature_names_out())
+    assert "missing_differences_dilation1_group2_above_2_3" in frame
+    padded = np.pad(gaps, ((0, 0), (0, 5), (0, 0)), constant_values=np.nan)
+    transformer = InterdependenceTransformer(**SMALL).fit(gaps)
+    np.testing.assert_allclose(transformer.transform(padded), frame, atol=1e-6)
+
+
+def test_series_that_all_end_before_the_array_does() -> None:
+    padded = np.pad(SERIES, ((0, 0), (0, 5), (0, 0)), constant_values=np.nan)
+    features = InterdependenceTransformer(**SMALL).fit_transform(SERIES)
+    assert np.array_equal(InterdependenceTransformer(**SMALL).fit_transform(padded), features)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

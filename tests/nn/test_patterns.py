@@ -1,5 +1,6 @@
 """Local patterns of series: the features against sums written out, masks, and what they depend on."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -180,10 +181,62 @@ def test_steps_after_the_end_of_a_series_count_nothing(length: int) -> None:
         torch.testing.assert_close(got[1], expected(patterns, x[1, :length]))
 
 
-def test_what_is_missing_within_a_series_is_its_mean() -> None:
-    patterns, x = fitted(), series(2, 40, 3)
-    x[0, 5, 1] = x[0, 39, 2] = x[1, 7] = torch.nan  # a single channel at the end, and a whole step before it
-    torch.testing.assert_close(patterns(x), patterns(x.nan_to_num()))
+def test_what_is_missing_within_a_series_lies_on_a_line_between_its_neighbours() -> None:
+    patterns, x = fitted(), series(3, 40, 3)
+    x[0, 5, 1] = x[0, 39, 2] = x[1, 7:12] = x[1, :3, 0] = x[1, 30:] = x[2, :, 1] = torch.nan
+    x[2, 4:36:2, 0] = torch.nan
+    filled = x.clone()
+    for i, length in enumerate((40, 30, 40)):
+        for channel in filled[i, :length].mT:
+            known = (~channel.isnan()).nonzero()[:, 0].numpy()
+            line = np.interp(np.arange(length), known, channel[known]) if len(known) else np.zeros(length)
+            channel.copy_(torch.from_numpy(line))
+    torch.testing.assert_close(patterns(x), patterns(filled))
+
+
+def test_what_is_missing_has_patterns_of_its_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    patterns = LocalPatterns(40, 3, 2, 6, generator, gaps=[0, 2]).double()
+    x = series(20, 40, 3)
+    x[torch.rand(x.shape, generator=generator) < 0.2] = torch.nan
+    x[1, 25:] = torch.nan
+    x[2, 10:20] = torch.nan  # no end, but a gap in all channels
+    patterns.fit(x, generator)
+    of_values = LocalPatterns(40, 3, 2, 6).double()
+    of_values.load_state_dict({k: v for k, v in patterns.state_dict().items() if "missing" not in k})
+    features, values = patterns(x), of_values(x)
+    assert torch.equal(features[:, : values.shape[1]], values)
+    for i, length in enumerate((40, 25, 40)):
+        indicators = x[i, :length, [0, 2]].isnan().double()
+        torch.testing.assert_close(features[i, values.shape[1] :], expected(patterns.missing, indicators))
+    assert (patterns.missing.groups, patterns.missing.maps) == (2, 4)
+    assert patterns.missing.thresholds.any(-1).all()
+    assert LocalPatterns(40, 3, 2, 3, gaps=[1]).missing.maps == 3
+    names = patterns.feature_names()
+    assert len(set(names)) == len(names) == patterns.num_features == features.shape[1]
+    assert names[: values.shape[1]] == of_values.feature_names()
+    assert names[values.shape[1] :] == [f"missing_{name}" for name in patterns.missing.feature_names()]
+
+
+def test_the_patterns_of_what_is_missing_take_the_same_structure() -> None:
+    structure, generator = Toeplitz(n=30, lags=5), torch.Generator().manual_seed(0)
+    w = torch.randn(5, generator=generator, dtype=torch.float64)
+    patterns = LocalPatterns(30, 2, 2, 3, generator, (structure, w), gaps=[1]).double()
+    x = series(3, 30, 2)
+    x[torch.rand(x.shape, generator=generator) < 0.2] = torch.nan
+    x[:, -1] = 0
+    indicators = x[..., [1]].isnan().double()
+    want = torch.stack([expected(patterns.missing, each, structure.to_dense(w)) for each in indicators])
+    torch.testing.assert_close(patterns(x)[:, -want.shape[1] :], want)
+
+
+def test_without_gaps_nothing_is_drawn_for_what_is_missing() -> None:
+    with_gaps, without = (
+        LocalPatterns(40, 3, 2, 3, torch.Generator().manual_seed(0), gaps=gaps) for gaps in ([1], [])
+    )
+    assert torch.equal(with_gaps.kernels, without.kernels)
+    assert set(without.state_dict()) == {"kernels", "thresholds"}
+    assert without.missing is None
 
 
 def test_a_seed_gives_the_same_features() -> None:

@@ -53,6 +53,12 @@ class NumericColumn(Strict):
         return [(edge - self.mean) / self.std for edge in self.edges]
 
 
+class Channel(NumericColumn):
+    """A channel of series, and whether some series of the training have values missing before their end."""
+
+    gaps: bool = False
+
+
 class CategoricalColumn(Strict):
     """A column of categories; code 0 is missing or unknown."""
 
@@ -129,7 +135,7 @@ class GridSchema(Strict):
         frame = table_with(inputs, self.names)
         values = table_numbers(frame, self.names)
         scaled = _scaled(values, self.mean, self.std, "(row, column)")
-        return scaled.reshape(-1, self.rows, self.columns)
+        return scaled.nan_to_num().reshape(-1, self.rows, self.columns)
 
 
 class SeriesSchema(Strict):
@@ -140,7 +146,7 @@ class SeriesSchema(Strict):
 
     layout: Literal["series"] = "series"
     steps: int = Field(ge=1)
-    channels: list[NumericColumn] = Field(min_length=1)
+    channels: list[Channel] = Field(min_length=1)
     series: str | None = None
     step: str | None = None
     has_categories: ClassVar[bool] = False
@@ -156,12 +162,16 @@ class SeriesSchema(Strict):
         """Names of the columns of ``X``."""
         return [channel.name for channel in self.channels]
 
+    @property
+    def gaps(self) -> list[int]:
+        """Positions of the channels that had gaps in training."""
+        return [j for j, channel in enumerate(self.channels) if channel.gaps]
+
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
-        """Standardised by channel, 0 where missing, and ``nan`` in all channels where a series has ended."""
+        """Standardised by channel, ``nan`` where missing and after the end: ``(N, steps, channels)``."""
         array = as_series(inputs)
-        after = ended(array)
-        if after[:, self.steps :].all():
-            array, after = array[:, : self.steps], after[:, : self.steps]
+        if np.isnan(array[:, self.steps :]).all():
+            array = array[:, : self.steps]
         if array.shape[2] != len(self.channels) or array.shape[1] > self.steps:
             raise InputError(
                 f"series must be (N, {self.steps} steps or fewer, {len(self.channels)} channels), "
@@ -169,7 +179,6 @@ class SeriesSchema(Strict):
             )
         mean, std = np.array([(channel.mean, channel.std) for channel in self.channels]).T
         scaled = _scaled(array, mean, std, "(sample, step, channel)")
-        scaled[torch.from_numpy(after)] = torch.nan
         return F.pad(scaled, (0, 0, 0, self.steps - array.shape[1]), value=torch.nan)
 
 
@@ -177,8 +186,8 @@ InputSchema = Annotated[FeatureSchema | GridSchema | SeriesSchema, Field(discrim
 
 
 def _scaled(values: np.ndarray, mean: float | np.ndarray, std: float | np.ndarray, axes: str) -> Tensor:
-    """Standardised, 0 where missing."""
-    scaled = np.nan_to_num((values - mean) / std, nan=0.0)
+    """Standardised, ``nan`` where missing."""
+    scaled = (values - mean) / std
     if (far := np.abs(scaled) > FARTHEST).any():
         where = tuple(np.argwhere(far)[0].tolist())
         raise InputError(f"samples must be near those of training, got {values[where]} at {axes} {where}")
@@ -195,12 +204,15 @@ def fit_series(
         raise InputError(f"channels must have a name each, got {len(names)} names for {array.shape[2]}")
     if np.isnan(array).all():
         raise InputError("series must hold numbers, got missing values alone")
+    after = ended(array)
+    gaps = (np.isnan(array) & ~after[:, :, None]).any(axis=(0, 1))
     channels = []
-    for j, name in enumerate(names):
-        moments = Moments.of(array[..., j].ravel())
+    for name, values, has_gaps in zip(names, np.moveaxis(array, 2, 0), gaps.tolist(), strict=True):
+        moments = Moments.of(values.ravel())
         varies = moments.std > 1e-12 * abs(moments.mean)  # not only by the rounding of a constant
-        channels.append(NumericColumn(name=name, mean=moments.mean, std=moments.std if varies else 1.0))
-    lengths = array.shape[1] - ended(array).sum(axis=1)
+        std = moments.std if varies else 1.0
+        channels.append(Channel(name=name, mean=moments.mean, std=std, gaps=has_gaps))
+    lengths = array.shape[1] - after.sum(axis=1)
     ragged = bool((lengths != lengths.max()).any())
     return SeriesSchema(steps=int(lengths.max()), channels=channels, series=series, step=step, ragged=ragged)
 

@@ -143,7 +143,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
 
         Args:
             X: a data frame or 2-D array, in which values may be missing, or series: an array
-                ``(N, steps, channels)``, or a list of arrays ``(steps, channels)`` that may differ in steps.
+                ``(N, steps, channels)``, or a list of arrays ``(steps, channels)`` that may differ in steps,
+                ``nan`` where a value is missing and after the end.
             y: classes or numbers, ``(N,)``.
             sample_weight: what each sample counts, ``(N,)``.
             X_val: samples that decide which epoch is the best, in place of a part of ``X``. Nothing is

@@ -28,6 +28,9 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
     ``j`` at another; with ``lphm.Toeplitz``, at a given distance in time. Both may be those of a layer that
     was trained: its ``structure``, and a row of its ``weight``. Roots keep the sign of their entry.
 
+    Values that are missing before the end of a series lie on a line between their neighbours in time. Which
+    are missing has patterns too, in the channels in which some were missing at ``fit``.
+
     The features suit linear models on standardised features, ``RidgeClassifierCV`` or ``LogisticRegression``.
     ``LPHMClassifier`` on series is this transformer, standardisation and a ridge, unless told otherwise.
 
@@ -63,7 +66,7 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
-        """Missing values count as the mean, and series have three dimensions."""
+        """Missing values are filled in, and series have three dimensions."""
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         tags.input_tags.three_d_array = True
@@ -86,8 +89,8 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
         self.schema_ = fit_series(array)
         generator = torch.Generator().manual_seed(check_random_state(self.random_state).randint(2**31 - 1))
         W = None if self.structure is None else (self.structure, torch.as_tensor(np.asarray(self.w)))
-        _, steps, channels = array.shape
-        self.patterns_ = LocalPatterns(steps, channels, self.groups, self.maps, generator, W)
+        shape = (self.schema_.steps, array.shape[2], self.groups, self.maps)
+        self.patterns_ = LocalPatterns(*shape, generator, W, self.schema_.gaps)
         self.patterns_.fit(self.schema_.encode(array), generator)
         return self
 
@@ -103,7 +106,7 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
         """Names such as ``series_dilation4_group2_above_3_7``: entry (3, 7) of ``xi`` of rectified maps.
 
         ``occurs`` are the maps that say whether, and ``above`` those that say how much. ``differences`` are
-        those of the series from step to step.
+        those of the series from step to step. Names of patterns of what is missing begin with ``missing``.
         """
         check_is_fitted(self)
         return np.array(self.patterns_.feature_names(), dtype=object)

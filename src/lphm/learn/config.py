@@ -86,8 +86,8 @@ def build_embedding(
     if isinstance(schema, FeatureSchema):
         edges = [column.standardised_edges for column in schema.numeric]
         return FeatureEmbedding(edges, len(schema.categorical), schema.vocabulary, *shape)
-    ragged = isinstance(schema, SeriesSchema) and schema.ragged
-    return RowEmbedding(len(schema.labels), len(schema.column_labels), *shape, ragged)
+    of_series = (schema.ragged, schema.gaps) if isinstance(schema, SeriesSchema) else ()
+    return RowEmbedding(len(schema.labels), len(schema.column_labels), *shape, *of_series)
 
 
 def build_network(config: RunConfig) -> InterdependenceNetwork | PatternNetwork:
@@ -106,7 +106,8 @@ def build_network(config: RunConfig) -> InterdependenceNetwork | PatternNetwork:
 
 def _pattern_network(config: PatternRunConfig) -> PatternNetwork:
     steps, channels, sizes = len(config.input.labels), len(config.input.column_labels), config.patterns
-    patterns = LocalPatterns(steps, channels, sizes.groups, sizes.maps)
+    gaps = config.input.gaps if isinstance(config.input, SeriesSchema) else ()
+    patterns = LocalPatterns(steps, channels, sizes.groups, sizes.maps, gaps=gaps)
     return PatternNetwork(patterns, config.target.outputs)
 
 

@@ -20,11 +20,17 @@ def filled(rows: int, multiple: int) -> int:
     return -(-rows // multiple) * multiple
 
 
+def ended(x: Tensor) -> Tensor:
+    """Which steps ``(N, steps)`` come after the end of series: the last ones without any value."""
+    return x.isnan().all(dim=-1).flip(-1).cumprod(-1).flip(-1).bool()
+
+
 class RowEmbedding(nn.Module):
     """A matrix with ordered rows: every row through one linear map, plus its learned position.
 
-    Learned rows fill up to ``multiple``. Rows of ``nan``, where a series has ended, count as zeros; with
-    ``ragged`` they are not ``present``.
+    A missing entry, ``nan``, counts as zero; in the columns ``gaps`` also as a learned vector that starts at
+    zero and is added to its row. Where a series has ended, its rows are not ``present`` with ``ragged``.
+    Learned rows fill up to ``multiple``.
 
     Shape:
         ``(copies · N, steps, columns)`` to ``(copies · members, N, rows, width)``.
@@ -36,6 +42,7 @@ class RowEmbedding(nn.Module):
         members: embeddings side by side.
         multiple: the rows are filled up to a multiple of this.
         ragged: whether some samples have fewer rows than others.
+        gaps: columns in which a missing entry has a vector.
 
     Attributes:
         rows: rows of the output.
@@ -52,14 +59,16 @@ class RowEmbedding(nn.Module):
         members: int = 1,
         multiple: int = 4,
         ragged: bool = False,
+        gaps: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self.ragged = ragged
+        self.ragged, self.gaps = ragged, list(gaps)
         self.rows, self.members, self.products = filled(steps, multiple), members, members
         self.columns = columns
         self.linear_inputs = steps * columns
         self.linear = MemberLinear(members, columns, width)
         self.position = nn.Parameter(normal_(torch.empty(members, 1, self.rows, width), width**-0.5))
+        self.missing = MemberLinear(members, len(gaps), width, bias=False, zero=True) if gaps else None
 
     def pooled(self, x: Tensor, embedded: Tensor) -> Tensor:
         """What the readout pools: the data's own columns, ``(copies · members, N, rows, columns)``.
@@ -77,12 +86,14 @@ class RowEmbedding(nn.Module):
         """Which rows are no steps after the end, ``(copies · members, N, rows)``; None unless ``ragged``."""
         if not self.ragged:
             return None
-        ended = x.isnan().all(dim=-1)
-        return self._for_members(F.pad(~ended, (0, self.rows - x.shape[-2]), value=True), copies)
+        return self._for_members(F.pad(~ended(x), (0, self.rows - x.shape[-2]), value=True), copies)
 
     def forward(self, x: Tensor, copies: int = 1) -> Tensor:
         """Embed ``x``."""
         linear = self.linear(self._for_members(x, copies))
+        if self.missing is not None:
+            absent = x[..., self.gaps].isnan().to(x.dtype)
+            linear = linear + self.missing(self._for_members(absent, copies))
         embedded: Tensor = F.pad(linear, (0, 0, 0, self.rows - x.shape[-2])) + self.position
         return embedded
 

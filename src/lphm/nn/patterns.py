@@ -14,13 +14,14 @@ A linear map of the square roots of these entries predicts, and is found in clos
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lphm.errors import require_positive
+from lphm.nn.embeddings import ended
 from lphm.ops.functional import interdependence_matrix
 from lphm.structures import Structure
 
@@ -28,6 +29,8 @@ from lphm.structures import Structure
 WIDTH, MOST_CHANNELS = 9, 8
 #: Distances between the steps of a kernel, evenly spread on a scale of logarithms; fewer in short series.
 DILATIONS = 12
+#: Most maps in a group where they are of what is missing: few, for they are noise where it says nothing.
+MISSING_MAPS = 4
 #: About the most values of a map from which its quantile is taken, and of all maps that are kept at a time.
 MOST_VALUES, MOST_KEPT = 2**11, 2**22
 
@@ -36,6 +39,9 @@ class LocalPatterns(nn.Module):
     """The square roots of the entries of ``xi`` of local patterns, in groups of maps; they keep the sign.
 
     A step counts as long as the series lasts: where all channels of its last steps are ``nan``, it has ended.
+    Values that are missing before lie on a line between their neighbours in time, or are the nearest value;
+    in a channel without any value they are 0. Which values of the channels ``gaps`` are missing, 1 or 0, are
+    series as well, whose patterns are features of their own, with fewer maps in a group.
     Half of the groups count only the steps that have a whole kernel around them, where a series is long
     enough to have four times as many others.
 
@@ -50,11 +56,13 @@ class LocalPatterns(nn.Module):
         generator: source of the kernels.
         W: a structure with ``n`` of at least ``steps``, and its parameters ``(l,)``; ``I / steps`` if not
             given.
+        gaps: positions of the channels whose missing values have patterns.
 
     Attributes:
         dilations: distances between the steps of a kernel.
         kernels: ``(series and differences, dilations, groups · maps, channels, 9)``.
         thresholds: of each map, ``(series and differences, dilations, groups · maps)``; see ``fit``.
+        missing: the patterns of what is missing; None without ``gaps``.
     """
 
     kernels: Tensor
@@ -69,6 +77,7 @@ class LocalPatterns(nn.Module):
         maps: int = 16,
         generator: torch.Generator | None = None,
         W: tuple[Structure, Tensor] | None = None,
+        gaps: Sequence[int] = (),
     ) -> None:
         super().__init__()
         require_positive(steps=steps, channels=channels, groups=groups, maps=maps)
@@ -85,16 +94,23 @@ class LocalPatterns(nn.Module):
         shape = (2, len(self.dilations), groups * maps)
         self.register_buffer("kernels", _kernels((*shape, channels, WIDTH), generator))
         self.register_buffer("thresholds", torch.zeros(shape))
+        self.gaps, fewer = list(gaps), min(maps, MISSING_MAPS)
+        self.missing = LocalPatterns(steps, len(gaps), groups, fewer, generator, W) if gaps else None
 
     @property
     def num_features(self) -> int:
         """Entries of ``xi``, of both kinds of maps, in all groups."""
-        return 2 * self.thresholds.shape[:2].numel() * self.groups * self._entries.shape[1]
+        of_values = 2 * self.thresholds.shape[:2].numel() * self.groups * self._entries.shape[1]
+        return of_values + (0 if self.missing is None else self.missing.num_features)
 
     def feature_names(self) -> list[str]:
-        """Names such as ``series_dilation4_group2_above_3_7``; groups and maps are counted from 1."""
+        """Names such as ``series_dilation4_group2_above_3_7``; groups and maps are counted from 1.
+
+        Those of what is missing follow, as ``missing_series_dilation4_group2_above_3_7``.
+        """
         entries = [f"{i + 1}_{j + 1}" for i, j in self._entries.T.tolist()]
-        return [
+        of_missing = [] if self.missing is None else self.missing.feature_names()
+        names = [
             f"{values}_dilation{dilation}_group{group + 1}_{maps}_{entry}"
             for values in ("series", "differences")
             for dilation in self.dilations
@@ -102,6 +118,7 @@ class LocalPatterns(nn.Module):
             for group in range(self.groups)
             for entry in entries
         ]
+        return names + [f"missing_{name}" for name in of_missing]
 
     @property
     def _entries(self) -> Tensor:
@@ -120,6 +137,8 @@ class LocalPatterns(nn.Module):
             values = values[:, :: max(values.shape[1] // MOST_VALUES, 1)].sort().values  # nan last
             places = shares[i, j] * (~values.isnan()).sum(dim=1)
             self.thresholds[i, j] = values.gather(1, places.long().unsqueeze(1)).squeeze(1).nan_to_num()
+        if self.missing is not None:
+            self.missing.fit(self._indicators(x), generator)
         return self
 
     def forward(self, x: Tensor) -> Tensor:
@@ -130,7 +149,14 @@ class LocalPatterns(nn.Module):
             count = counted.sum(-1, keepdim=True).clamp_min(1)  # (N, groups, 1, 1)
             both = (Z.gt(thresholds) & counted).to(Z.dtype), Z.relu().mul_(counted)
             features += [self._roots(maps, count).flatten(1) for maps in both]
+        if self.missing is not None:
+            features.append(self.missing(self._indicators(x)))
         return torch.cat(features, dim=1)
+
+    def _indicators(self, x: Tensor) -> Tensor:
+        """Which values are missing, 1 or 0, in the channels ``gaps``; ``nan`` after the end."""
+        missing = x[..., self.gaps].isnan().to(x.dtype)
+        return missing.masked_fill(ended(x).unsqueeze(-1), torch.nan)
 
     def _roots(self, maps: Tensor, count: Tensor) -> Tensor:
         i, j = self._entries.to(maps.device)
@@ -147,8 +173,8 @@ class LocalPatterns(nn.Module):
 
     def _each(self, x: Tensor) -> Iterator[tuple[tuple[int, int], Tensor, Tensor]]:
         """Of the series and their differences, at each dilation: the steps that count, and the maps."""
-        lengths = self.steps - x.isnan().all(-1).flip(-1).cumprod(-1).sum(-1)  # (N,)
-        x = x.nan_to_num().mT  # (N, channels, steps)
+        lengths = (~ended(x)).sum(-1)  # (N,)
+        x = _interpolated(x.mT)  # (N, channels, steps)
         steps = torch.arange(self.steps, device=x.device)
         for i, values in enumerate((x, F.pad(x.diff(), (0, 1)))):
             length = (lengths - i).clamp_min(0).view(-1, 1, 1, 1)
@@ -160,6 +186,17 @@ class LocalPatterns(nn.Module):
                 counted = (steps >= margin) & (steps < length - margin)  # (N, groups, 1, steps)
                 Z = F.conv1d(series, self.kernels[i, j], padding=side, dilation=dilation)
                 yield (i, j), counted, torch.unflatten(Z, 1, (self.groups, self.maps))
+
+
+def _interpolated(x: Tensor) -> Tensor:
+    """``(N, channels, steps)`` with missing values filled, see ``LocalPatterns``; others do not change."""
+    known, steps = ~x.isnan(), torch.arange(x.shape[-1], device=x.device)
+    # The nearest steps with a value on both sides; where one side has none, that of the other.
+    before = torch.where(known, steps, -1).cummax(-1).values
+    after = torch.where(known, steps, len(steps)).flip(-1).cummin(-1).values.flip(-1)
+    before, after = torch.where(before < 0, after, before), torch.where(after == len(steps), before, after)
+    first, second = (x.gather(-1, at.clamp(0, len(steps) - 1)).nan_to_num() for at in (before, after))
+    return first + (second - first) * (steps - before) / (after - before).clamp_min(1)
 
 
 def _kernels(shape: tuple[int, ...], generator: torch.Generator | None) -> Tensor:
