@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, TimeSeriesSplit
 
 from lphm.data.dataset import Dataset, bundled
-from lphm.data.splits import check_apart, folds, split_rows, split_validation
+from lphm.data.splits import check_apart, folds, held_out, split_rows, split_validation
 from lphm.errors import InputError
 
 
@@ -237,3 +237,65 @@ def test_a_test_file_must_be_apart() -> None:
         check_apart(data, replace(test, groups=np.array(["s", "r"], dtype=object)))
     with pytest.raises(InputError, match=r"every row of test\.csv must be later than those of t"):
         check_apart(data, replace(test, time=np.array([4.0, 3.0])))
+
+
+# What the members of an ensemble hold out.
+
+CLASS = Dataset(
+    "t", pd.DataFrame({"a": range(200)}), pd.Series(["u"] * 120 + ["v"] * 57 + ["w"] * 23, name="y")
+)
+NUMBER = replace(CLASS, target=pd.Series(np.random.default_rng(0).permutation(np.arange(200.0)), name="y"))
+
+
+@pytest.mark.parametrize(("share", "parts"), [(0.1, 10), (0.15, 7), (0.5, 2), (0.9, 2)])
+def test_every_member_holds_out_a_part_of_its_own(share: float, parts: int) -> None:
+    out = held_out(CLASS, "classification", 3, share, parts)
+    assert out.shape == (200, parts)
+    assert (out.sum(axis=1) == 1).all()
+    for rows in (out[:120], out[120:177], out[177:]):
+        assert np.ptp(rows.sum(axis=0)) <= 2
+    again = held_out(CLASS, "classification", 3, share, 2 * parts + 1)
+    assert np.array_equal(again, np.hstack([out, out, out[:, :1]]))
+    assert np.array_equal(held_out(CLASS, "classification", 3, share, 1), out[:, :1])
+    assert not np.array_equal(held_out(CLASS, "classification", 4, share, parts), out)
+
+
+def test_small_and_large_numbers_are_in_every_part() -> None:
+    out = held_out(NUMBER, "regression", 0, 0.1, 10)
+    for part in out.T:  # of each ten that follow one another it has one
+        assert (np.sort(NUMBER.target.to_numpy()[part]) // 10).tolist() == list(range(20))
+
+
+def test_rows_without_weight_and_the_only_one_of_a_class_are_not_held_out() -> None:
+    weight = np.where(np.arange(200) % 4 == 0, 0.0, 2.0)
+    target = CLASS.target.copy()
+    target[5] = "rare"
+    out = held_out(replace(CLASS, target=target, weight=weight), "classification", 0, 0.1, 10)
+    held = out.any(axis=1)
+    assert not held[::4].any()
+    assert not held[5]
+    assert held[(np.arange(200) % 4 != 0) & (np.arange(200) != 5)].all()
+
+
+@pytest.mark.parametrize(("data", "task"), [(CLASS, "classification"), (NUMBER, "regression")])
+def test_groups_are_held_out_whole_whatever_they_are_called(data: Dataset, task: str) -> None:
+    numbers = np.random.default_rng(0).integers(0, 30, 200)
+    out = held_out(replace(data, groups=numbers), task, 0, 0.2, 5)
+    assert (out.sum(axis=1) == 1).all()
+    for group in range(30):
+        assert len(np.unique(out[numbers == group], axis=0)) == 1
+    names = np.array([f"g{99 - number}" for number in numbers], dtype=object)
+    assert np.array_equal(held_out(replace(data, groups=names), task, 0, 0.2, 5), out)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weight": np.eye(200)[0]}, "out some of at least 2 samples that count, got 1; train without it"),
+        ({"groups": np.zeros(200)}, "out some of at least 2 groups that count, got 1; train without it"),
+        ({"groups": np.arange(200) // 120}, "rows for training must have every class, got none of 'u'"),
+    ],
+)
+def test_what_cannot_be_held_out_is_said_in_one_line(changes: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        held_out(replace(CLASS, **changes), "classification", 0, 0.1, 2)
