@@ -1,6 +1,7 @@
 """Every choice is written once: the command line and the estimators take the same, with the same defaults."""
 
 import inspect
+import json
 import re
 import subprocess
 from dataclasses import fields
@@ -14,6 +15,7 @@ from lphm.cli.train import NOT_SAVED, DataOptions, RunOptions
 from lphm.data.row_options import RowOptions
 from lphm.estimators import LPHMClassifier, LPHMRegressor
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
+from support.command import lphm
 
 NETWORK, FIT, TRAINING = (
     {field.name: field for field in fields(cls)} for cls in (NetworkOptions, FitOptions, TrainingOptions)
@@ -109,3 +111,17 @@ def test_the_completion_can_be_installed() -> None:
 )
 def test_a_fraction_is_not_rounded_to_a_whole_number(arguments: tuple, option: str, failing: Any) -> None:
     assert f"{option} must be a whole number, got '{arguments[-1]}'" in failing(*arguments)
+
+
+@pytest.mark.slow
+def test_early_stopping_can_be_refused_and_a_file_of_options_says_so(tmp_path: Path) -> None:
+    small = ("--epochs", 2, "--members", 1, "--width", 8, "--quiet")
+    assert lphm("train", "iris", "--no-early-stopping", *small, "-o", "a", cwd=tmp_path).returncode == 0
+    assert lphm("train", "--config", "a/options.json", "-o", "b", cwd=tmp_path).returncode == 0
+    again = ("--config", "a/options.json", "--early-stopping", "-o", "c")
+    assert lphm("train", *again, cwd=tmp_path).returncode == 0
+    validated = {
+        run: "val_loss" in json.loads((tmp_path / run / "metrics.json").read_text())["history"][-1]
+        for run in "abc"
+    }
+    assert validated == {"a": False, "b": False, "c": True}

@@ -64,6 +64,13 @@ class RunOptions(Checked):
     """With several processes: seconds that one waits for the others."""
 
 
+@dataclass(kw_only=True)
+class TrainingArguments(TrainingOptions):
+    """The same choices; what is done by default can be refused."""
+
+    early_stopping: Annotated[bool | None, Parameter(negative="--no-early-stopping")] = None
+
+
 def train(
     source: Source = "digits",
     /,
@@ -72,7 +79,7 @@ def train(
     rows: Annotated[RowOptions | None, Parameter(name="*", group="Rows")] = None,
     run: RunOptions | None = None,
     network: Annotated[NetworkOptions | None, Parameter(name="*", group="Network")] = None,
-    training: Annotated[TrainingOptions | None, Parameter(name="*", group="Training")] = None,
+    training: Annotated[TrainingArguments | None, Parameter(name="*", group="Training")] = None,
     printing: Printing | None = None,
 ) -> None:
     """Train on data, test on a fifth of it, and write a run folder with a report.
@@ -91,7 +98,7 @@ def train(
         torchrun --nproc-per-node 4 -m lphm train flows/ --target label
     """
     data, rows, run = data or DataOptions(), rows or RowOptions(), run or RunOptions()
-    network, training = network or NetworkOptions(), training or TrainingOptions()
+    network, training = network or NetworkOptions(), training or TrainingArguments()
     printing = printing or Printing()
     for file in (source, rows.test or ""):
         if Path(file).suffix or os.sep in file:
