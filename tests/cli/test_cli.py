@@ -109,7 +109,7 @@ def test_task_and_structure_can_be_chosen(tmp_path: Path) -> None:
     assert "test R²" in table
     assert table["interdependence parameters"] == "0"
     table = summary(lphm("train", *common, "--structure", "full", "--blocks", 1, cwd=tmp_path))
-    assert table["interdependence parameters"] == f"{6 * 2 * 16**2:,}"  # members, block and readout
+    assert table["interdependence parameters"] == f"{4 * 2 * 16**2:,}"  # members, block and readout
     assert load_run(tmp_path / "runs" / "wine-2").config.network.blocks == 1
 
 

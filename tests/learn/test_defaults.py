@@ -92,8 +92,8 @@ def test_the_kind_follows_from_the_layout(layout: str) -> None:
 @pytest.mark.parametrize(
     ("layout", "rows", "members", "dropout"),
     [
-        ("table", 20, 6, 0.2),
-        ("table", 1999, 6, 0.2),
+        ("table", 20, 4, 0.2),
+        ("table", 1999, 4, 0.2),
         ("table", 2000, 4, 0.1),
         ("table", 4999, 4, 0.1),
         ("table", 5000, 2, 0.1),
@@ -113,7 +113,7 @@ def test_members_and_dropout_follow_from_the_rows(
     assert (given.members, given.dropout) == (3, 0.0)
 
 
-@pytest.mark.parametrize(("features", "members"), [(1365, 6), (1366, 5), (4096, 2), (4097, 1), (20_000, 1)])
+@pytest.mark.parametrize(("features", "members"), [(2048, 4), (2049, 3), (4096, 2), (4097, 1), (20_000, 1)])
 def test_a_wide_table_has_fewer_members(features: int, members: int) -> None:
     columns = [NumericColumn(name=str(i), mean=0, std=1) for i in range(features)]
     schema = FeatureSchema(numeric=columns, categorical=[])
@@ -141,11 +141,10 @@ def test_a_training_has_enough_steps_and_not_too_many(layout: str, rows: int) ->
 @pytest.mark.parametrize(
     ("layout", "rows", "batch_size", "epochs"),
     [
-        ("table", 100, 16, 32),
-        ("table", 800, 64, 32),
-        ("table", 4999, 128, 32),
-        ("table", 5000, 128, 24),
-        ("table", 19_999, 256, 24),
+        ("table", 100, 16, 28),
+        ("table", 800, 64, 28),
+        ("table", 4999, 128, 28),
+        ("table", 19_999, 256, 28),
         ("table", 20_000, 256, 16),
         ("table", 10**6, 256, 6),
         ("series", 449, 16, 6),
@@ -158,6 +157,14 @@ def test_batches_and_epochs_follow_from_the_rows(
 ) -> None:
     training = training_config(TrainingOptions(), rows, SCHEMAS[layout][0])
     assert (training.batch_size, training.epochs) == (batch_size, epochs)
+
+
+@pytest.mark.parametrize(("features", "epochs"), [(12, 28), (13, 22), (24, 22), (25, 18), (500, 18)])
+def test_a_wide_table_has_fewer_passes(features: int, epochs: int) -> None:
+    columns = [NumericColumn(name=str(i), mean=0, std=1) for i in range(features)]
+    schema = FeatureSchema(numeric=columns, categorical=[])
+    assert training_config(TrainingOptions(), 5000, schema).epochs == epochs
+    assert training_config(TrainingOptions(), 20_000, schema).epochs == 16
 
 
 @pytest.mark.parametrize("layout", SCHEMAS)

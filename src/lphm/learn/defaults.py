@@ -27,9 +27,9 @@ SMALL, LARGE = 1000, 5000
 SMALL_TABLE = 2000
 #: The most rows of X, such as the features of a table, of all members together, unless there is one member.
 WIDE = 8192
-#: Passes over the training part, and over that of a table below LARGE and below VERY_LARGE rows, where early
-#: stopping ends those that are too many.
-EPOCHS, SMALL_TABLE_EPOCHS, LARGE_TABLE_EPOCHS = 16, 32, 24
+#: Passes over the training part; and over that of a table below VERY_LARGE rows of at most so many features,
+#: where early stopping ends those that are too many. A batch of few features takes little but overhead.
+EPOCHS, TABLE_EPOCHS = 16, {12: 28, 24: 22, math.inf: 18}
 VERY_LARGE = 20_000
 #: Fewer samples than this, if no table, get the fewest optimizer steps: they are soon learned by heart.
 FEW_SAMPLES = 450
@@ -67,14 +67,13 @@ def configure(
         embedded_rows = build_embedding(schema, network.width, 1, channels).rows
     kind = network.kind or ("attribute" if is_table else "both")
     dropout = 0.4 if rows < SMALL else 0.1 if rows < LARGE else 0.0
-    members = 4 if rows < LARGE else 2
     if is_table:
-        dropout, members = (0.2, 6) if rows < SMALL_TABLE else (0.1, members)
+        dropout = 0.2 if rows < SMALL_TABLE else 0.1
     sizes = NetworkConfig(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
         channels=channels,
         instance_channels=network.instance_channels or math.gcd(4 if is_series else 1, network.width),
-        members=network.members or max(min(members, WIDE // len(schema.labels)), 1),
+        members=network.members or max(min(4 if rows < LARGE else 2, WIDE // len(schema.labels)), 1),
         dropout=dropout if network.dropout is None else network.dropout,
         attribute=_structure("attribute", embedded_rows, network) if kind in ("attribute", "both") else None,
         instance=_structure("instance", network.width, network) if kind in ("instance", "both") else None,
@@ -117,7 +116,7 @@ def training_config(options: TrainingOptions, rows: int, schema: InputSchema) ->
     size = min(rows / 20, max(32, math.sqrt(rows))) * (2 if is_table else 1)
     batch_size = options.batch_size or min(256, max(16, 2 ** round(math.log2(max(size, 1)))))
     batches = math.ceil(rows / batch_size)
-    steps = min(max(_passes(rows, is_table) * batches, FEWEST_STEPS), MOST_STEPS)
+    steps = min(max(_passes(rows, schema) * batches, FEWEST_STEPS), MOST_STEPS)
     epochs = options.epochs or math.ceil(steps / batches)
     chosen = {field.name: getattr(options, field.name) for field in fields(Optimizer)}
     chosen["learning_rate"] = options.learning_rate or (5e-3 if is_table else 2e-3)
@@ -130,10 +129,10 @@ def training_config(options: TrainingOptions, rows: int, schema: InputSchema) ->
     )
 
 
-def _passes(rows: int, is_table: bool) -> int:
+def _passes(rows: int, schema: InputSchema) -> int:
     """Passes over the training part, as long as these are not too few or too many steps."""
-    if not is_table:
+    if not isinstance(schema, FeatureSchema):
         return EPOCHS if rows >= FEW_SAMPLES else 0
     if rows >= VERY_LARGE:
         return EPOCHS
-    return SMALL_TABLE_EPOCHS if rows < LARGE else LARGE_TABLE_EPOCHS
+    return next(passes for most, passes in TABLE_EPOCHS.items() if len(schema.labels) <= most)
