@@ -170,11 +170,11 @@ def test_every_member_is_trained_as_if_it_were_alone(
     target: ClassTarget | NumberTarget, outputs: torch.Tensor, y: torch.Tensor
 ) -> None:
     together = outputs.clone().requires_grad_()
-    target.training_loss(together, y, WEIGHT).backward()
+    target.training_loss(together, y, WEIGHT, 0.1).backward()
     for member in range(outputs.shape[1]):
         alone = outputs[:, member].clone().requires_grad_()
         if target is CLASSES:
-            losses = F.cross_entropy(alone, y, reduction="none")
+            losses = F.cross_entropy(alone, y, label_smoothing=0.1, reduction="none")
         else:
             losses = (alone[:, 0] - y) ** 2
         ((losses * WEIGHT).sum() / WEIGHT.sum()).backward()

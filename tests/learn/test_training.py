@@ -14,6 +14,7 @@ from lphm.data.dataset import Dataset
 from lphm.data.parquet import ParquetStream
 from lphm.data.progress import Progress
 from lphm.data.splits import held_out, split_rows
+from lphm.data.targets import ClassTarget
 from lphm.errors import InputError
 from lphm.learn import loop, preparation
 from lphm.learn.checkpoint import CHECKPOINT
@@ -297,15 +298,31 @@ def test_a_small_table_holds_nothing_out_by_itself(early_stopping: bool | None) 
         assert (encoded.validation is not None) == (rows == 100 and early_stopping is None)
 
 
-def test_series_and_images_hold_nothing_out_by_themselves() -> None:
-    x = np.random.default_rng(0).standard_normal((120, 4))
-    for data in (
-        replace(PRODUCT, inputs=pd.DataFrame(x, columns=list("abcd")), grid=(2, 2)),
-        replace(PRODUCT, inputs=x.reshape(120, 2, 2)),
-    ):
-        assert encode(data, SMALL, ONE_EPOCH, "classification").validation is None
-        stopped = replace(ONE_EPOCH, early_stopping=True)
-        assert encode(data, SMALL, stopped, "classification").validation is not None
+X = np.random.default_rng(0).standard_normal((120, 4))
+IMAGES = replace(PRODUCT, inputs=pd.DataFrame(X, columns=list("abcd")), grid=(2, 2))
+SERIES = replace(PRODUCT, inputs=X.reshape(120, 2, 2))
+
+
+def test_series_hold_nothing_out_by_themselves() -> None:
+    stops = replace(ONE_EPOCH, early_stopping=True)
+    for data, choice, held in ((IMAGES, ONE_EPOCH, True), (SERIES, ONE_EPOCH, False), (SERIES, stops, True)):
+        assert (encode(data, SMALL, choice, "classification").validation is not None) == held
+
+
+def test_labels_are_smoothed_but_not_those_of_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, used = ClassTarget.training_loss, []
+
+    def recorded(self: ClassTarget, *arguments: object) -> torch.Tensor:
+        used.append(arguments[-1])
+        return plain(self, *arguments)
+
+    monkeypatch.setattr(ClassTarget, "training_loss", recorded)
+    smoothing = []
+    for data in (PRODUCT, IMAGES, SERIES):
+        learn(data, SMALL, ONE_EPOCH)
+        smoothing.append({*used})
+        used.clear()
+    assert smoothing == [{0.0}, {loop.SMOOTHING}, {loop.SMOOTHING}]
 
 
 class KilledError(Exception):

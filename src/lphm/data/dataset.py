@@ -43,11 +43,6 @@ class Dataset:
         return len(self.target)
 
     @property
-    def is_table(self) -> bool:
-        """Whether a sample is a row of features, and no matrix."""
-        return isinstance(self.inputs, pd.DataFrame) and self.grid is None
-
-    @property
     def weights(self) -> np.ndarray:
         """How much each sample counts, ``(N,)``."""
         weight = 1.0 if self.weight is None else self.weight

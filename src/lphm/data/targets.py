@@ -39,13 +39,14 @@ class _Target(Strict, ABC):
     task: str
     name: str
 
-    def training_loss(self, outputs: Tensor, y: Tensor, weight: Tensor) -> Tensor:
+    def training_loss(self, outputs: Tensor, y: Tensor, weight: Tensor, smoothing: float = 0.0) -> Tensor:
         """Sum of the members' losses, so that each member is trained as if it were alone.
 
-        ``weight`` may be ``(N, members)``: how much each sample counts for each of them.
+        ``weight`` may be ``(N, members)``: how much each sample counts for each of them. ``smoothing`` is
+        that of the labels.
         """
         members = outputs.shape[1]
-        losses = self._losses(outputs.flatten(0, 1), y.repeat_interleave(members))
+        losses = self._losses(outputs.flatten(0, 1), y.repeat_interleave(members), smoothing)
         each = weight.view(len(weight), -1).expand(-1, members)
         return members * _mean(losses, each.flatten())
 
@@ -70,7 +71,7 @@ class _Target(Strict, ABC):
         """Which cells are not missing."""
 
     @abstractmethod
-    def _losses(self, outputs: Tensor, y: Tensor) -> Tensor:
+    def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
         """The loss of every sample."""
 
 
@@ -142,8 +143,8 @@ class ClassTarget(_Target):
         """Accuracy: the share of samples whose most probable class is right."""
         return _mean((combined.argmax(dim=-1) == y).float(), weight)
 
-    def _losses(self, outputs: Tensor, y: Tensor) -> Tensor:
-        return F.cross_entropy(outputs, y, reduction="none")
+    def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
+        return F.cross_entropy(outputs, y, label_smoothing=smoothing, reduction="none")
 
 
 class NumberTarget(_Target):
@@ -181,7 +182,7 @@ class NumberTarget(_Target):
         spread = _mean((y - _mean(y, weight)).square(), weight)
         return 1 - error / spread if spread > 0 else (error == 0).to(error.dtype)
 
-    def _losses(self, outputs: Tensor, y: Tensor) -> Tensor:
+    def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002
         return (outputs[:, 0] - y).square()
 
 

@@ -145,7 +145,7 @@ class FitOptions(Optimizer):
     early_stopping: bool | None = None
     """Keep the weights of the epoch with the lowest loss on rows that are held out, which also say how
     confident probabilities may be. Each member holds out rows of its own; where rows have times, all hold the
-    latest out. Default: yes for a table of at least 100 rows that is no directory, else no."""
+    latest out. Default: yes for tables and images of at least 100 rows that are no directory, else no."""
     validation: Annotated[float, Bounds(above=0, below=1)] = 0.1
     """Share of the training part that early stopping holds out."""
     patience: Count | None = None

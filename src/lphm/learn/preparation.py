@@ -32,7 +32,7 @@ from lphm.learn.evaluation import Evaluation, evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import Run
 
-#: Fewest rows of a table of which early stopping holds some out by default.
+#: Fewest rows of a table, or images, of which early stopping holds some out by default.
 HELD_OUT_FROM = 100
 #: Samples of the validation part that are predicted at a time.
 VALIDATION_BATCH = 1024
@@ -104,7 +104,7 @@ def encode(
     """
     stops, train_part = training.early_stopping, data
     if stops is None:
-        stops = data.is_table and len(data) >= HELD_OUT_FROM
+        stops = isinstance(data.inputs, pd.DataFrame) and len(data) >= HELD_OUT_FROM
     if stops and validation is None and data.time is not None:
         train_part, validation = split_validation(data, task, training.seed, training.validation)
     rows = len(train_part)
