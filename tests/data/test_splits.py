@@ -293,7 +293,7 @@ def test_groups_are_held_out_whole_whatever_they_are_called(data: Dataset, task:
     [
         ({"weight": np.eye(200)[0]}, "out some of at least 2 samples that count, got 1; train without it"),
         ({"groups": np.zeros(200)}, "out some of at least 2 groups that count, got 1; train without it"),
-        ({"groups": np.arange(200) // 120}, "rows for training must have every class, got none of 'u'"),
+        ({"groups": np.arange(200) // 120}, "rows for training must have every class, got none of '[uv]'"),
     ],
 )
 def test_what_cannot_be_held_out_is_said_in_one_line(changes: dict, message: str) -> None:
