@@ -3,6 +3,8 @@
 import csv
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,18 +25,23 @@ from benchmarks.peers import AbsentError, load
 QUICK = {"members": 1, "epochs": 1, "width": 8, "channels": 2}
 
 
-def problem_of(suite: fits.Suite, name: str) -> fits.Problem:
+@contextmanager
+def skipped_if_absent() -> Iterator[None]:
+    """What needs a package of the extras ``[bench]`` or ``[bench-series]`` is skipped where it is missing."""
     try:
-        return suite.sets[name]()
+        yield
     except AbsentError as reason:
         pytest.skip(str(reason))
+
+
+def problem_of(suite: fits.Suite, name: str) -> fits.Problem:
+    with skipped_if_absent():
+        return suite.sets[name]()
 
 
 def skip_without(package: str) -> None:
-    try:
+    with skipped_if_absent():
         load(package)
-    except AbsentError as reason:
-        pytest.skip(str(reason))
 
 
 # The sets.

@@ -23,6 +23,7 @@ from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import encode
 from lphm.learn.run import Run
 from lphm.learn.training import Outcome, Trained, learn, prepare, train
+from lphm.learn.weights import FlatParameters
 
 RNG = np.random.default_rng(0)
 NUMBERS = pd.DataFrame(RNG.standard_normal((120, 3)), columns=list("abc"))
@@ -288,6 +289,26 @@ def test_members_learn_from_all_rows_but_those_that_they_hold_out() -> None:
     assert torch.equal(encoded.validation.x, encoded.train.x[validated])
     assert torch.equal(encoded.validation.y, encoded.train.y[validated])
     assert 0 < encoded.train.weight[1:].eq(0).float().mean() < 0.2
+
+
+def test_the_weights_that_are_kept_are_a_running_average(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[torch.Tensor, float]] = []
+    update = FlatParameters.update_average
+
+    def recorded(self: FlatParameters, weight: float) -> None:
+        seen.append((self.values.detach().clone(), weight))
+        update(self, weight)
+
+    monkeypatch.setattr(FlatParameters, "update_average", recorded)
+    options = TrainingOptions(epochs=16, batch_size=15, learning_rate=0.02, early_stopping=False)
+    network = learn(PRODUCT, SMALL, options).run.network
+    average = torch.zeros_like(seen[0][0])
+    for values, weight in seen:
+        assert weight == 32 / 128  # over the last 32nd of the steps
+        average += weight * (values - average)
+    kept = torch.cat([p.detach().flatten() for p in network.parameters()])
+    torch.testing.assert_close(kept, average, rtol=1e-4, atol=1e-6)
+    assert (kept - seen[-1][0]).abs().max() > 1e-5
 
 
 @pytest.mark.parametrize("early_stopping", [None, False])

@@ -156,8 +156,9 @@ def learn(
 def _require_memory(data: TrainingData) -> None:
     """Raise ``InputError`` unless the network can be built, and memory holds its training.
 
-    That takes at least six numbers for each parameter, among them its gradient and two moments, and for each
-    sample of a batch its embedded rows four times, and four times more for each block.
+    That takes at least seven numbers for each parameter (its gradient, two moments, the average, the best
+    value and a copy among them), and for each sample of a batch its embedded rows four times, and four times
+    more for each block.
     """
     try:
         with torch.device("meta"):
@@ -174,7 +175,7 @@ def _require_memory(data: TrainingData) -> None:
     sample = network.members * network.embedding.rows * network.width
     batch = min(data.config.training.batch_size, data.train.rows) * sample
     parameters = sum(p.numel() for p in network.parameters())
-    numbers = 6 * parameters + 4 * (1 + data.config.network.blocks) * batch
+    numbers = 7 * parameters + 4 * (1 + data.config.network.blocks) * batch
     remedy = "choose a smaller width, r or batch_size, or fewer members, channels or blocks"
     require_memory("the network and its training", 4 * numbers, remedy)
 

@@ -11,7 +11,7 @@ class FlatParameters:
     """All parameters of a network as parts of one tensor, and their gradients as parts of another.
 
     An optimizer, the norm of the gradient and a running average then take one operator instead of one for
-    each parameter, which is a tenth of the time of a step of a small network.
+    each parameter.
 
     Args:
         network: on the device where it is trained.
