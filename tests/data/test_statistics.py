@@ -71,6 +71,21 @@ def test_it_takes_little_memory(part: int) -> None:
     assert len(pickle.dumps(merged)) < 20 * MOST_POINTS
 
 
+@pytest.mark.parametrize("part", [100_000, 999])
+def test_a_frequent_number_is_one_edge_and_leaves_the_others_to_the_rest(part: int) -> None:
+    rest = np.arange(1, 20_001) / 20_000
+    values = RNG.permutation(np.concatenate([np.zeros(70_000), np.full(10_000, 2.0), rest]))
+    edges = in_parts(values, part).edges(10)  # 0 takes a piece, and so does 2
+    assert (edges[0], edges[-1]) == (0, 2)
+    assert np.allclose(edges[1:-1], np.arange(1, 8) / 8, atol=0.02)
+
+
+@pytest.mark.parametrize("distinct", [1, 2, 9, 10])
+def test_few_distinct_numbers_are_all_edges(distinct: int) -> None:
+    values = np.repeat(np.arange(distinct, dtype=float), np.arange(1, distinct + 1) ** 2)
+    assert Distribution.of(values).edges(16) == list(range(distinct))
+
+
 def test_extremes_that_come_first_and_last_are_kept() -> None:
     values = np.concatenate([[-1e9], RNG.standard_normal(50_000), [1e9]])
     for part in (len(values), 999):

@@ -96,7 +96,9 @@ def test_the_kind_follows_from_the_layout(layout: str) -> None:
         ("table", 1999, 4, 0.2),
         ("table", 2000, 4, 0.1),
         ("table", 4999, 4, 0.1),
-        ("table", 5000, 2, 0.1),
+        ("table", 5000, 3, 0.1),
+        ("table", 19_999, 3, 0.1),
+        ("table", 20_000, 2, 0.1),
         ("table", 10**6, 2, 0.1),
         ("grid", 999, 4, 0.4),
         ("series", 1000, 4, 0.1),
@@ -109,8 +111,8 @@ def test_members_and_dropout_follow_from_the_rows(
 ) -> None:
     network = configured(layout, rows).network
     assert (network.members, network.dropout) == (members, dropout)
-    given = configured(layout, rows, members=3, dropout=0.0).network
-    assert (given.members, given.dropout) == (3, 0.0)
+    given = configured(layout, rows, members=5, dropout=0.0).network
+    assert (given.members, given.dropout) == (5, 0.0)
 
 
 @pytest.mark.parametrize(("features", "members"), [(2048, 4), (2049, 3), (4096, 2), (4097, 1), (20_000, 1)])

@@ -70,11 +70,22 @@ class Distribution:
         vars(self).update(vars(Distribution(points[order], weights)._reduced()))
 
     def edges(self, pieces: int) -> list[float]:
-        """The distinct ones of ``pieces + 1`` quantiles, smallest and largest number included."""
+        """At most ``pieces + 1`` increasing numbers, from the smallest to the largest one.
+
+        A number that is more frequent than a piece's share is an edge, such as the zero of a column that is
+        mostly zeros; the other edges are quantiles of the numbers that are left.
+        """
         if not len(self.points):
             return []
-        inner = self._quantiles(np.arange(1, pieces) / pieces)
-        distinct = np.unique(np.concatenate([self.points[:1], inner, self.points[-1:]]))
+        points, place = np.unique(self.points, return_inverse=True)
+        rest = np.bincount(place, self.weights)
+        frequent = np.zeros(len(points), dtype=bool)
+        while (more := rest * (pieces - frequent.sum()) > rest.sum()).any():
+            frequent |= more
+            rest = np.where(frequent, 0, rest)
+        left = pieces - frequent.sum()
+        inner = Distribution(points, rest)._quantiles(np.arange(1, left) / left)
+        distinct = np.unique(np.concatenate([points[[0, -1]], points[frequent], inner]))
         return [float(edge) for edge in distinct]
 
     def share_above(self, values: np.ndarray) -> np.ndarray:
