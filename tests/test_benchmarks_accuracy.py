@@ -575,6 +575,55 @@ def test_models_without_probabilities_have_no_rank_by_log_loss() -> None:
     assert "| lphm | 2.50 | 1.50 | 0.800 |" in text
 
 
+def test_differences_are_of_pairs_and_their_errors_of_folds() -> None:
+    steps = {0: (0.1, 0.3), 1: (0.4,), 2: (0.6,)}  # of each fold, those of its seeds
+    rows = []
+    for fold, seeds in steps.items():
+        for seed, step in enumerate(seeds):
+            rows += [
+                ("pima", "lphm", seed, fold, 0.3 * fold, 0.5),
+                ("pima", "none", seed, fold, 0.3 * fold + step, 0.5),
+            ]
+    rows += [("pima", "none", 5, 0, 100.0, 100.0), ("heart", "lphm", 0, 0, 0.0, 0.0)]  # no pair
+    found = report.differences(csv_of(rows))
+    assert [*found] == ["none - lphm, accuracy or R²", "none - lphm, log-loss"]
+    score = found["none - lphm, accuracy or R²"]
+    assert [*score.index] == ["pima"]
+    assert score.loc["pima", "mean"] == pytest.approx(0.4)  # of 0.2, 0.4 and 0.6
+    assert score.loc["pima", "sem"] == pytest.approx(0.2 / 3**0.5)
+    assert [*found["none - lphm, log-loss"].loc["pima"]] == [0, 0]
+
+
+def test_the_report_marks_differences_beyond_two_standard_errors() -> None:
+    rows = []
+    for fold, step in enumerate((0.1, 0.4)):  # 0.25 ± 0.15, which is not beyond
+        rows += [
+            ("pima", "lphm", 0, fold, 0.5, 0.5),
+            ("pima", "none", 0, fold, 0.5 + step, 0.5 - step - 0.1),
+        ]
+    rows += [("Wage", model, 0, 0, score, np.nan) for model, score in (("lphm", 0.5), ("none", 0.25))]
+    rows += [("sonar", model, 0, 0, 0.5, 0.5) for model in ("lphm", "none")]
+    text = report.report(csv_of(rows)).split("## tables, in all")[1]
+    assert "| set | none - lphm, accuracy or R² | none - lphm, log-loss |" in text
+    assert "| Wage | -0.2500 |  |\n| sonar | +0.0000 | +0.0000 |\n" in text
+    assert "| pima | +0.2500 ± 0.1500 | -0.3500 ± 0.1500 * |" in text
+    assert "| all | 1 above, 1 below | 0 above, 1 below |" in text
+    assert "| beyond two standard errors | 0 above, 0 below | 0 above, 1 below |" in text
+    assert "heart" not in text
+    assert "differences" not in report.report(LINES[LINES["model"] == "CatBoost"])
+
+
+def test_the_report_adds_the_seconds_up_on_the_sets_that_every_model_has() -> None:
+    more = csv_of([("ring", "CatBoost", 0, 0, 0.1, 0.9)])  # lphm does not have it
+    more = pd.concat([LINES[LINES["set"] != "german"], more], ignore_index=True)
+    more.loc[(more["model"] == "CatBoost") & (more["seed"] == 1), "fit_cpu"] = 2.5  # the mean of heart: 2
+    text = report.report(more).split("## tables, in all")[1]
+    assert "one fit of each of the 2 sets that every model has" in text
+    assert "| model | fit_cpu | predict_cpu |" in text
+    assert "| CatBoost | 3.50 s | 0.50 s |" in text
+    assert "| lphm | 3.00 s | 0.50 s |" in text
+
+
 def test_the_command_writes_the_report_and_the_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

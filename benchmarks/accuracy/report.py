@@ -1,19 +1,21 @@
 """Tables of the CSV files that ``benchmarks.accuracy.tables`` and ``.series`` write, as Markdown.
 
 Figures are means over the seeds, then over the folds that every model of a set has. The best of a set is
-bold; the library's variants say how far they are from it. Mean ranks are on the sets that every model has.
+bold; the library's variants say how far they are from it. Mean ranks and sums of seconds are on the sets that
+every model has. The variants are also compared with ``lphm`` fold by fold.
 
 python -m benchmarks.accuracy.report runs/accuracy/tables.csv runs/accuracy/series.csv --output docs/images
 """
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.accuracy import series, tables
+from benchmarks.accuracy import fits, series, tables
 from benchmarks.accuracy.fits import OURS, SCORES, SECONDS, is_ours, variant_of
 from benchmarks.accuracy.plots import plot_ranks
 from benchmarks.accuracy.ranks import cliques, compare, mean_ranks
@@ -21,10 +23,11 @@ from benchmarks.plots import can_plot
 from benchmarks.tables import table_head, table_row
 from lphm._io import write_atomically
 
+SUITES = (tables.SUITE, series.SUITE)
 #: The sections of a report, and their sets.
 PARTS = {
     f"{suite.name}, {half}": [*sets]
-    for suite in (tables.SUITE, series.SUITE)
+    for suite in SUITES
     for half, sets in (("development", suite.development), ("reporting", suite.reporting))
 }
 ORDER = [*tables.PEERS, *series.PEERS, *OURS]
@@ -45,8 +48,30 @@ def means(lines: pd.DataFrame) -> pd.DataFrame:
 def square(figures: pd.Series, sets: list[str]) -> pd.DataFrame:
     """A row for each set that has the figure and a column for each model that has it, in their orders."""
     table = figures.unstack("model").dropna(how="all").dropna(how="all", axis=1)
-    models = sorted(table.columns, key=lambda model: (ORDER.index(variant_of(model)), model))
-    return table.reindex([name for name in sets if name in table.index])[models]
+    return table.reindex([name for name in sets if name in table.index])[in_order(table.columns)]
+
+
+def in_order(models: Iterable[str]) -> list[str]:
+    """Peers, then the variants of the library, and those with options after those without."""
+    return sorted(models, key=lambda model: (ORDER.index(variant_of(model)), model))
+
+
+def differences(lines: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """How far the library's other variants are above its first, for each set (the index).
+
+    The columns are the mean and its standard error over the folds, of pairs with the same fold and seed; the
+    seeds of a fold are averaged first. The keys say what is compared, such as ``none - lphm, log-loss``.
+    """
+    figures = lines.groupby(["model", "set", "fold", "seed"])[[*NAMES]].mean()
+    ours = in_order(filter(is_ours, lines["model"].unique()))
+    found = {}
+    for model in ours[1:]:
+        folds = (figures.loc[model] - figures.loc[ours[0]]).groupby(["set", "fold"]).mean()
+        for figure, name in NAMES.items():
+            part = folds[figure].groupby("set").agg(["mean", "sem"]).dropna(subset="mean")
+            if len(part):
+                found[f"{model} - {ours[0]}, {name}"] = part
+    return found
 
 
 def score_table(name: str, values: pd.DataFrame, seconds: pd.DataFrame | None = None) -> list[str]:
@@ -103,6 +128,46 @@ def rank_table(complete: dict[str, pd.DataFrame], seconds: pd.DataFrame) -> list
     return lines
 
 
+def difference_table(found: dict[str, pd.DataFrame], sets: list[str]) -> list[str]:
+    """Differences with their standard errors, which one fold does not have; an asterisk beyond two."""
+    beyond = {title: part[part["mean"].abs() > 2 * part["sem"]] for title, part in found.items()}
+    cells = pd.DataFrame("", index=sets, columns=[*found])
+    for title, part in found.items():
+        for name, mean, error in part.itertuples():
+            text = f"{mean:+.4f}" if np.isnan(error) else f"{mean:+.4f} ± {error:.4f}"
+            cells.loc[name, title] = f"{text} *" if name in beyond[title].index else text
+    for row, parts in (("all", found), ("beyond two standard errors", beyond)):
+        signs = [np.sign(part["mean"]) for part in parts.values()]
+        cells.loc[row] = [f"{(sign > 0).sum()} above, {(sign < 0).sum()} below" for sign in signs]
+    return [table_head(["set", *cells]), *map(table_row, cells[(cells != "").any(axis=1)].itertuples())]
+
+
+def seconds_table(seconds: dict[str, pd.DataFrame]) -> list[str]:
+    """The sum of each of the tables of seconds over its sets."""
+    sums = pd.DataFrame({title: table.sum() for title, table in seconds.items()})
+    return [
+        table_head(["model", *sums]),
+        *(table_row([model, *map(in_seconds, row)]) for model, *row in sums.itertuples()),
+    ]
+
+
+def whole(suite: fits.Suite, figures: pd.DataFrame, lines: pd.DataFrame) -> list[str]:
+    """The seconds and the differences of all sets of a suite."""
+    sets = [*suite.sets]
+    seconds = {name: square(figures[name], sets).dropna() for name in SECONDS}
+    number = len(seconds["fit_cpu"])
+    text = [f"## {suite.name}, in all", ""]
+    text += [f"CPU seconds of one fit of each of the {number} sets that every model has", ""]
+    text += [*seconds_table(seconds), ""]
+    if found := differences(lines):
+        text += [
+            "differences of pairs with the same fold and seed; * beyond two standard errors of the folds",
+            "",
+        ]
+        text += [*difference_table(found, sets), ""]
+    return text
+
+
 def section(title: str, figures: pd.DataFrame, sets: list[str], folder: Path | None) -> list[str]:
     """The tables of one half of a suite; the pictures are written to the folder."""
     table = {name: square(figures[name], sets) for name in (*HIGHER_IS_BETTER, *CALIBRATION)}
@@ -135,6 +200,10 @@ def report(lines: pd.DataFrame, folder: Path | None = None) -> str:
         part = figures[figures.index.get_level_values("set").isin(sets)]
         if len(part):
             text += section(title, part, sets, folder)
+    for suite in SUITES:
+        part = figures[figures.index.get_level_values("set").isin([*suite.sets])]
+        if len(part):
+            text += whole(suite, part, lines[lines["set"].isin([*suite.sets])])
     without = sorted({*lines["set"]} - {*figures.index.get_level_values("set")})
     text += [f"Left out, without a fold that all their models have: {', '.join(without)}.", ""] * bool(
         without

@@ -76,7 +76,7 @@ def require_at_least(least: int, /, **values: object) -> dict[str, int]:
     """
     checked: dict[str, int] = {}
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, Integral):
+        if isinstance(value, bool) or not isinstance(value, int | Integral):  # int is found faster
             raise TypeError(f"{name} must be an int, got {value!r} of type {type(value).__name__}")
         if value < least:
             raise ValueError(f"{name} must be at least {least}, got {name}={value}")

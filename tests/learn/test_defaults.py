@@ -58,7 +58,17 @@ def test_long_series_with_many_channels_are_for_the_network() -> None:
 
 @pytest.mark.parametrize(
     "choice",
-    [{"kind": "both"}, {"structure": "full"}, {"r": 3}, {"width": 16}, {"members": 1}, {"epochs": 3}],
+    [
+        {"kind": "both"},
+        {"structure": "full"},
+        {"r": 3},
+        {"width": 16},
+        {"members": 1},
+        {"epochs": 3},
+        {"time_limit": 9.0},
+        {"precision": "bf16-mixed"},
+        {"validation": 0.2},
+    ],
 )
 def test_a_choice_that_only_the_network_has_chooses_it(choice: dict[str, object]) -> None:
     assert method("series", 300, **choice) == "network"
@@ -68,7 +78,7 @@ def test_a_choice_that_only_the_network_has_chooses_it(choice: dict[str, object]
 
 
 def test_a_choice_that_both_have_chooses_nothing() -> None:
-    assert method("series", 300, seed=3, threads=2, device="cpu", balanced=True, time_limit=9) == "ridge"
+    assert method("series", 300, seed=3, threads=2, device="cpu", balanced=True) == "ridge"
 
 
 @pytest.mark.parametrize("layout", ["table", "grid"])

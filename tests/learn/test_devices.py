@@ -15,7 +15,7 @@ import torch
 from sklearn.datasets import load_digits, load_iris
 
 from lphm.data.dataset import Dataset
-from lphm.data.splits import split_rows, split_validation
+from lphm.data.splits import split_rows
 from lphm.distributed import LaunchInfo
 from lphm.errors import InputError
 from lphm.learn import devices
@@ -119,7 +119,7 @@ def test_bfloat16_learns_as_float32_does(name: str, rows: int, epochs: int) -> N
 
 
 def test_a_validation_part_is_predicted_in_float32() -> None:
-    rest, held_out = split_validation(data("iris", 150), "classification", 0, 0.15)
+    rest, held_out = split_rows(data("iris", 150), "classification", 0, 0.15)
     small = NetworkOptions(members=1, width=8, channels=2)
     options = TrainingOptions(epochs=2, precision="bf16-mixed")
     trained = learn(rest, small, options, validation=held_out)

@@ -14,7 +14,7 @@ from lphm.data.dataset import Dataset
 from lphm.data.parquet import ParquetStream
 from lphm.data.readers import read_dataset
 from lphm.data.row_options import RowOptions
-from lphm.data.splits import folds, split_validation
+from lphm.data.splits import folds, split_rows
 from lphm.errors import InputError
 from lphm.learn import cross_validation
 from lphm.learn.cross_validation import cross_validate
@@ -36,6 +36,22 @@ BY = {
 }
 SMALL = NetworkOptions(width=8, channels=2, members=1)
 QUICK = TrainingOptions(epochs=2, early_stopping=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"time": np.zeros(ROWS)}, "rows must be of at least 2 times to be split by time, got 1"),
+        ({"time": np.where(CLASSES == "yes", 1.0, 0.0)}, "rows for training must have every class, .*"),
+        ({"groups": (CLASSES == "yes").to_numpy()}, "rows for training must have every class, .*"),
+        ({"weight": np.eye(ROWS)[0]}, "there must be at least 2 samples that count, got 1"),
+    ],
+)
+def test_rows_that_cannot_be_held_out_can_be_trained_on(changes: dict, message: str) -> None:
+    data = Dataset("t", TABLE, CLASSES, **changes)
+    with pytest.raises(InputError, match=f"^early stopping must hold rows out: {message}; train without it$"):
+        encode(data, SMALL, QUICK, "classification")
+    encode(data, SMALL, replace(QUICK, early_stopping=False), "classification")
 
 
 @pytest.fixture
@@ -89,7 +105,7 @@ def test_the_parts_of_a_fold_are_apart_and_so_are_those_of_its_training(
 
     def encoded(data: Dataset, *arguments: object, **named: object) -> object:
         task = "classification"
-        trained.append([{*part.inputs["place"]} for part in split_validation(data, task, 0, 0.15)])
+        trained.append([{*part.inputs["place"]} for part in split_rows(data, task, 0, 0.15)])
         return learn(data, SMALL, replace(QUICK, epochs=1), task)
 
     def evaluated(run: object, data: Dataset, **named: object) -> object:
@@ -175,7 +191,7 @@ def test_the_scores_of_a_stream_are_weighted(files: Path) -> None:
 
 def test_a_validation_part_that_is_given_stands_for_one_that_is_split_off() -> None:
     data = BY["time"]
-    parts = split_validation(data, "classification", 0, QUICK.validation)
+    parts = split_rows(data, "classification", 0, QUICK.validation)
     whole = learn(data, SMALL, QUICK)
     given = learn(parts[0], SMALL, QUICK, validation=parts[1])
     assert given.history == whole.history

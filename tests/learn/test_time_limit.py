@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lphm.data.dataset import Dataset
-from lphm.data.splits import split_validation
+from lphm.data.splits import split_rows
 from lphm.estimators import LPHMClassifier
 from lphm.learn.clock import Clock
 from lphm.learn.evaluation import evaluate
@@ -120,7 +120,7 @@ def test_the_learning_rate_follows_the_steps_if_there_is_time(
 
 
 def test_early_stopping_validates_the_epoch_that_is_cut(ticks: None) -> None:
-    rest, held_out = split_validation(DATA, "classification", 0, 0.15)
+    rest, held_out = split_rows(DATA, "classification", 0, 0.15)
     limited = options(epochs=1000, time_limit=60, learning_rate=0.02)
     trained = learn(rest, SMALL, limited, validation=held_out)
     *lines, last = trained.history.lines

@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from lphm.data.words import category_words, is_category, text, word
+from lphm.data.words import TRUTH, category_words, is_category, text, word
 from lphm.errors import InputError
 
 #: Words that stand for a missing value in a column whose other values are numbers. In a column of words they
 #: are words like others.
 MISSING_WORDS = frozenset({"na", "n/a", "nan", "null", "none", "?", "-", ""})
-TRUTH = {"true": 1.0, "false": 0.0}
 #: Squares of larger numbers, and sums of these, may not be finite.
 LARGEST = 1e150
 #: The most standard deviations from the mean of training: squares of more may not be finite in float32.

@@ -50,17 +50,6 @@ def split_rows(data: Dataset, task: Task, seed: int, share: float = 0.2) -> tupl
     return data.take(np.sort(kept)), data.take(np.sort(out))
 
 
-def split_validation(data: Dataset, task: Task, seed: int, share: float) -> tuple[Dataset, Dataset]:
-    """Training and validation part; every class keeps a sample for training."""
-    try:
-        return split_rows(data, task, seed, share)
-    except ValueError as error:
-        raise InputError(
-            f"early stopping must hold {share:.0%} of the samples out, with at least two of every class, "
-            f"got {len(data)} samples: {error}; train without it"
-        ) from error
-
-
 def held_out(data: Dataset, task: Task, seed: int, share: float, members: int) -> np.ndarray:
     """Which rows are held out for each member of an ensemble, ``(N, members)``.
 
@@ -69,16 +58,13 @@ def held_out(data: Dataset, task: Task, seed: int, share: float, members: int) -
     only row of a class, are in none.
 
     Raises:
-        InputError: there are fewer than two rows or groups that weigh something.
+        InputError: there are fewer than two rows or groups that weigh something, or a class is in one group.
     """
     classes, counts = _classes(data, task), data.weights > 0
     units = np.flatnonzero(counts) if data.groups is None else np.unique(data.groups[counts])
     if len(units) < 2:
         what = "samples" if data.groups is None else "groups"
-        raise InputError(
-            f"early stopping must hold out some of at least 2 {what} that count, got {len(units)}; "
-            "train without it"
-        )
+        raise InputError(f"there must be at least 2 {what} that count, got {len(units)}")
     parts = min(max(round(1 / share), 2), len(units))
     part = np.full(len(data), -1)
     if data.groups is None:

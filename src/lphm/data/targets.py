@@ -17,8 +17,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
-from lphm.data.columns import MISSING_WORDS, TRUTH, check_distance, column_numbers, plain_values
-from lphm.data.words import word
+from lphm.data.columns import MISSING_WORDS, check_distance, column_numbers, plain_values
+from lphm.data.words import TRUTH, word
 from lphm.errors import InputError
 
 Task = Literal["classification", "regression"]

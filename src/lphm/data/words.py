@@ -14,7 +14,8 @@ import pyarrow as pa
 FEW_CELLS = 1000
 #: A whole number with zeros behind the point, and a date with the time of midnight.
 LONGER = re.compile(r"(-?\d+)\.0+|(\d{4}-\d\d-\d\d) 00:00:00")
-TRUTH = {"true": "1", "false": "0"}
+#: Words for truth values, and the numbers that they mean.
+TRUTH = {"true": 1, "false": 0}
 
 
 def is_category(column: pd.Series) -> bool:
@@ -85,4 +86,4 @@ def _places(cells: Sequence[str | None], words: Sequence[str]) -> list[int]:
 def _shortest(cell: str) -> str:
     """The shortest way to write the same value."""
     longer = LONGER.fullmatch(cell)
-    return (longer[1] or longer[2]) if longer else TRUTH.get(cell.lower(), cell)
+    return (longer[1] or longer[2]) if longer else str(TRUTH.get(cell.lower(), cell))

@@ -12,11 +12,8 @@ from lphm.data.series import padded
 from lphm.errors import require_positive
 from lphm.estimators.bases import BaseEstimator, TransformerMixin
 from lphm.learn.torch_state import on_the_cpu
-from lphm.nn.patterns import LocalPatterns
+from lphm.nn.patterns import BLOCK, LocalPatterns
 from lphm.structures import Structure
-
-#: Series whose features are computed at a time.
-BLOCK = 16
 
 
 class InterdependenceTransformer(TransformerMixin, BaseEstimator):

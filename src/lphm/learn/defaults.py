@@ -40,7 +40,7 @@ FEWEST_STEPS, MOST_STEPS = 160, 20_000
 #: some 20,000 features of each.
 MOST_SERIES, MOST_NUMBERS = 3000, 2**26
 #: Options that both ways to learn have.
-SHARED = {"method", "validation", "time_limit", "precision", "threads", "device", "seed", "balanced"}
+SHARED = {"method", "threads", "device", "seed", "balanced"}
 
 
 def configure(

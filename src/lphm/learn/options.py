@@ -129,9 +129,11 @@ class Optimizer:
     weight_decay: Annotated[float, Bounds(at_least=0)] = 0.1
     """Weight decay of AdamW."""
     precision: PrecisionName = "32-true"
-    """Arithmetic of the training: float32, or bfloat16 in matrix products. Predictions never use bfloat16."""
+    """Arithmetic of the network's training: float32, or bfloat16 in matrix products. Predictions never use
+    bfloat16."""
     time_limit: Positive | None = None
-    """Seconds that a training may take. The result then depends on the speed of the machine."""
+    """Seconds that a training of the network may take. The result then depends on the speed of the
+    machine."""
 
 
 @dataclass(kw_only=True)

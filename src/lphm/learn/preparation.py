@@ -3,7 +3,8 @@
 Both kinds of data, in memory and in a directory, say here how a trained run is tested on them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -22,7 +23,7 @@ from lphm.data.parquet_schema import StreamFit, fit_stream
 from lphm.data.progress import Progress, no_progress
 from lphm.data.readers import read_test
 from lphm.data.schema import InputSchema
-from lphm.data.splits import check_apart, held_out, split_rows, split_validation
+from lphm.data.splits import check_apart, held_out, split_rows
 from lphm.data.targets import TargetSchema, Task, fit_target
 from lphm.distributed import gather_results, rank, world_size
 from lphm.errors import InputError
@@ -106,7 +107,8 @@ def encode(
     if stops is None:
         stops = isinstance(data.inputs, pd.DataFrame) and len(data) >= HELD_OUT_FROM
     if stops and validation is None and data.time is not None:
-        train_part, validation = split_validation(data, task, training.seed, training.validation)
+        with _for_early_stopping():
+            train_part, validation = split_rows(data, task, training.seed, training.validation)
     rows = len(train_part)
     if start is None:
         schemas = fit_inputs(train_part), fit_target(train_part.target, task)
@@ -124,8 +126,18 @@ def encode(
         return TrainingData(config, training, batches, validated)
     if not stops:
         return TrainingData(config, training, batches, None)
-    parts = held_out(data, task, training.seed, training.validation, config.network.members)
+    with _for_early_stopping():
+        parts = held_out(data, task, training.seed, training.validation, config.network.members)
     return TrainingData(config, training, *_held_out_batches(batches, torch.as_tensor(parts)))
+
+
+@contextmanager
+def _for_early_stopping() -> Iterator[None]:
+    """Let an error of rows that are held out say what they are for, and how to train without them."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"early stopping must hold rows out: {error}; train without it") from error
 
 
 def _held_out_batches(batches: MemoryBatches, parts: Tensor) -> tuple[MemoryBatches, MemoryBatches]:

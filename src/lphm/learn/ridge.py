@@ -14,12 +14,10 @@ from lphm.data.batches import MemoryBatches
 from lphm.data.progress import Progress, no_progress
 from lphm.data.targets import ClassTarget, TargetSchema
 from lphm.learn.execution import Execution, History
-from lphm.nn.patterns import PatternNetwork
+from lphm.nn.patterns import BLOCK, PatternNetwork
 
 #: Strengths of the ridge, of which the best is taken, for features of variance 1.
 STRENGTHS = np.logspace(-3, 3, 10)
-#: Samples whose features are computed at a time.
-BLOCK = 16
 
 
 def fit_ridge(

@@ -29,7 +29,7 @@ from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import DeviceName
 from lphm.learn.torch_state import on_the_cpu
 from lphm.nn.network import InterdependenceNetwork
-from lphm.nn.patterns import PatternNetwork
+from lphm.nn.patterns import BLOCK, PatternNetwork
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 HASH = "weights_sha256"
@@ -99,7 +99,7 @@ def _blocks(network: InterdependenceNetwork | PatternNetwork, device: str) -> tu
     On a CPU blocks are so small that a single sample is cheap, and so many that the operators are filled.
     """
     if isinstance(network, PatternNetwork):
-        return MOST_SAMPLES, 1, 1
+        return BLOCK, 1, 1
     numbers = network.members * network.embedding.rows * network.width  # of a sample
     if device != "cpu":
         return _power_of_two(DEVICE_NUMBERS / numbers, MOST_DEVICE_SAMPLES), 1, 1

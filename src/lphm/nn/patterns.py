@@ -31,6 +31,8 @@ WIDTH, MOST_CHANNELS = 9, 8
 DILATIONS = 12
 #: Most maps in a group where they are of what is missing: few, for they are noise where it says nothing.
 MISSING_MAPS = 4
+#: Series whose features are computed at a time.
+BLOCK = 16
 #: About the most values of a map from which its quantile is taken, and of all maps that are kept at a time.
 MOST_VALUES, MOST_KEPT = 2**11, 2**22
 

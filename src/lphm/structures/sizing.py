@@ -91,12 +91,17 @@ class Sized(Structure):
 
     @classmethod
     def _smallest(cls, n: int, partial: bool) -> "Iterator[Self]":
-        """Every ``p`` and ``q`` with one ``r`` or lag, for ``n`` and with ``partial`` for some rows more."""
+        """Every ``p`` and ``q`` with one ``r`` or lag, for ``n`` and with ``partial`` for some rows more.
+
+        Of ``p`` and ``q`` of different sizes only ``p < q``: ``Wᵀ`` has the same parameters and rank.
+        """
         for size in range(n, n + (min(math.isqrt(n), MOST_MORE) if partial else 0) + 1):
             choices = {"p": divisors(size), "q": divisors(size), "r": [1], "lags": [1]}
             names = [field.name for field in fields(cls) if field.name in choices]
             for sizes in product(*(choices[name] for name in names)):
-                yield cls(n=size, **dict(zip(names, sizes, strict=True)))
+                chosen = dict(zip(names, sizes, strict=True))
+                if chosen.get("p", 1) <= chosen.get("q", size):
+                    yield cls(n=size, **chosen)
 
     def _grown(self, limit: int) -> "Self":
         """With the largest useful ``r`` that ``limit`` parameters allow; ``l`` is linear in ``r``."""
