@@ -36,12 +36,15 @@ def expected(patterns: LocalPatterns, x: Tensor, W: Tensor | None = None) -> Ten
                     if 0 <= at < length:
                         maps[:, t] += patterns.kernels[i, j, :, :, place] @ values[at]
             thresholds = patterns.thresholds[i, j]
-            occurs, above = [], []
+            occurs, above, stretches, longest = [], [], [], []
             for group in range(patterns.groups):
                 own = slice(group * patterns.maps, (group + 1) * patterns.maps)
                 margin = 4 * dilation if group % 2 and length >= 16 * dilation else 0
                 Z = maps[own, margin : length - margin]
-                for xi, Y in (occurs, (thresholds[own, None] < Z).double()), (above, Z.clamp_min(0)):
+                for xi, Y in (
+                    (occurs, (thresholds[own, None] < Z).double()),
+                    (above, (Z - thresholds[own, None]).clamp_min(0)),
+                ):
                     if W is not None:
                         of_steps = W[margin : length - margin, margin : length - margin]
                         matrix = Y @ of_steps @ Y.T
@@ -50,7 +53,12 @@ def expected(patterns: LocalPatterns, x: Tensor, W: Tensor | None = None) -> Ten
                     matrix = Y @ Y.T / max(Z.shape[1], 1)
                     for a in range(patterns.maps):
                         xi.extend(matrix[a, b].sqrt() for b in range(a, patterns.maps))
-            features += [*occurs, *above]
+                for a in range(patterns.maps):
+                    word = "".join("x" if there else " " for there in thresholds[own][a] < Z[a])
+                    lengths = [len(stretch) for stretch in word.split()]
+                    stretches.append(x.new_tensor(len(lengths) / max(Z.shape[1], 1)).sqrt())
+                    longest.append(x.new_tensor(max(lengths, default=0) / max(Z.shape[1], 1)).sqrt())
+            features += [*occurs, *above, *stretches, *longest]
     return torch.stack(features)
 
 
@@ -90,16 +98,16 @@ def test_a_structure_must_have_as_many_rows_as_there_are_steps() -> None:
 def test_names_say_what_each_feature_is() -> None:
     names = LocalPatterns(17, 1, groups=2, maps=2).feature_names()
     assert names == [
-        f"{values}_dilation{dilation}_group{group}_{maps}_{entry}"
+        f"{values}_dilation{dilation}_group{group}_{kind}_{entry}"
         for values in ("series", "differences")
         for dilation in (1, 2)
-        for maps in ("occurs", "above")
+        for kind in ("occurs", "above", "stretches", "longest")
         for group in (1, 2)
-        for entry in ("1_1", "1_2", "2_2")
+        for entry in (("1_1", "1_2", "2_2") if kind in ("occurs", "above") else ("1", "2"))
     ]
     patterns = LocalPatterns(40, 1)
     assert (patterns.groups, patterns.maps) == (4, 16)
-    assert LocalPatterns(9, 1, maps=1, groups=1).num_features == 4  # one map, of two kinds, of two series
+    assert LocalPatterns(9, 1, maps=1, groups=1).num_features == 8  # one map, four features, two series
 
 
 @pytest.mark.parametrize(("most", "every"), [(20, 10), (150, 1), (1000, 1)])
@@ -145,23 +153,26 @@ def test_kernels_sum_to_zero_and_look_at_a_few_channels() -> None:
     torch.testing.assert_close(kernels[used], first.expand_as(kernels)[used])
 
 
-def test_a_constant_has_no_pattern() -> None:
+def test_a_constant_has_the_features_of_zero() -> None:
     patterns = fitted(groups=2)
-    x = torch.full((1, 40, 3), 7.0, dtype=torch.float64)
-    above = patterns(x).view(2, -1, 2, 2, 6)[:, :, 1]  # of rectified maps
-    assert above[1].abs().max() < 1e-12  # differences
-    long = [j for j, dilation in enumerate(patterns.dilations) if 16 * dilation <= 40]
-    assert long
-    assert above[0, long, 1].abs().max() < 1e-6  # where only whole kernels count
+    of_constant, of_zero = patterns(
+        torch.stack([torch.full((40, 3), level).double() for level in (7.0, 0.0)])
+    )
+    names = patterns.feature_names()
+    whole = [f"series_dilation{dilation}_group2" for dilation in patterns.dilations if 16 * dilation <= 40]
+    assert whole
+    for prefix in ["differences", *whole]:  # where only whole kernels count
+        own = [i for i, name in enumerate(names) if name.startswith(prefix)]
+        torch.testing.assert_close(of_constant[own], of_zero[own], atol=1e-6, rtol=0)
 
 
 def test_thresholds_are_values_of_the_maps_between_a_tenth_and_nine_tenths() -> None:
     patterns = LocalPatterns(40, 1, groups=1, maps=200, generator=torch.Generator().manual_seed(0)).double()
     x = series(50, 40, 1)
     patterns.fit(x, torch.Generator().manual_seed(0))
-    shares = patterns(x).square().view(50, 2, -1, 2, 200 * 201 // 2).mean(0)[:, :, 0]
-    diagonal = torch.tensor([i * 200 - i * (i - 1) // 2 for i in range(200)])
-    occurs = shares[..., diagonal]
+    diagonal = {f"occurs_{i}_{i}" for i in range(1, 201)}
+    own = [i for i, name in enumerate(patterns.feature_names()) if name.split("group1_")[1] in diagonal]
+    occurs = patterns(x).square().mean(0)[own]
     assert occurs.min() > 0.05
     assert occurs.max() < 0.95
     assert occurs.std() > 0.2  # of a uniform distribution between .1 and .9: .23

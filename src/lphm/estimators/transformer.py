@@ -25,6 +25,9 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
     ``j`` at another; with ``lphm.Toeplitz``, at a given distance in time. Both may be those of a layer that
     was trained: its ``structure``, and a row of its ``weight``. Roots keep the sign of their entry.
 
+    Beside the entries are, for each map and with any ``W``, the roots of the number of stretches of steps in
+    which its pattern occurs and of the length of the longest, as shares of the steps.
+
     Values that are missing before the end of a series lie on a line between their neighbours in time. Which
     are missing has patterns too, in the channels in which some were missing at ``fit``.
 
@@ -47,7 +50,7 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
         >>> from lphm.estimators import InterdependenceTransformer
         >>> series = np.random.default_rng(0).standard_normal((20, 50, 3))
         >>> InterdependenceTransformer(groups=2, maps=4, random_state=0).fit_transform(series).shape
-        (20, 480)
+        (20, 672)
     """
 
     def __init__(
@@ -102,8 +105,9 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:  # noqa: ARG002
         """Names such as ``series_dilation4_group2_above_3_7``: entry (3, 7) of ``xi`` of rectified maps.
 
-        ``occurs`` are the maps that say whether, and ``above`` those that say how much. ``differences`` are
-        those of the series from step to step. Names of patterns of what is missing begin with ``missing``.
+        ``occurs`` are the maps that say whether, and ``above`` those that say how much. ``stretches_3`` and
+        ``longest_3`` are the number of stretches of map 3 and the longest. ``differences`` are those of the
+        series from step to step. Names of patterns of what is missing begin with ``missing``.
         """
         check_is_fitted(self)
         return np.array(self.patterns_.feature_names(), dtype=object)

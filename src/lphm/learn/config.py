@@ -52,7 +52,7 @@ class PatternConfig(Checked):
 class _Config(Strict):
     """What every run has."""
 
-    format: Literal[6] = 6
+    format: Literal[7] = 7
     source: str
     input: InputSchema
     target: TargetSchema

@@ -5,12 +5,16 @@
 
 A pattern is a kernel of nine steps, 1, 2, 4, ... steps apart, with random weights whose sum is zero, so that
 a constant is no pattern. It is looked for in the series and in their differences from step to step. ``φ`` is
-one of two: whether a map exceeds a quantile of its values in training, and by how much it exceeds zero. The
+one of two: whether a map exceeds a quantile of its values in training, and by how much it exceeds it. The
 first ``xi`` has the share of steps where a pattern is on its diagonal, which Rocket takes as its feature
 (Dempster et al., 2020, arXiv:1910.13051 and 2021, arXiv:2012.08791), and beside it the share of steps where
 two patterns are at once. The second is a covariance of rectified maps.
 
-A linear map of the square roots of these entries predicts, and is found in closed form (``learn/ridge.py``).
+``xi`` does not know the order of the steps. How a pattern is spread over them, two more features of each map
+say: the number of stretches of steps in which it occurs, and the length of the longest, which MultiRocket
+takes as well (Tan et al., 2022, arXiv:2102.00457), both as shares of the steps.
+
+A linear map of the square roots of all these predicts, and is found in closed form (``learn/ridge.py``).
 """
 
 import math
@@ -39,6 +43,8 @@ MOST_VALUES, MOST_KEPT = 2**11, 2**22
 
 class LocalPatterns(nn.Module):
     """The square roots of the entries of ``xi`` of local patterns, in groups of maps; they keep the sign.
+
+    Beside them are the square roots of the number of stretches and of the longest stretch of each pattern.
 
     A step counts as long as the series lasts: where all channels of its last steps are ``nan``, it has ended.
     Values that are missing before lie on a line between their neighbours in time, or are the nearest value;
@@ -101,24 +107,28 @@ class LocalPatterns(nn.Module):
 
     @property
     def num_features(self) -> int:
-        """Entries of ``xi``, of both kinds of maps, in all groups."""
-        of_values = 2 * self.thresholds.shape[:2].numel() * self.groups * self._entries.shape[1]
+        """Entries of ``xi``, of both kinds of maps, in all groups, and two more of each map."""
+        of_values = 2 * self.thresholds.shape[:2].numel() * self.groups * (self._entries.shape[1] + self.maps)
         return of_values + (0 if self.missing is None else self.missing.num_features)
 
     def feature_names(self) -> list[str]:
-        """Names such as ``series_dilation4_group2_above_3_7``; groups and maps are counted from 1.
+        """Names such as ``series_dilation4_group2_above_3_7`` and ``series_dilation4_group2_longest_3``.
+
+        Groups and maps are counted from 1.
 
         Those of what is missing follow, as ``missing_series_dilation4_group2_above_3_7``.
         """
         entries = [f"{i + 1}_{j + 1}" for i, j in self._entries.T.tolist()]
+        each = [str(i + 1) for i in range(self.maps)]
+        kinds = {"occurs": entries, "above": entries, "stretches": each, "longest": each}
         of_missing = [] if self.missing is None else self.missing.feature_names()
         names = [
-            f"{values}_dilation{dilation}_group{group + 1}_{maps}_{entry}"
+            f"{values}_dilation{dilation}_group{group + 1}_{kind}_{entry}"
             for values in ("series", "differences")
             for dilation in self.dilations
-            for maps in ("occurs", "above")
+            for kind, of in kinds.items()
             for group in range(self.groups)
-            for entry in entries
+            for entry in of
         ]
         return names + [f"missing_{name}" for name in of_missing]
 
@@ -149,8 +159,10 @@ class LocalPatterns(nn.Module):
         for (i, j), counted, Z in self._each(x):
             thresholds = self.thresholds[i, j].view(self.groups, self.maps, 1)
             count = counted.sum(-1, keepdim=True).clamp_min(1)  # (N, groups, 1, 1)
-            both = (Z.gt(thresholds) & counted).to(Z.dtype), Z.relu().mul_(counted)
-            features += [self._roots(maps, count).flatten(1) for maps in both]
+            above = (Z - thresholds).mul_(counted).relu_()
+            occurs = above > 0
+            features += [self._roots(maps, count).flatten(1) for maps in (occurs.to(Z.dtype), above)]
+            features += [(steps / count.squeeze(-1)).sqrt().flatten(1) for steps in _stretches(occurs)]
         if self.missing is not None:
             features.append(self.missing(self._indicators(x)))
         return torch.cat(features, dim=1)
@@ -188,6 +200,16 @@ class LocalPatterns(nn.Module):
                 counted = (steps >= margin) & (steps < length - margin)  # (N, groups, 1, steps)
                 Z = F.conv1d(series, self.kernels[i, j], padding=side, dilation=dilation)
                 yield (i, j), counted, torch.unflatten(Z, 1, (self.groups, self.maps))
+
+
+def _stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
+    """``(..., steps)`` to how many stretches of steps a pattern has, and how long the longest is."""
+    shape, steps = occurs.shape[:-1], occurs.shape[-1] + 2
+    padded = F.pad(occurs, (1, 1)).flatten()  # a stretch begins and ends within its map
+    begin, end = torch.nonzero(padded[1:] ^ padded[:-1]).view(-1, 2).T
+    of = begin // steps
+    longest = begin.new_zeros(shape.numel()).scatter_reduce_(0, of, end - begin, "amax")
+    return torch.bincount(of, minlength=shape.numel()).view(shape), longest.view(shape)
 
 
 def _interpolated(x: Tensor) -> Tensor:
