@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
 from lphm.data.columns import column_numbers, plain_values
+from lphm.data.conversions import Conversions, NumberConversion
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
 from lphm.data.targets import Task
@@ -35,6 +36,8 @@ class Dataset:
     channels: tuple[str, ...] | None = None  # names of the last dimension of an array
     left_out: tuple[str, ...] = ()  # columns of the table that are not read
     categories: tuple[str, ...] = ()  # columns that are said to hold categories, by type or by the user
+    conversions: Conversions = field(default_factory=dict)  # that made columns of numbers
+    number: NumberConversion | None = None  # that made the target a number
     columns: tuple[str, str] | None = None  # series and step column of the table that an array was made from
     row_options: RowOptions = AT_RANDOM  # where the test part, groups, time and weight come from
 
@@ -137,4 +140,6 @@ def fit_inputs(data: Dataset) -> InputSchema:
     """The schema of the training part: of series, of matrices laid out in rows, or of features."""
     if isinstance(data.inputs, np.ndarray):
         return fit_series(data.inputs, data.channels, *(data.columns or ()))
-    return fit_grid(data.inputs, *data.grid) if data.grid else fit_features(data.inputs, data.categories)
+    if data.grid:
+        return fit_grid(data.inputs, *data.grid)
+    return fit_features(data.inputs, data.categories, data.conversions)

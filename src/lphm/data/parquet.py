@@ -19,6 +19,7 @@ from lphm.data.columns import (
     require_distinct,
     require_named,
 )
+from lphm.data.conversions import AnyConversion, DateFormat, convert, find_conversion, target_conversion
 from lphm.data.row_columns import RowArrays, row_arrays, time_numbers
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.statistics import Distribution
@@ -26,6 +27,8 @@ from lphm.data.tables import category_columns, data_frame, unnamed_index
 from lphm.errors import InputError, ReadError
 
 Part = Literal["train", "validation", "test"]
+#: Distinct cells of a row group that decide how a column of text is read.
+MOST_CELLS = 1000
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
@@ -136,15 +139,23 @@ class ParquetStream:
         apart = [target, *drop, *self.of_rows]
         require_named(self.name, apart, names)
         require_categories(self.name, categories, names, target, apart)
-        self.columns = [name for name in names if name not in apart]  # the features
-        if not self.columns:
+        self.raw = [name for name in names if name not in apart]  # that the features are made of
+        if not self.raw:
             raise InputError(f"{self.name} must have a column beside {target!r}, got none")
         self.groups = self.index.groups
         typed = {name for schema in self.index.schemas for name in category_columns(schema)}
-        self.numbers = {
-            name: name not in typed.union(categories) and self._holds_numbers(name)
-            for name in [*self.columns, target]
-        }
+        words = typed.union(categories)
+        found = {name: None if name in words else self._conversion(name) for name in [*self.raw, target]}
+        number = found.pop(target)
+        self.number = None if isinstance(number, DateFormat) else number  # of the target
+        self.conversions = {name: each for name, each in found.items() if each is not None}
+        made = {name: each.names(name) for name, each in self.conversions.items()}
+        self.columns = [column for name in self.raw for column in made.get(name, [name])]  # the features
+        self.numbers = dict.fromkeys((column for columns in made.values() for column in columns), True)
+        for name in [*self.raw, target]:
+            if name not in made:
+                converted = name == target and self.number is not None
+                self.numbers[name] = name not in words and (converted or self._holds_numbers(name))
         self.times = None if self.options.time is None else self._distribution_of_times(self.options.time)
 
     @property
@@ -165,10 +176,11 @@ class ParquetStream:
         with self._naming(group):
             words = [name for name, numbers in self.numbers.items() if not numbers]
             words += self.options.words
-            frame = self.index.read(group, [*self.columns, self.target, *self.of_rows], words)
-            target = as_target(frame[self.target], self.target, self.numbers[self.target])
+            frame = self.index.read(group, [*self.raw, self.target, *self.of_rows], words)
+            target = frame[self.target] if self.number is None else self.number.column(frame[self.target])
+            target = as_target(target, self.target, self.numbers[self.target])
             known = target.notna().to_numpy()
-            features = as_numbers_or_words(frame[self.columns], self.numbers)[known]
+            features = as_numbers_or_words(convert(frame[self.raw], self.conversions), self.numbers)[known]
             arrays = row_arrays(frame[known], self.options)
         rows = features.assign(**{self.target: target[known]})
         if self.options.weight is not None:
@@ -191,6 +203,21 @@ class ParquetStream:
                 column = self.index.read(group, [name])[name]
                 numbers &= holds_numbers(column, name, name == self.target) is not False
         return numbers
+
+    def _conversion(self, name: str) -> AnyConversion | None:
+        """How a column becomes numbers, if it is written for people in all files."""
+        kinds = [schema.field(name).type for schema in self.index.schemas]
+        if not self.groups or all(map(_is_number, kinds)):
+            return None
+        find = target_conversion if name == self.target else find_conversion
+        cells: list[pd.Series] = []
+        for group in self.groups:
+            with self._naming(group):
+                column = self.index.read(group, [name])[name].drop_duplicates()
+            if not cells and column.notna().any() and find_conversion(column) is None:
+                return None
+            cells.append(column.iloc[:MOST_CELLS])
+        return find(pd.concat(cells))
 
     @contextmanager
     def _naming(self, group: RowGroup) -> Iterator[None]:

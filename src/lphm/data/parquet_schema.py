@@ -91,7 +91,7 @@ def fit_stream(
     moments = columns.numbers.pop(stream.target, Moments())
     varying = {name for name, moments in columns.numbers.items() if moments.std > 0}
     target = _target(stream, task, moments, together.targets)
-    features = feature_schema(columns, varying)
+    features = feature_schema(columns, varying, stream.conversions)
     ranges = [(column.name, column.mean, column.std) for column in features.numeric]
     ranges += [(target.name, target.mean, target.std)] if isinstance(target, NumberTarget) else []
     for name, mean, std in ranges:
@@ -156,4 +156,4 @@ def _target(
         return ClassTarget(name=name, classes=sorted_classes(set(targets)))
     if not moments.std > 0:
         raise InputError(f"target {name!r} must vary, got {moments.mean} in every row")
-    return NumberTarget(name=name, mean=moments.mean, std=moments.std)
+    return NumberTarget(name=name, mean=moments.mean, std=moments.std, conversion=stream.number)

@@ -18,6 +18,7 @@ from lphm.data.columns import (
     require_named,
     table_with,
 )
+from lphm.data.conversions import convert, find_conversions, target_conversion
 from lphm.data.dataset import BUNDLED, Dataset, bundled
 from lphm.data.long_tables import labelled_series, stacked
 from lphm.data.parquet import ParquetStream
@@ -25,7 +26,7 @@ from lphm.data.row_columns import row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
 from lphm.data.tables import read_table, reading
-from lphm.data.targets import ClassTarget, TargetSchema
+from lphm.data.targets import ClassTarget, NumberTarget, TargetSchema
 from lphm.data.words import is_category
 from lphm.errors import InputError
 
@@ -92,6 +93,8 @@ def read_test(
         frame = table_with(frame, columns)[list(dict.fromkeys(columns))]
         return labelled_series(path.name, frame, name, (), inputs.series, inputs.step, options)
     require_named(path.name, [name, *options.columns.values()], list(frame.columns))
+    if isinstance(target, NumberTarget) and target.conversion is not None:
+        frame = frame.assign(**{name: target.conversion.column(frame[name])})
     known = target.known(frame[name])
     if not known.any():
         raise InputError(f"{path.name} must have rows in which {name!r} is not missing, got none")
@@ -111,10 +114,13 @@ def read_inputs(path: Path, schema: InputSchema) -> tuple[pd.DataFrame | np.ndar
 
 
 def _columns_of_words(inputs: InputSchema, target: TargetSchema | None = None) -> list[str]:
-    """The columns that a run has as words, or that name its series."""
-    words = [c.name for c in inputs.categorical] if isinstance(inputs, FeatureSchema) else []
-    words += [inputs.series] if isinstance(inputs, SeriesSchema) and inputs.series else []
-    return words + ([target.name] if isinstance(target, ClassTarget) and target.are_words else [])
+    """The columns that a run has as words or converts, or that name its series."""
+    words = [inputs.series] if isinstance(inputs, SeriesSchema) and inputs.series else []
+    if isinstance(inputs, FeatureSchema):
+        words = [column.name for column in inputs.categorical] + [*inputs.conversions]
+    if isinstance(target, ClassTarget):
+        return [*words, target.name] if target.are_words else words
+    return words if target is None or target.conversion is None else [*words, target.name]
 
 
 def open_directory(
@@ -160,9 +166,13 @@ def labelled_table(
     apart = [target, *drop, *options.columns_beside(target)]
     require_named(name, apart, list(frame.columns))
     require_categories(name, categories, list(frame.columns), target, apart)
-    labels = as_target(frame[target], target)
+    comma = frame.attrs.get("separator") == ";"
+    number = target_conversion(frame[target], comma)
+    labels = as_target(frame[target] if number is None else number.column(frame[target]), target)
     present = labels.notna()
     features = frame.drop(columns=apart)[present]
+    conversions = find_conversions(features, categories, comma)
+    features = convert(features, conversions)
     if features.empty:
         raise InputError(
             f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
@@ -174,6 +184,8 @@ def labelled_table(
         labels[present],
         left_out=tuple(frame.attrs.get("left_out", ())),
         categories=tuple(c for c in features if c in categories or is_category(features[c])),
+        conversions=conversions,
+        number=number,
         row_options=options,
         **row_arrays(frame[present], options),
     )

@@ -15,13 +15,8 @@ from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from lphm.data.columns import (
-    FARTHEST,
-    check_distance,
-    table_numbers,
-    table_with,
-    unusable_column,
-)
+from lphm.data.columns import FARTHEST, check_distance, table_numbers, table_with, unusable_column
+from lphm.data.conversions import Conversions, convert, sources
 from lphm.data.series import as_series, channel_names, ended
 from lphm.data.statistics import ColumnStatistics, Moments
 from lphm.data.targets import Strict
@@ -72,12 +67,18 @@ class FeatureSchema(Strict):
     layout: Literal["features"] = "features"
     numeric: list[NumericColumn]
     categorical: list[CategoricalColumn]
+    conversions: Conversions = Field(default_factory=dict)
     column_labels: ClassVar[list[str]] = []  # names of the columns of ``X``: none, for they are learned
 
     @property
     def labels(self) -> list[str]:
         """Names of the rows that ``X`` has in the network."""
         return [c.name for c in self.numeric] + [c.name for c in self.categorical]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of a table that the features are made of."""
+        return sources(self.labels, self.conversions)
 
     @property
     def has_categories(self) -> bool:
@@ -92,8 +93,13 @@ class FeatureSchema(Strict):
     def encode(self, inputs: pd.DataFrame | np.ndarray) -> Tensor:
         """Standardised numbers (``nan`` where missing), then category codes: ``(N, features)``.
 
-        Each categorical column has its own range of codes; the first code means missing or unknown.
+        Each categorical column has its own range of codes; the first code means missing or unknown. Columns
+        that are converted may be so already.
         """
+        if self.conversions and isinstance(inputs, pd.DataFrame):
+            if not set(self.labels) <= set(inputs.columns):
+                table_with(inputs, self.columns)
+            inputs = convert(inputs, self.conversions)
         frame = table_with(inputs, self.labels)
         means, stds = np.array([(c.mean, c.std) for c in self.numeric]).reshape(-1, 2).T
         names = [c.name for c in self.numeric]
@@ -225,7 +231,9 @@ def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:
     return GridSchema(names=names, rows=rows, columns=columns, mean=moments.mean, std=moments.std or 1.0)
 
 
-def fit_features(features: pd.DataFrame, categories: Collection[str] = ()) -> FeatureSchema:
+def fit_features(
+    features: pd.DataFrame, categories: Collection[str] = (), conversions: Conversions | None = None
+) -> FeatureSchema:
     """The schema of a table in memory, as ``as_numbers_or_words`` gives it, from its training part.
 
     A column with a single value is left out; a missing value counts as a value. Words more than half of which
@@ -247,11 +255,21 @@ def fit_features(features: pd.DataFrame, categories: Collection[str] = ()) -> Fe
                 raise unusable_column(name, "numbers or categories", f"text: {got}", remedy)
         elif column.notna().any() and column.nunique(dropna=False) > 1:
             varying.add(name)
-    return feature_schema(statistics, varying)
+    return feature_schema(statistics, varying, conversions)
 
 
-def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSchema:
-    """The schema of the columns of numbers that are named in ``varying``, and of the text that varies."""
+def feature_schema(
+    statistics: ColumnStatistics, varying: set[str], conversions: Conversions | None = None
+) -> FeatureSchema:
+    """The schema of the columns of numbers that are named in ``varying``, and of the text that varies.
+
+    ``conversions`` made columns of numbers; those whose columns all do not vary are left out.
+    """
+    made = {
+        name: conversion
+        for name, conversion in (conversions or {}).items()
+        if varying.intersection(conversion.names(name))
+    }
     numbers = {name: moments for name, moments in statistics.numbers.items() if name in varying}
     words = {name: words for name, words in statistics.words.items() if len(words) > 1}
     if not numbers and not words:
@@ -273,4 +291,5 @@ def feature_schema(statistics: ColumnStatistics, varying: set[str]) -> FeatureSc
             CategoricalColumn(name=name, categories=sorted(word for word in distinct if word is not None))
             for name, distinct in words.items()
         ],
+        conversions=made,
     )

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lphm.data.columns import MISSING_WORDS, check_distance, column_numbers, plain_values
+from lphm.data.conversions import NumberConversion, NumberFormat
 from lphm.data.words import TRUTH, word
 from lphm.errors import InputError
 
@@ -153,6 +154,7 @@ class NumberTarget(_Target):
     task: Literal["regression"] = "regression"
     mean: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
+    conversion: NumberConversion | None = None  # of cells that are written for people
     score_name: ClassVar[str] = "r2"
     outputs: ClassVar[int] = 1
 
@@ -160,6 +162,11 @@ class NumberTarget(_Target):
         """Which cells are not missing."""
         missing: np.ndarray = np.isnan(column_numbers(target, self.name))
         return ~missing
+
+    @property
+    def unit(self) -> str:
+        """The currency or unit that cells have; "" if none is known."""
+        return self.conversion.sign if isinstance(self.conversion, NumberFormat) else ""
 
     def encode(self, target: pd.Series) -> Tensor:
         """Standardised values, ``(N,)``."""
@@ -201,12 +208,15 @@ def sorted_classes(values: set[bool | int | float | str]) -> list[bool | int | f
     return sorted(values, key=lambda c: (isinstance(c, str), c))
 
 
-def fit_target(target: pd.Series, task: Task) -> ClassTarget | NumberTarget:
-    """The target's schema, from the training part."""
+def fit_target(
+    target: pd.Series, task: Task, conversion: NumberConversion | None = None
+) -> ClassTarget | NumberTarget:
+    """The target's schema, from the training part, whose numbers ``conversion`` made if it is given."""
     name = str(target.name)
     if task == "regression":
         values = column_numbers(target, name)
-        return NumberTarget(name=name, mean=float(values.mean()), std=float(values.std()) or 1.0)
+        mean, std = float(values.mean()), float(values.std()) or 1.0
+        return NumberTarget(name=name, mean=mean, std=std, conversion=conversion)
     return ClassTarget(name=name, classes=sorted_classes(set(plain_values(target))))
 
 

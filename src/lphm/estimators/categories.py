@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from lphm.data.columns import as_numbers_or_words, holds_numbers
+from lphm.data.conversions import Conversions, convert, find_conversions
 from lphm.data.words import is_category
 from lphm.errors import InputError
 
@@ -20,8 +21,10 @@ def are_listed(chosen: Any) -> bool:
     return chosen is not None and not (isinstance(chosen, str) and chosen == "from_dtype")
 
 
-def decided(inputs: Inputs, chosen: Any, named: bool) -> tuple[Inputs, tuple[str, ...]]:
-    """A table by ``as_numbers_or_words``, and its columns that hold categories by type or choice.
+def decided(inputs: Inputs, chosen: Any, named: bool) -> tuple[Inputs, tuple[str, ...], Conversions]:
+    """A table by ``as_numbers_or_words``, its columns of categories by type or choice, and conversions.
+
+    What is written for people and is no category becomes numbers first, see ``lphm.data.conversions``.
 
     Args:
         inputs: a table whose columns have names of text, or series.
@@ -34,11 +37,14 @@ def decided(inputs: Inputs, chosen: Any, named: bool) -> tuple[Inputs, tuple[str
     if not isinstance(inputs, pd.DataFrame):
         if are_listed(chosen):
             raise InputError(f"{WANTED}, and no list for series, got {chosen!r:.80}")
-        return inputs, ()
+        return inputs, (), {}
     typed = tuple(name for name in inputs if is_category(inputs[name]))
     if not are_listed(chosen) and chosen is not None:
-        return as_numbers_or_words(inputs), typed
+        conversions = find_conversions(inputs)
+        return as_numbers_or_words(convert(inputs, conversions)), typed, conversions
     listed = () if chosen is None else _listed(chosen, list(inputs), named)
+    conversions = find_conversions(inputs, listed)
+    inputs = convert(inputs, conversions)
     for name in (name for name in inputs if name not in listed):
         column = inputs[name].astype(object) if name in typed else inputs[name]
         if holds_numbers(column, name) is False:
@@ -47,7 +53,8 @@ def decided(inputs: Inputs, chosen: Any, named: bool) -> tuple[Inputs, tuple[str
                 f"column {name!r} must hold numbers, for categorical_features does not list it, got {got}; "
                 "list it or leave it out"
             )
-    return as_numbers_or_words(inputs, {name: name not in listed for name in inputs}), listed
+    read = as_numbers_or_words(inputs, {name: name not in listed for name in inputs})
+    return read, listed, conversions
 
 
 def _listed(chosen: Any, names: Sequence[str], named: bool) -> tuple[str, ...]:

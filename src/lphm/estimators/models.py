@@ -20,6 +20,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from lphm.data.columns import require_distinct
+from lphm.data.conversions import Conversions
 from lphm.data.dataset import Dataset
 from lphm.data.row_columns import group_words
 from lphm.data.series import padded
@@ -161,10 +162,12 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
         network, training = self._options()
         start = self.run_ if self.warm_start and hasattr(self, "run_") else None
         categories: tuple[str, ...] = ()
+        conversions: Conversions = {}
         if start is None:  # otherwise its schema says what each column holds
             named = hasattr(self, "feature_names_in_")
-            inputs, categories = decided(inputs, self.categorical_features, named)
-        data = Dataset(type(self).__name__, inputs, pd.Series(y, name="y"), weight, categories=categories)
+            inputs, categories, conversions = decided(inputs, self.categorical_features, named)
+        data = Dataset(type(self).__name__, inputs, pd.Series(y, name="y"), weight)
+        data = replace(data, categories=categories, conversions=conversions)
         if groups is not None:
             check_consistent_length(inputs, groups)
             data = replace(data, groups=group_words(pd.Series(column_or_1d(groups), name="groups")))

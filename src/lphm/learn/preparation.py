@@ -111,7 +111,7 @@ def encode(
             train_part, validation = split_rows(data, task, training.seed, training.validation)
     rows = len(train_part)
     if start is None:
-        schemas = fit_inputs(train_part), fit_target(train_part.target, task)
+        schemas = fit_inputs(train_part), fit_target(train_part.target, task, train_part.number)
         config = configure(data.name, *schemas, rows, network, training)
     else:
         config = start.config

@@ -1,0 +1,218 @@
+"""Columns that are written for people: numbers with signs and separators, dates, and durations.
+
+Such a column becomes one or several columns of numbers. How it is read is decided from all of its cells at
+training, and saved, so that a file of one row is read in the same way.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from typing import Annotated, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from lphm.data.columns import MISSING_WORDS, row_number
+from lphm.data.dates import DATE_PARTS, DatePart, as_dates, as_seconds, date_format, date_part
+from lphm.data.number_formats import Decimal, Marks, Thousands, find_marks
+from lphm.data.words import is_category, text
+from lphm.errors import InputError
+
+#: A target of so many distinct cells with a sign is classes.
+MOST_WORDS = 20
+#: A date of which a format shows an example.
+EXAMPLE = pd.Timestamp(2024, 12, 31, 18, 30)
+
+
+class Conversion(BaseModel, ABC):
+    """How the cells of a column become numbers; as a string, what they are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def names(self, column: str) -> list[str]:
+        """The columns of numbers that the column becomes."""
+        return [column]
+
+    def numbers(self, column: pd.Series) -> dict[str, np.ndarray]:
+        """These columns by name, ``nan`` where a cell is missing.
+
+        Raises:
+            InputError: a cell cannot be read.
+        """
+        missing = column.isna() | column.map(_is_missing_word, na_action="ignore").eq(True)
+        columns, read = self._read(column.mask(missing), str(column.name))
+        right = read | missing.to_numpy()
+        if not right.all():
+            position = int(right.argmin())
+            cell, row = column.iloc[position], row_number(column.index, position)
+            wanted = f"a {self} in every row, as at training"
+            raise InputError(f"column {column.name!r} must hold {wanted}, got {cell!r:.60} in row {row}")
+        return columns
+
+    def column(self, column: pd.Series) -> pd.Series:
+        """The one column of numbers that it becomes."""
+        (numbers,) = self.numbers(column).values()
+        return pd.Series(numbers, column.index, name=column.name)
+
+    @abstractmethod
+    def _read(self, column: pd.Series, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """The columns of numbers, and which cells could be read."""
+
+
+class NumberFormat(Conversion):
+    """Numbers with a mark between thousands, a comma before decimals, a currency or a unit."""
+
+    kind: Literal["number"] = "number"
+    decimal: Decimal = "."
+    thousands: Thousands = ""
+    sign: str = ""
+
+    def __str__(self) -> str:
+        return f"number such as 1{self.thousands}234{self.decimal}5 {self.sign}".rstrip()
+
+    def _read(self, column: pd.Series, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            return {name: values}, ~np.isnan(values)
+        codes, distinct = pd.factorize(column)
+        numbers = [self._number(cell) for cell in distinct]
+        of_all = np.array([*(np.nan if number is None else number for number in numbers), np.nan])[codes]
+        return {name: of_all}, ~np.isnan(of_all)
+
+    def _number(self, cell: object) -> float | None:
+        if isinstance(cell, str | bytes):
+            return Marks(self.decimal, self.thousands, self.sign).read(text(cell).strip())
+        return float(cell) if isinstance(cell, int | float | np.number) else None
+
+
+class DateFormat(Conversion):
+    """Dates and times."""
+
+    kind: Literal["date"] = "date"
+    format: str = "ISO8601"  # of text
+    parts: tuple[DatePart, ...] = DATE_PARTS
+
+    def __str__(self) -> str:
+        example = "2024-12-31" if self.format == "ISO8601" else EXAMPLE.strftime(self.format)
+        return f"date such as {example}"
+
+    def names(self, column: str) -> list[str]:
+        """A column for each part."""
+        return [f"{column}: {part}" for part in self.parts]
+
+    def _read(self, column: pd.Series, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        dates = as_dates(column, self.format)
+        parts = {
+            made: date_part(dates, part) for made, part in zip(self.names(name), self.parts, strict=True)
+        }
+        return parts, dates.notna().to_numpy()
+
+
+class DurationFormat(Conversion):
+    """Durations and times of day, as seconds."""
+
+    kind: Literal["duration"] = "duration"
+
+    def __str__(self) -> str:
+        return "duration such as 01:30:00"
+
+    def _read(self, column: pd.Series, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        seconds = as_seconds(column).to_numpy(dtype=np.float64)
+        return {name: seconds}, ~np.isnan(seconds)
+
+
+AnyConversion: TypeAlias = Annotated[NumberFormat | DateFormat | DurationFormat, Field(discriminator="kind")]
+#: Conversions that give one column of numbers, and so may be those of a target.
+NumberConversion: TypeAlias = Annotated[NumberFormat | DurationFormat, Field(discriminator="kind")]
+Conversions: TypeAlias = dict[str, AnyConversion]
+
+
+def find_conversions(
+    frame: pd.DataFrame, without: Collection[str] = (), decimal_comma: bool = False
+) -> Conversions:
+    """The columns that are written for people, but those in ``without``, and how they are read.
+
+    With ``decimal_comma``, 1,234 is a number below 2; else it is above a thousand.
+    """
+    found = {
+        str(label): find_conversion(frame[label], decimal_comma)
+        for label in frame
+        if str(label) not in without
+    }
+    return {name: conversion for name, conversion in found.items() if conversion is not None}
+
+
+def find_conversion(column: pd.Series, decimal_comma: bool = False) -> AnyConversion | None:
+    """How a column is read, if it is written for people; None if it holds plain numbers, words or no cell."""
+    content = _content(column)
+    if content == "date":
+        return _with_parts_that_vary(column, "ISO8601")
+    if content == "duration":
+        return DurationFormat()
+    if content is None:
+        return None
+    distinct = (text(cell).strip() for cell in column.dropna().unique())
+    cells = [cell for cell in distinct if cell.lower() not in MISSING_WORDS]
+    return _of_text(column, cells, decimal_comma) if cells else None
+
+
+def _of_text(column: pd.Series, cells: Sequence[str], decimal_comma: bool) -> AnyConversion | None:
+    marks = find_marks(cells, decimal_comma)
+    if marks is not None:
+        return NumberFormat(decimal=marks.decimal, thousands=marks.thousands, sign=marks.sign)
+    form = date_format(cells)
+    if form is not None:
+        return _with_parts_that_vary(column, form)
+    first, everything = (pd.Series(some, dtype=object) for some in (cells[:1], cells))
+    return DurationFormat() if all(as_seconds(some).notna().all() for some in (first, everything)) else None
+
+
+def target_conversion(column: pd.Series, decimal_comma: bool = False) -> NumberConversion | None:
+    """How a target that is written for people becomes a number; None also where it has few distinct cells."""
+    found = find_conversion(column, decimal_comma)
+    if found is None or isinstance(found, DateFormat) or column.nunique() <= MOST_WORDS:
+        return None
+    return found
+
+
+def _content(column: pd.Series) -> Literal["date", "duration", "text"] | None:
+    """What a column may be converted from."""
+    types = pd.api.types
+    if is_category(column) or types.is_bool_dtype(column.dtype) or types.is_numeric_dtype(column.dtype):
+        return None
+    content = types.infer_dtype(column.astype(object), skipna=True)
+    if content in ("datetime", "datetime64", "date"):
+        return "date"
+    if content in ("timedelta", "timedelta64", "time"):
+        return "duration"
+    return "text" if content in ("string", "bytes") else None
+
+
+def _with_parts_that_vary(column: pd.Series, form: str) -> DateFormat:
+    dates = as_dates(column, form).dropna()
+    varying = tuple(part for part in DATE_PARTS if len(np.unique(date_part(dates, part))) > 1)
+    return DateFormat(format=form, parts=varying or ("year",))
+
+
+def convert(frame: pd.DataFrame, conversions: Conversions) -> pd.DataFrame:
+    """The same table, in which the columns that are there have become columns of numbers, in their place."""
+    if not any(name in frame for name in conversions):
+        return frame
+    columns: dict[str, pd.Series | np.ndarray] = {}
+    for label in frame:
+        conversion = conversions.get(str(label))
+        if conversion is None:
+            columns[label] = frame[label]
+        else:
+            columns |= conversion.numbers(frame[label])
+    return pd.DataFrame(columns, index=frame.index)
+
+
+def sources(names: Sequence[str], conversions: Conversions) -> list[str]:
+    """The columns of a table that become those with these names."""
+    made_of = {made: name for name, conversion in conversions.items() for made in conversion.names(name)}
+    return list(dict.fromkeys(made_of.get(name, name) for name in names))
+
+
+def _is_missing_word(cell: object) -> bool:
+    return isinstance(cell, str | bytes) and text(cell).strip().lower() in MISSING_WORDS
