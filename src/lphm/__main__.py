@@ -5,15 +5,17 @@ Exit code 1, with one line too, means that another process of a training was los
 """
 
 import os
+import shlex
 import signal
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import NoReturn
 
 from lphm import __version__
 from lphm._io import environment_number
-from lphm.errors import InputError, RankLostError, TerminatedError, one_line
+from lphm.errors import Fix, InputError, RankLostError, TerminatedError, one_line
 
 #: Words in errors that mean that memory was used up.
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "MemoryError")
@@ -66,6 +68,8 @@ def _message(error: Exception) -> str | None:
             message = f"the command takes fewer arguments, got {' '.join(error.unused_tokens or [])} as well"
         case CycloptsError():
             message = str(error).rstrip(".")
+        case InputError(fixes=(_, *_)):
+            message = f"{error}; {_mended(sys.argv[1:], error.fixes)}"
         case InputError(option=None):
             message = str(error)
         case InputError(option=str() as option):
@@ -81,6 +85,18 @@ def _message(error: Exception) -> str | None:
         case MemoryError() | RuntimeError() if any(words in repr(error) for words in OUT_OF_MEMORY):
             message = f"memory must hold what is computed, got {repr(error)[:200]}; choose smaller sizes"
     return message
+
+
+def _mended(arguments: Sequence[str], fixes: Sequence[Fix]) -> str:
+    """The command line with the arguments that mend an error."""
+    words = list(arguments)
+    for fix in fixes:
+        if fix.instead_of is None:
+            words += [f"--{fix.option.replace('_', '-')}", fix.value]
+        else:
+            right = {fix.instead_of: fix.value}
+            words = ["=".join(right.get(part, part) for part in word.split("=")) for word in words]
+    return shlex.join(["lphm", *words])
 
 
 def _terminate(_number: int, _frame: object) -> NoReturn:

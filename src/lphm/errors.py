@@ -5,7 +5,9 @@ Every message says what must hold, what was got, and what to do about it, on one
 """
 
 import re
+from collections.abc import Sequence
 from numbers import Integral
+from typing import NamedTuple
 
 #: Characters that a terminal obeys, and those by which Python marks bytes that are no text.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -32,12 +34,24 @@ class InputError(ValueError):
         message: what must hold, what was got, what to do.
         option: the argument that mends it, such as ``"drop"``; the command line writes it as ``--drop``.
         value: what to give that argument.
+        fixes: all arguments that mend it, where there are several; the command line writes the whole command.
     """
 
-    def __init__(self, message: str, option: str | None = None, value: object = None) -> None:
+    def __init__(
+        self, message: str, option: str | None = None, value: object = None, fixes: "Sequence[Fix]" = ()
+    ) -> None:
         super().__init__(message)
         self.option = option
         self.value = value
+        self.fixes = tuple(fixes)
+
+
+class Fix(NamedTuple):
+    """An argument that mends an error: one to add, or the right value in place of a wrong one."""
+
+    value: str
+    option: str = ""
+    instead_of: str | None = None
 
 
 class ReadError(InputError):

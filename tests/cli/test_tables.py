@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from support.command import lphm, summary
+from support.command import lphm
 
 SHORT = ("--members", 1, "--width", 8, "--quiet")
 RNG = np.random.default_rng(0)
@@ -81,11 +81,11 @@ def test_columns_that_are_left_out_are_named(tmp_path: Path, source: str) -> Non
         frame.to_parquet(tmp_path / name, row_group_size=20)
     options = ("--target", "y", "--members", 1, "--width", 8, "--epochs", 1, "-o", "r")
     trained = lphm("train", source, *options, cwd=tmp_path)
-    assert summary(trained)["columns left out"] == "__index_level_0__, same"
-    assert json.loads((tmp_path / "r" / "metrics.json").read_text())["left_out"] == [
-        "__index_level_0__",
-        "same",
-    ]
+    unused = {"__index_level_0__": "an index without a name", "same": "one value in every row"}
+    assert json.loads((tmp_path / "r" / "metrics.json").read_text())["left_out"] == unused
+    said = " ".join(trained.stdout.replace("│", " ").split())
+    assert ", ".join(f"{name} ({reason})" for name, reason in unused.items()) in said
+    assert "--keep" not in said
 
 
 @pytest.mark.slow

@@ -283,7 +283,7 @@ def test_series_and_images_have_no_categories(tmp_path: Path) -> None:
 def test_the_wish_for_many_categories_is_granted_unless_none_occurs_twice() -> None:
     most = pd.Series([f"code {place}" for place in [0, *range(ROWS - 1)]])
     with pytest.raises(InputError, match=r"'c' must hold .*, got text: 119 distinct values in 120 rows; say"):
-        fit_inputs(labelled_table("t", table(most), "y"))
+        labelled_table("t", table(most), "y")
     for data in (
         labelled_table("t", table(most), "y", (), ["c"]),
         labelled_table("t", table(most.astype("category")), "y"),

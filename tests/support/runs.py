@@ -130,7 +130,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         edit_config(lambda c: c["network"].update(members=10**9)),
         "got at network: members must be a whole number of at least 1 and at most 1000, got 1000000000",
     ),
-    "other format": (edit_config(lambda c: c.update(format=5)), "got at format: Input should be 6"),
+    "other format": (edit_config(lambda c: c.update(format=6)), "got at format: Input should be 7"),
     "unknown structure": (
         edit_config(lambda c: c["network"]["attribute"].update(name="cubic")),
         "the network cannot be built: structure name must be one of",

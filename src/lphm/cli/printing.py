@@ -1,6 +1,7 @@
 """What a command prints: a table for people, JSON for scripts."""
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,24 @@ from rich.console import Console
 from rich.table import Table
 
 from lphm.cli.arguments import Printing
+from lphm.data.schema import FeatureSchema
+from lphm.data.tables import CONSTANT, UNNAMED
 from lphm.errors import one_line
+from lphm.learn.training import left_out
 
 if TYPE_CHECKING:
     from lphm.learn.cross_validation import CrossValidation
+    from lphm.learn.preparation import Prepared
+
+
+#: Columns of one kind that are listed.
+MOST_LISTED = 20
+#: What an option about rows is for, where columns suggest it.
+HINTS = {
+    "series": "Rows may belong to series, each with one target",
+    "group": "Rows may belong together, and be tested apart",
+    "time": "To test on the latest rows, as when later ones are to be predicted",
+}
 
 
 class _Console(Console):
@@ -36,6 +51,36 @@ def grid(title: str, rows: dict[str, str]) -> Table:
     for label, value in rows.items():
         table.add_row(label, one_line(value), end_section=label == "epochs")
     return table
+
+
+def say_columns(prepared: "Prepared", printing: Printing) -> None:
+    """Print what each column of a table is used as, and an option that its columns suggest."""
+    schema, data = prepared.config.input, prepared.sample
+    if printing.json or printing.quiet or not isinstance(schema, FeatureSchema):
+        return
+    unused = left_out(data, schema)
+    categories = {column.name: f"{column.name} ({len(column.categories)})" for column in schema.categorical}
+    converted = {name: f"{name} ({conversion})" for name, conversion in schema.conversions.items()}
+    kinds = {
+        "numbers": [converted.get(name, name) for name in schema.columns if name not in categories],
+        "categories": [*categories.values()],
+        "left out": [f"{name} ({reason})" for name, reason in unused.items()],
+    }
+    lines = []
+    misleading = [name for name, reason in unused.items() if reason not in (UNNAMED, CONSTANT)]
+    if misleading:
+        lines.append(f"To use a column all the same: --keep {shlex.quote(misleading[0])}")
+    if data.hint:
+        options = " ".join(f"--{option} {shlex.quote(name)}" for option, name in data.hint.items())
+        lines.append(f"{HINTS[next(iter(data.hint))]}: {options}")
+    table = grid(f"{data.name}: columns", {kind: _listed(names) for kind, names in kinds.items() if names})
+    _Console(markup=False, emoji=False).print(table, *map(one_line, lines), sep="\n", soft_wrap=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more
 
 
 def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
@@ -69,9 +114,6 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     fewer = f" ({full / number:.1f} times fewer)" if 0 < number < full else ""
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"
     stopped = ", stopped by the time limit" if metrics.get("out_of_time") else ""
-    unused = metrics.get("left_out") or []
-    more = f" and {len(unused) - 5} more" if len(unused) > 5 else ""
-    left_out = {"columns left out": ", ".join(unused[:5]) + more} if unused else {}
     return grid(
         f"{name}: {metrics['task']}",
         {
@@ -81,7 +123,6 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
             "parameters in all": f"{metrics['parameters']:,}",
             "epochs": f"{len(metrics['history'])}{best}{stopped}",
             "seconds": f"{metrics['seconds']:.0f}",
-            **left_out,
             **{
                 f"{role} column, no feature": name
                 for role, name in (metrics.get("row_columns") or {}).items()

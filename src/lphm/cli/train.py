@@ -37,6 +37,9 @@ class DataOptions:
     """What is learned. Default: decided from the target."""
     drop: list[str] | None = None
     """A column to leave out; may be repeated."""
+    keep: list[str] | None = None
+    """A column to use, though it would be left out as an identifier or because it tells the target alone;
+    may be repeated."""
     category: list[str] | None = None
     """A column that holds categories, whatever its values look like, such as a code; may be repeated."""
     series: str | None = None
@@ -103,7 +106,7 @@ def train(
     for file in (source, rows.test or ""):
         if Path(file).suffix or os.sep in file:
             require_exists(Path(file))
-    from lphm.cli.printing import comparison_table, say, summary
+    from lphm.cli.printing import comparison_table, say, say_columns, summary
     from lphm.cli.progress import bars
     from lphm.data.dataset import Dataset
     from lphm.distributed import broadcast_choice, process_group, rank
@@ -121,6 +124,8 @@ def train(
     with process_group(run.timeout), bars(rank() == 0 and not printing.quiet) as progress:
         first = rank() == 0
         prepared = prepare(samples, network, training, data.task, progress=progress)
+        if first:
+            say_columns(prepared, printing)
         resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
         folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
         with discarded_if_refused(folder, resumed), _can_be_resumed(folder):
@@ -155,7 +160,9 @@ def _read(
 ) -> "Dataset | ParquetStream":
     """The data, once it is clear that what was asked for can be done with them."""
     from lphm.data.readers import open_directory, read_dataset
+    from lphm.data.roles import without_misleading
     from lphm.distributed import launch_info
+    from lphm.learn.preparation import first_rows
 
     if (run.folds or run.compare) and launch_info().world_size > 1:
         raise InputError("--folds and --compare must be run by one process, got several; leave torchrun out")
@@ -165,15 +172,21 @@ def _read(
         )
     if rows.test is not None:
         _require_other(Path(rows.test), Path(source))
+    drop, keep, categories = data.drop or [], data.keep or [], data.category or []
     if not Path(source).is_dir():
-        categories = data.category or ()
-        return read_dataset(source, data.target, data.drop or (), data.series, data.step, categories, rows)
+        samples = read_dataset(source, data.target, drop, data.series, data.step, categories, rows)
+        return without_misleading(samples, keep, categories)
     if run.folds or run.compare or data.series or data.step:
         raise InputError("a directory takes no --folds, --compare, --series or --step; leave them out")
     validation = training.validation if training.early_stopping else 0.0
-    return open_directory(
-        Path(source), data.target, data.drop or (), training.seed, validation, data.category or (), rows
-    )
+    folder, seed = Path(source), training.seed
+    stream = open_directory(folder, data.target, drop, seed, validation, categories, rows)
+    first = without_misleading(first_rows(stream, "train"), keep, categories)
+    without = [name for name in first.left_out if name not in stream.left_out]
+    if without:
+        stream = open_directory(folder, data.target, [*drop, *without], seed, validation, categories, rows)
+    stream.left_out, stream.hint = first.left_out, first.hint
+    return stream
 
 
 def _require_other(test: Path, source: Path) -> None:

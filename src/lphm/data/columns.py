@@ -6,6 +6,7 @@ holds, and what a cell means does not depend on the cells beside it.
 """
 
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from lphm.data.words import TRUTH, category_words, is_category, text, word
-from lphm.errors import InputError
+from lphm.errors import Fix, InputError
 
 #: Words that stand for a missing value in a column whose other values are numbers. In a column of words they
 #: are words like others.
@@ -26,6 +27,8 @@ FARTHEST = 1e15
 NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean"})
 #: And those whose objects are read as words.
 WORDS = frozenset({"string", "bytes", "mixed", "mixed-integer"})
+#: Columns that an error names.
+MOST_NAMED = 30
 CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
 CONVERT = "convert it or leave it out"
 
@@ -245,9 +248,18 @@ def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.Da
 
 def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> None:
     """Raise ``InputError`` unless every name that a user gave is one of the columns of ``source``."""
-    for name in names:
-        if name not in columns:
-            raise InputError(f"{source} must have the column {name!r}, got {', '.join(map(str, columns))}")
+    absent = list(dict.fromkeys(name for name in names if name not in columns))
+    if not absent:
+        return
+    known = [str(column) for column in columns]
+    more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
+    wanted = f"the column{'s'[: len(absent) - 1]} {', '.join(map(repr, absent))}"
+    message = f"{source} must have {wanted}, got {', '.join(known[:MOST_NAMED])}{more}"
+    close = {name: get_close_matches(name, known, 1) for name in absent}
+    fixes = [Fix(found[0], instead_of=name) for name, found in close.items() if found]
+    if fixes:
+        message += f"; did you mean {', '.join(repr(fix.value) for fix in fixes)}?"
+    raise InputError(message, fixes=fixes)
 
 
 def require_categories(

@@ -34,7 +34,8 @@ class Dataset:
     time: np.ndarray | None = None  # orders the samples for a split into earlier and later ones
     grid: tuple[int, int] | None = None  # rows and columns of the matrix that each row of a table holds
     channels: tuple[str, ...] | None = None  # names of the last dimension of an array
-    left_out: tuple[str, ...] = ()  # columns of the table that are not read
+    left_out: dict[str, str] = field(default_factory=dict)  # columns that are no features, and why
+    hint: dict[str, str] = field(default_factory=dict)  # options about rows that columns suggest
     categories: tuple[str, ...] = ()  # columns that are said to hold categories, by type or by the user
     conversions: Conversions = field(default_factory=dict)  # that made columns of numbers
     number: NumberConversion | None = None  # that made the target a number

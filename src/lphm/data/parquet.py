@@ -23,7 +23,7 @@ from lphm.data.conversions import AnyConversion, DateFormat, convert, find_conve
 from lphm.data.row_columns import RowArrays, row_arrays, time_numbers
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.statistics import Distribution
-from lphm.data.tables import category_columns, data_frame, unnamed_index
+from lphm.data.tables import UNNAMED, category_columns, data_frame, unnamed_index
 from lphm.errors import InputError, ReadError
 
 Part = Literal["train", "validation", "test"]
@@ -133,7 +133,8 @@ class ParquetStream:
                 message = "a directory must be split by a file of test rows, by group or by time"
                 raise InputError(f"{message}, got two of them; leave one out")
         self.index = ParquetIndex(folder)
-        self.left_out = unnamed_index(self.index.schema.names)
+        self.hint: dict[str, str] = {}  # options about rows that columns suggest
+        self.left_out = dict.fromkeys(unnamed_index(self.index.schema.names), UNNAMED)
         names = [name for name in self.index.schema.names if name not in self.left_out]
         self.of_rows = list(dict.fromkeys(self.options.columns_beside(target)))
         apart = [target, *drop, *self.of_rows]

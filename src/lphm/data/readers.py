@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from lphm.data.columns import (
-    as_numbers_or_words,
     as_target,
     require_categories,
     require_distinct,
@@ -22,10 +21,11 @@ from lphm.data.conversions import convert, find_conversions, target_conversion
 from lphm.data.dataset import BUNDLED, Dataset, bundled
 from lphm.data.long_tables import labelled_series, stacked
 from lphm.data.parquet import ParquetStream
+from lphm.data.problems import readable
 from lphm.data.row_columns import row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
-from lphm.data.tables import read_table, reading
+from lphm.data.tables import UNNAMED, read_table, reading
 from lphm.data.targets import ClassTarget, NumberTarget, TargetSchema
 from lphm.data.words import is_category
 from lphm.errors import InputError
@@ -180,9 +180,9 @@ def labelled_table(
         )
     return Dataset(
         name,
-        as_numbers_or_words(features, dict.fromkeys(categories, False)),
+        readable(features, categories),
         labels[present],
-        left_out=tuple(frame.attrs.get("left_out", ())),
+        left_out=dict.fromkeys(frame.attrs.get("left_out", ()), UNNAMED),
         categories=tuple(c for c in features if c in categories or is_category(features[c])),
         conversions=conversions,
         number=number,

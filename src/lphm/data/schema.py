@@ -15,8 +15,9 @@ from pydantic import Field, field_validator
 from torch import Tensor
 from torch.nn import functional as F
 
-from lphm.data.columns import FARTHEST, check_distance, table_numbers, table_with, unusable_column
+from lphm.data.columns import FARTHEST, check_distance, table_numbers, table_with
 from lphm.data.conversions import Conversions, convert, sources
+from lphm.data.problems import text_problem
 from lphm.data.series import as_series, channel_names, ended
 from lphm.data.statistics import ColumnStatistics, Moments
 from lphm.data.targets import Strict
@@ -244,16 +245,10 @@ def fit_features(
     for label in features:
         name, column = str(label), features[label]
         statistics.add(name, column)
-        if name in statistics.words:
-            distinct, present = len(statistics.words[name] - {None}), int(column.notna().sum())
-            got = f"{distinct} distinct values in {len(column)} rows"
-            if name in categories:
-                if distinct > max(2, present - 1):
-                    raise unusable_column(name, "categories that occur in several rows", got)
-            elif distinct > max(2, present / 2):
-                remedy = "say that it holds categories, or leave it out"
-                raise unusable_column(name, "numbers or categories", f"text: {got}", remedy)
-        elif column.notna().any() and column.nunique(dropna=False) > 1:
+        problem = text_problem(column, name, name in categories)
+        if problem is not None:
+            raise problem
+        if name not in statistics.words and column.notna().any() and column.nunique(dropna=False) > 1:
             varying.add(name)
     return feature_schema(statistics, varying, conversions)
 

@@ -13,6 +13,9 @@ import pyarrow.parquet as pq
 from lphm.data.columns import is_text, require_distinct
 from lphm.errors import EDITED, InputError
 
+#: Why a column is left out, that cannot stay.
+UNNAMED, CONSTANT = "an index without a name", "one value in every row"
+
 
 def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     """A CSV or Parquet file as a data frame, with rows numbered from 0.

@@ -203,7 +203,7 @@ def prepare_stream(
         rows = read_test(stream.options.test, fitted.input, fitted.target, stream.options)
         _require_encoded(rows, fitted.input, fitted.target)
         test = partial(_test_rows, fitted.rows["train"], rows)
-    return Prepared(config, training, train_batches, validation, _first_rows(stream, "train"), test)
+    return Prepared(config, training, train_batches, validation, first_rows(stream, "train"), test)
 
 
 def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: Progress | None) -> Tested:
@@ -223,13 +223,13 @@ def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: P
 
     parts = {group: part for of_process in gather_results(share) for group, part in of_process.items()}
     outputs, y, weight = map(torch.cat, zip(*(parts[group] for group in sorted(parts)), strict=True))
-    first = _first_rows(stream, "test")
+    first = first_rows(stream, "test")
     rows = {"train": fitted.rows["train"], "test": len(y)}
     metrics = {"test": _scores(run.config.target, outputs, y, weight), "rows": rows}
     return metrics, evaluate(run, first, outputs=outputs[: len(first)])
 
 
-def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
+def first_rows(stream: ParquetStream, part: Part) -> Dataset:
     """The first rows of a part, at most ``MOST_ROWS``."""
     frames: list[pd.DataFrame] = []
     for frame in stream.frames(part):
@@ -242,7 +242,9 @@ def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
         rows[stream.columns],
         rows[stream.target],
         stream.weights(rows),
-        left_out=tuple(stream.left_out),
+        left_out=stream.left_out,
+        conversions=stream.conversions,
+        hint=stream.hint,
         row_options=stream.options,
     )
 

@@ -12,10 +12,12 @@ import torch
 
 from lphm._memory import require_memory
 from lphm.data.batches import MemoryBatches
+from lphm.data.conversions import sources
 from lphm.data.dataset import Dataset, infer_task
 from lphm.data.parquet import ParquetStream
 from lphm.data.progress import Progress
 from lphm.data.schema import FeatureSchema, InputSchema
+from lphm.data.tables import CONSTANT
 from lphm.data.targets import Task
 from lphm.errors import InputError
 from lphm.learn.config import PatternRunConfig, build_network
@@ -111,17 +113,20 @@ def train(
         "parameters": sum(p.numel() for p in network.parameters()),
         "interdependence_parameters": interdependence_parameters(network),
         "interdependence_parameters_full": full_parameters(network),
-        "left_out": _left_out(prepared.sample, trained.run.config.input),
+        "left_out": left_out(prepared.sample, trained.run.config.input),
         "row_columns": prepared.sample.row_options.columns,
         "history": trained.history.lines,
     }
     return Outcome(trained.run, metrics, evaluation, prepared.sample)
 
 
-def _left_out(data: Dataset, schema: InputSchema) -> list[str]:
-    """Columns that are not used: an index without a name, and those of a table with a single value."""
-    columns = list(data.inputs) if isinstance(schema, FeatureSchema) else []
-    return [*data.left_out, *(str(name) for name in columns if str(name) not in schema.labels)]
+def left_out(data: Dataset, schema: InputSchema) -> dict[str, str]:
+    """Columns that are not used, and why: also those of a table with a single value in the training part."""
+    if not isinstance(schema, FeatureSchema):
+        return data.left_out
+    columns = sources([str(name) for name in data.inputs], data.conversions)
+    constant = [name for name in columns if name not in schema.columns]
+    return data.left_out | dict.fromkeys(constant, CONSTANT)
 
 
 @plain_torch()
