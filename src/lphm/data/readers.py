@@ -164,7 +164,7 @@ def labelled_table(
     the options name are no features.
     """
     apart = [target, *drop, *options.columns_beside(target)]
-    require_named(name, apart, list(frame.columns))
+    require_named(name, [*apart, *categories], list(frame.columns))
     require_categories(name, categories, list(frame.columns), target, apart)
     comma = frame.attrs.get("separator") == ";"
     number = target_conversion(frame[target], comma)
@@ -178,12 +178,13 @@ def labelled_table(
             f"{name} must have a feature and a row with a target, got {features.shape[1]} columns beside "
             f"{target!r} and {int(present.sum())} rows in which it is not missing"
         )
+    words = tuple(c for c in features if c in categories or is_category(features[c]))
     return Dataset(
         name,
-        readable(features, categories),
+        readable(features, words),
         labels[present],
         left_out=dict.fromkeys(frame.attrs.get("left_out", ()), UNNAMED),
-        categories=tuple(c for c in features if c in categories or is_category(features[c])),
+        categories=words,
         conversions=conversions,
         number=number,
         row_options=options,
