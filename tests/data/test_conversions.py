@@ -1,6 +1,7 @@
 """Columns that are written for people become numbers, at training and in a file of one row."""
 
 import datetime
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from lphm.data.conversions import (
     DateFormat,
     DurationFormat,
     NumberFormat,
+    TextHash,
     convert,
     find_conversion,
     target_conversion,
@@ -173,6 +175,20 @@ def test_a_target_with_few_distinct_cells_is_classes() -> None:
     assert target_conversion(column([f"{i % 5} kg" for i in range(100)])) is None
     assert target_conversion(column([f"{i} kg" for i in range(100)])) == NumberFormat(sign="kg")
     assert target_conversion(column([f"2024-01-{i + 1:02}" for i in range(28)])) is None
+
+
+def test_the_words_of_a_text_count() -> None:
+    cells = column(["Two rooms, a garden.", "a GARDEN; two rooms", "three rooms", None, "rooms"])
+    hashed = TextHash(buckets=8)
+    numbers = np.stack([*hashed.numbers(cells).values()])
+    assert list(hashed.numbers(cells)) == hashed.names("c") == [f"c: {i}" for i in range(8)]
+    np.testing.assert_array_equal(numbers[:, 0], numbers[:, 1])
+    assert (numbers[:, 0] != numbers[:, 2]).any()
+    np.testing.assert_allclose(np.linalg.norm(numbers, axis=0), [1, 1, 1, np.nan, 1])
+    rooms, bucket = numbers[:, 4], zlib.crc32(b"rooms") % 8
+    assert abs(rooms[bucket]) == 1
+    alone = np.stack([*hashed.numbers(cells[:1]).values()])
+    np.testing.assert_array_equal(alone[:, 0], numbers[:, 0])
 
 
 # The way through files.

@@ -4,9 +4,11 @@ Such a column becomes one or several columns of numbers. How it is read is decid
 training, and saved, so that a file of one row is read in the same way.
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import Annotated, Literal, TypeAlias
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
@@ -15,11 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from lphm.data.columns import MISSING_WORDS, row_number
 from lphm.data.dates import DATE_PARTS, DatePart, as_dates, as_seconds, date_format, date_part
 from lphm.data.number_formats import Decimal, Marks, Thousands, find_marks
-from lphm.data.words import is_category, text
+from lphm.data.words import is_category, text, word
 from lphm.errors import InputError
 
 #: A target of so many distinct cells with a sign is classes.
 MOST_WORDS = 20
+#: A word of a text.
+TOKEN = re.compile(r"\w+")
 #: A date of which a format shows an example.
 EXAMPLE = pd.Timestamp(2024, 12, 31, 18, 30)
 
@@ -121,7 +125,36 @@ class DurationFormat(Conversion):
         return {name: seconds}, ~np.isnan(seconds)
 
 
-AnyConversion: TypeAlias = Annotated[NumberFormat | DateFormat | DurationFormat, Field(discriminator="kind")]
+class TextHash(Conversion):
+    """Free text as how often its words occur: feature hashing (Weinberger et al., 2009, ICML)."""
+
+    kind: Literal["text"] = "text"
+    buckets: int = Field(default=32, ge=1, le=2**16)
+
+    def __str__(self) -> str:
+        return f"text, its words hashed to {self.buckets} numbers"
+
+    def names(self, column: str) -> list[str]:
+        """A column for each bucket."""
+        return [f"{column}: {bucket}" for bucket in range(self.buckets)]
+
+    def _read(self, column: pd.Series, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        codes, distinct = pd.factorize(column)
+        counts = np.zeros((len(distinct) + 1, self.buckets))
+        for row, cell in enumerate(distinct):
+            for token in TOKEN.findall(word(cell).lower()):
+                number = crc32(token.encode("utf-8", "surrogatepass"))
+                counts[row, number % self.buckets] += 1 if number >> 31 else -1
+        counts /= np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)
+        counts[-1] = np.nan
+        return dict(zip(self.names(name), counts[codes].T, strict=True)), codes >= 0
+
+
+AnyConversion: TypeAlias = Annotated[
+    NumberFormat | DateFormat | DurationFormat | TextHash, Field(discriminator="kind")
+]
+#: Conversions that are found from the cells of a column.
+FoundConversion: TypeAlias = NumberFormat | DateFormat | DurationFormat
 #: Conversions that give one column of numbers, and so may be those of a target.
 NumberConversion: TypeAlias = Annotated[NumberFormat | DurationFormat, Field(discriminator="kind")]
 Conversions: TypeAlias = dict[str, AnyConversion]
@@ -142,7 +175,7 @@ def find_conversions(
     return {name: conversion for name, conversion in found.items() if conversion is not None}
 
 
-def find_conversion(column: pd.Series, decimal_comma: bool = False) -> AnyConversion | None:
+def find_conversion(column: pd.Series, decimal_comma: bool = False) -> FoundConversion | None:
     """How a column is read, if it is written for people; None if it holds plain numbers, words or no cell."""
     content = _content(column)
     if content == "date":
@@ -156,7 +189,7 @@ def find_conversion(column: pd.Series, decimal_comma: bool = False) -> AnyConver
     return _of_text(column, cells, decimal_comma) if cells else None
 
 
-def _of_text(column: pd.Series, cells: Sequence[str], decimal_comma: bool) -> AnyConversion | None:
+def _of_text(column: pd.Series, cells: Sequence[str], decimal_comma: bool) -> FoundConversion | None:
     marks = find_marks(cells, decimal_comma)
     if marks is not None:
         return NumberFormat(decimal=marks.decimal, thousands=marks.thousands, sign=marks.sign)

@@ -19,7 +19,7 @@ from lphm.data.columns import (
     require_distinct,
     require_named,
 )
-from lphm.data.conversions import AnyConversion, DateFormat, convert, find_conversion, target_conversion
+from lphm.data.conversions import DateFormat, FoundConversion, convert, find_conversion, target_conversion
 from lphm.data.row_columns import RowArrays, row_arrays, time_numbers
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.statistics import Distribution
@@ -205,7 +205,7 @@ class ParquetStream:
                 numbers &= holds_numbers(column, name, name == self.target) is not False
         return numbers
 
-    def _conversion(self, name: str) -> AnyConversion | None:
+    def _conversion(self, name: str) -> FoundConversion | None:
         """How a column becomes numbers, if it is written for people in all files."""
         kinds = [schema.field(name).type for schema in self.index.schemas]
         if not self.groups or all(map(_is_number, kinds)):
