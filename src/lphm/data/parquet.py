@@ -19,7 +19,14 @@ from lphm.data.columns import (
     require_distinct,
     require_named,
 )
-from lphm.data.conversions import DateFormat, FoundConversion, convert, find_conversion, target_conversion
+from lphm.data.conversions import (
+    Conversions,
+    DateFormat,
+    FoundConversion,
+    convert,
+    find_conversion,
+    target_conversion,
+)
 from lphm.data.row_columns import RowArrays, row_arrays, time_numbers
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.statistics import Distribution
@@ -149,7 +156,7 @@ class ParquetStream:
         found = {name: None if name in words else self._conversion(name) for name in [*self.raw, target]}
         number = found.pop(target)
         self.number = None if isinstance(number, DateFormat) else number  # of the target
-        self.conversions = {name: each for name, each in found.items() if each is not None}
+        self.conversions: Conversions = {name: each for name, each in found.items() if each is not None}
         made = {name: each.names(name) for name, each in self.conversions.items()}
         self.columns = [column for name in self.raw for column in made.get(name, [name])]  # the features
         self.numbers = dict.fromkeys((column for columns in made.values() for column in columns), True)
