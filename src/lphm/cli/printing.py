@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from lphm.cli.arguments import Printing
+from lphm.data.amounts import LABELS, amount, labelled
 from lphm.errors import one_line
 
 if TYPE_CHECKING:
@@ -39,19 +41,34 @@ def grid(title: str, rows: dict[str, str]) -> Table:
 
 
 def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
-    """The table that answers: does interdependence help here, and what does it cost?"""
-    score = {"r2": "R²"}.get(rows[0].score_name, rows[0].score_name)
-    headings = ("structure", f"{score} ± spread", "interdependence parameters", "seconds a training")
-    cells = (
+    """The table that answers: does interdependence help here, and what does it cost?
+
+    Errors of numbers are columns; what the most frequent class gets, which is one for all, is a row.
+    """
+    baseline = rows[0].details.get("baseline")
+    errors = [detail for detail in rows[0].details if detail != "baseline"]
+    headings = (
+        "structure",
+        f"{LABELS[rows[0].score_name]} ± spread",
+        *(LABELS[error] for error in errors),
+        "interdependence parameters",
+        "seconds a training",
+    )
+    cells = [
         (
             row.name or "network",
             f"{row.mean:.4f} ± {row.spread:.4f}",
+            *(amount(fmean(row.details[error])) for error in errors),
             f"{row.interdependence_parameters:,}",
             f"{row.typical_seconds:.1f}",
         )
         for row in rows
-    )
-    return columns(f"{name}: {len(rows[0].scores)} folds", headings, cells)
+    ]
+    if baseline:
+        cells.append((LABELS["baseline"], f"{fmean(baseline):.4f}", "", ""))
+    table = columns(f"{name}: {len(rows[0].scores)} folds", headings, cells)
+    table.columns[1].no_wrap = True
+    return table
 
 
 def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -64,7 +81,9 @@ def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) 
 
 def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     """The table that closes a training."""
-    (score,) = (key for key in metrics["test"] if key != "loss")
+    tested = metrics["test"]
+    (score,) = tested.keys() & {"accuracy", "r2"}
+    beside = {name: value for name, value in tested.items() if name not in ("loss", score)}
     number, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
     fewer = f" ({full / number:.1f} times fewer)" if 0 < number < full else ""
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"
@@ -75,7 +94,8 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     return grid(
         f"{name}: {metrics['task']}",
         {
-            f"test {'R²' if score == 'r2' else score}": f"{metrics['test'][score]:.4f}",
+            f"test {LABELS[score]}": f"{tested[score]:.4f}",
+            **labelled(beside),
             "interdependence parameters": f"{number:,}{fewer}",
             "the same network with Full": f"{full:,}",
             "parameters in all": f"{metrics['parameters']:,}",

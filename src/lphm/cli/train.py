@@ -118,7 +118,7 @@ def train(
     options |= asdict(data) | asdict(rows) | asdict(network) | asdict(training)
     validated, outcome = None, None
     written = PREDICTIONS, INTERDEPENDENCE, SUMMARY, WEIGHTS, METRICS, CONFIG
-    with process_group(run.timeout), bars(rank() == 0 and not printing.quiet) as progress:
+    with process_group(run.timeout), bars(rank() == 0 and printing.shows_bars) as progress:
         first = rank() == 0
         prepared = prepare(samples, network, training, data.task, progress=progress)
         resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
