@@ -82,6 +82,12 @@ def test_what_stands_beside_the_score_is_that_of_scikit_learn(target, outputs, y
     }
 
 
+def test_the_most_frequent_class_is_that_of_the_most_weight() -> None:
+    y, weight = torch.tensor([0, 0, 1]), torch.tensor([1.0, 1.0, 5.0])
+    assert CLASSES.details(torch.zeros(3, 3), y, weight)["baseline"] == pytest.approx(5 / 7)
+    assert CLASSES.details(torch.zeros(3, 3), y)["baseline"] == pytest.approx(2 / 3)
+
+
 def test_a_score_is_finite_where_the_truth_does_not_vary() -> None:
     same = torch.full((5,), 2.0)
     for guess, wanted in ((same, 1.0), (same + 1, 0.0)):
