@@ -1,7 +1,7 @@
 """The verdict on interdependence: its statistics, its words, and what it is computed from."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean, pstdev
 
@@ -136,6 +136,21 @@ def test_folds_that_cannot_tell() -> None:
     assert "LPHM, with 832 interdependence parameters, is better here than Full, with 6,144: " in found.text
     many = verdict(rows(HIGH * 2, LOW * 2, VARIED * 2), "lphm", 1 / 9)
     assert many.advice.endswith("of the time, or compare again on more rows.")
+
+
+def test_a_loss_that_tells_where_the_score_does_not() -> None:
+    table = rows(HIGH, LOW, VARIED)
+    table["lphm"] = replace(table["lphm"], losses=[0.1, 0.11, 0.1, 0.09, 0.1])
+    table["none"] = replace(table["none"], losses=[0.3, 0.3, 0.31, 0.3, 0.3])
+    found = verdict(table, "lphm", 1 / 4)
+    assert found.beside_none.effect == "unclear"
+    low, high = paired_difference(table["lphm"].losses, table["none"].losses, 1 / 4).interval
+    assert found.advice == (
+        f"Keep it if the loss counts, which is lower with it (95 % interval of the difference {low:.4f} to "
+        f"{high:.4f}); else train with --kind none, which trains in 53 % of the time."
+    )
+    table["lphm"] = replace(table["lphm"], losses=[0.5] * 4 + [0.51])  # higher: no reason to keep it
+    assert verdict(table, "lphm", 1 / 4).advice.startswith("Train with --kind none")
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,9 @@ def _advice(pair: Pair, k: int) -> str:
     if pair.effect == "better":
         return f"Keep it, unless time counts more: --kind none {saves}." if saves else "Keep it."
     without = f"--kind none, which {saves}" if saves else "--kind none"
+    if pair.effect == "unclear" and pair.loss.sign < 0:
+        kept = f"Keep it if the loss counts, which is lower with it ({_interval(pair.loss)})"
+        return f"{kept}; else train with {without}."
     if pair.effect == "unclear":
         more = f"with --folds {ENOUGH_FOLDS}" if k < ENOUGH_FOLDS else "on more rows"
         return f"Train with {without}, or compare again {more}."
@@ -218,12 +221,15 @@ def _title(row: CrossValidation) -> str:
 def _figures(row: CrossValidation, other: CrossValidation, score: Difference, without: str = "") -> str:
     """The scores of both, with the interval of their difference, and the errors of numbers."""
     figures = f"{LABELS[row.score_name]} {row.mean:.4f} against {other.mean:.4f}{without}"
-    if score.interval is None:
-        figures += " (the same difference in every fold, which gives no interval)"
-    else:
-        low, high = (f"{round(bound, 4) + 0.0:+.4f}" for bound in score.interval)  # 0.0 in place of -0.0
-        figures += f" (95 % interval of the difference {low} to {high})"
+    figures += f" ({_interval(score)})"
     if "mae" in row.details:
         mae, others = (amount(fmean(each.details["mae"])) for each in (row, other))
         figures += f", mean absolute error {mae} against {others}"
     return figures
+
+
+def _interval(difference: Difference) -> str:
+    if difference.interval is None:
+        return "the same difference in every fold, which gives no interval"
+    low, high = (f"{round(bound, 4) + 0.0:+.4f}" for bound in difference.interval)  # 0.0 in place of -0.0
+    return f"95 % interval of the difference {low} to {high}"
