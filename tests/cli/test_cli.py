@@ -322,7 +322,7 @@ def test_files_that_do_not_fit(tmp_path: Path, failing) -> None:
     assert "folds must be at least 2 and at most the 50 samples" in failing("train", "iris", "--folds", 51)
     assert "got 'mps'" in failing("train", "iris", "--device", "mps", "-o", "new")
     whole = ("train", "iris", "--structure", "full", "--p", 4)
-    assert "structure 'full' must be given sizes that it has, got p" in failing(*whole)
+    assert "structure 'full' must be given no sizes, got p=4; leave p out" in failing(*whole)
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_compare_and_folds(tmp_path: Path) -> None:
     assert printed.returncode == 0, printed.stderr
     assert all(name in printed.stdout for name in ("none", "full", "low-rank", "lphm", "accuracy", "seconds"))
     comparison = json.loads((tmp_path / "c/comparison.json").read_text())
-    below = printed.stdout[printed.stdout.index("LPHM scores") :]
+    below = printed.stdout[printed.stdout.rindex("┘") + 1 :]
     assert " ".join(below.split()) == comparison["verdict"]["text"]
     again = lphm("train", "iris", "--compare", *short, "-o", "c", "--resume", "--json", cwd=tmp_path)
     assert {"folds": 3, "seed": 0} | json.loads(again.stdout) == comparison

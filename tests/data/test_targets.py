@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, log_loss, r2_score
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import accuracy_score, log_loss, mean_absolute_error, mean_squared_error, r2_score
 from torch.nn import functional as F
 
 from lphm.data.targets import ClassTarget, NumberTarget, fit_target
@@ -62,6 +63,29 @@ def test_what_is_missing_depends_on_what_the_target_holds() -> None:
     words = ClassTarget(name="y", classes=["1", "NA"])
     assert words.known(cells).tolist() == [False, True, True, True, True, False]
     assert NUMBER.known(cells).tolist() == [False] * 3 + [True, True, False]
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+@every_target
+def test_what_stands_beside_the_score_is_that_of_scikit_learn(target, outputs, y, weight) -> None:
+    combined = target.combine(outputs)
+    found = target.details(combined, y, weight)
+    if target is CLASSES:
+        constant = DummyClassifier(strategy="most_frequent").fit(y, y, weight)
+        assert found == {"baseline": pytest.approx(constant.score(y, y, weight))}
+        return
+    truth, guess = (3 + 2 * values.double().numpy() for values in (y, combined[:, 0]))
+    squared = mean_squared_error(truth, guess, sample_weight=weight)
+    assert found == {
+        "mae": pytest.approx(mean_absolute_error(truth, guess, sample_weight=weight)),
+        "rmse": pytest.approx(squared**0.5),
+    }
+
+
+def test_the_most_frequent_class_is_that_of_the_most_weight() -> None:
+    y, weight = torch.tensor([0, 0, 1]), torch.tensor([1.0, 1.0, 5.0])
+    assert CLASSES.details(torch.zeros(3, 3), y, weight)["baseline"] == pytest.approx(5 / 7)
+    assert CLASSES.details(torch.zeros(3, 3), y)["baseline"] == pytest.approx(2 / 3)
 
 
 def test_a_score_is_finite_where_the_truth_does_not_vary() -> None:

@@ -1,7 +1,7 @@
 """The verdict on interdependence: its statistics, its words, and what it is computed from."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean, pstdev
 
@@ -13,6 +13,7 @@ from scipy import stats
 from lphm.data.dataset import Dataset
 from lphm.data.splits import folds
 from lphm.errors import InputError
+from lphm.learn import cross_validation
 from lphm.learn.comparison import compare, paired_difference, variants, verdict
 from lphm.learn.cross_validation import CrossValidation, cross_validate
 from lphm.learn.options import NetworkOptions, TrainingOptions
@@ -56,14 +57,32 @@ def test_folds_that_all_differ_by_the_same_give_no_interval() -> None:
     assert (constant.interval, constant.p_value, constant.sign) == (None, None, 0)
 
 
-def row(name: str, scores: list[float], parameters: int = 0, seconds: float = 1.0) -> CrossValidation:
-    losses = [1 - score for score in scores]
-    times = [seconds] * len(scores)
-    return CrossValidation(name, "accuracy", scores, losses, parameters, times, fmean(scores), pstdev(scores))
+def row(
+    name: str,
+    scores: list[float],
+    parameters: int = 0,
+    seconds: float = 1.0,
+    mae: list[float] | None = None,
+) -> CrossValidation:
+    """The wall clock says something else than the CPU seconds."""
+    return CrossValidation(
+        name=name,
+        score_name="r2" if mae else "accuracy",
+        scores=scores,
+        losses=[1 - score for score in scores],
+        details={"mae": mae} if mae else {"baseline": [0.5] * len(scores)},
+        interdependence_parameters=parameters,
+        seconds=[7.0] * len(scores),
+        cpu_seconds=[seconds] * len(scores),
+        mean=fmean(scores),
+        spread=pstdev(scores),
+    )
 
 
-def rows(lphm: list[float], full: list[float], none: list[float]) -> dict[str, CrossValidation]:
-    table = [row("none", none), row("full", full, 6144, 2.5), row("lphm", lphm, 832, 1.9)]
+def rows(
+    lphm: list[float], full: list[float], none: list[float], seconds: float = 1.9
+) -> dict[str, CrossValidation]:
+    table = [row("none", none), row("full", full, 6144, 2.5), row("lphm", lphm, 832, seconds)]
     return {each.name: each for each in table}
 
 
@@ -73,64 +92,123 @@ HIGH, LOW, VARIED = [0.92, 0.91, 0.93, 0.92, 0.9], [0.81, 0.8, 0.81, 0.82, 0.8],
 def test_interdependence_that_helps() -> None:
     found = verdict(rows(HIGH, VARIED, LOW), "lphm", 1 / 4)
     assert found.text == (
-        "LPHM scores 0.1080 higher than no interdependence (95 % interval 0.0924 to 0.1236) and takes "
-        "1.9 times as long to train: interdependence helps here. "
-        "With 832 interdependence parameters, LPHM scores 0.0120 higher than Full with 6,144 (95 % interval "
-        "-0.1407 to 0.1647): these folds cannot tell which of them is better."
+        "Interdependence helps here: accuracy 0.9160 against 0.8080 without it, in 5 folds (95 % interval of "
+        "the difference +0.0924 to +0.1236); LPHM takes 1.9 times as long to train. "
+        "Keep it, unless time counts more: --kind none trains in 53 % of the time. "
+        "LPHM, with 832 interdependence parameters, and Full, with 6,144, cannot be told apart by these "
+        "folds: accuracy 0.9160 against 0.9040 (95 % interval of the difference -0.1407 to +0.1647)."
     )
-    assert found.beside_none.score == paired_difference(HIGH, LOW, 1 / 4)
-    assert found.beside_none.loss.mean == pytest.approx(-found.beside_none.score.mean)  # of a lower loss
-    assert found.beside_none.loss.sign == -1
+    assert found.advice in found.text
+    beside_none = found.beside_none
+    assert (beside_none.structure, beside_none.other, beside_none.effect) == ("lphm", "none", "better")
+    assert (beside_none.mean, beside_none.other_mean) == pytest.approx((0.916, 0.808))
+    assert beside_none.score == paired_difference(HIGH, LOW, 1 / 4)
+    assert beside_none.loss.mean == pytest.approx(-beside_none.score.mean)  # of a lower loss
+    assert beside_none.loss.sign == -1
     assert found.beside_full.score == paired_difference(HIGH, VARIED, 1 / 4)
-    assert found.beside_none.times_as_long == 1.9
+    assert (found.beside_full.other, found.beside_full.effect) == ("full", "unclear")
+    assert beside_none.times_as_long == 1.9
     assert found.beside_full.times_as_long == 1.9 / 2.5
 
 
 def test_interdependence_that_hurts() -> None:
-    text = verdict(rows(LOW, HIGH, HIGH), "lphm", 1 / 4).text
-    assert "LPHM scores 0.1080 lower than no interdependence (95 % interval -0.1236 to -0.0924)" in text
-    assert "as long to train: interdependence hurts here; train with --kind none. With" in text
-    assert text.endswith(
-        "LPHM scores 0.1080 lower than Full with 6,144 (95 % interval -0.1236 to -0.0924): "
-        "Full is better here."
+    found = verdict(rows(LOW, HIGH, HIGH), "lphm", 1 / 4)
+    assert found.text.startswith(
+        "Interdependence hurts here: accuracy 0.8080 against 0.9160 without it, in 5 folds (95 % interval of "
+        "the difference -0.1236 to -0.0924); LPHM takes 1.9 times as long to train. "
+        "Train with --kind none, which trains in 53 % of the time. LPHM, with"
+    )
+    assert found.beside_none.effect == found.beside_full.effect == "worse"
+    assert found.text.endswith(
+        "LPHM, with 832 interdependence parameters, is worse here than Full, with 6,144: accuracy 0.8080 "
+        "against 0.9160 (95 % interval of the difference -0.1236 to -0.0924)."
     )
 
 
 def test_folds_that_cannot_tell() -> None:
-    text = verdict(rows(HIGH, LOW, VARIED), "lphm", 1 / 4).text
-    assert "LPHM scores 0.0120 higher than no interdependence (95 % interval -0.1407 to 0.1647)" in text
-    assert "as long to train: these folds cannot tell whether interdependence helps. With" in text
-    assert text.endswith("(95 % interval 0.0924 to 0.1236): LPHM is better here.")
+    found = verdict(rows(HIGH, LOW, VARIED), "lphm", 1 / 4)
+    assert found.text.startswith(
+        "These 5 folds cannot tell whether interdependence helps: accuracy 0.9160 against 0.9040 without it "
+        "(95 % interval of the difference -0.1407 to +0.1647); LPHM takes 1.9 times as long to train. "
+        "Train with --kind none, which trains in 53 % of the time, or compare again with --folds 10. LPHM,"
+    )
+    assert found.beside_none.effect == "unclear"
+    assert "LPHM, with 832 interdependence parameters, is better here than Full, with 6,144: " in found.text
+    many = verdict(rows(HIGH * 2, LOW * 2, VARIED * 2), "lphm", 1 / 9)
+    assert many.advice.endswith("of the time, or compare again on more rows.")
+
+
+def test_a_loss_that_tells_where_the_score_does_not() -> None:
+    table = rows(HIGH, LOW, VARIED)
+    table["lphm"] = replace(table["lphm"], losses=[0.1, 0.11, 0.1, 0.09, 0.1])
+    table["none"] = replace(table["none"], losses=[0.3, 0.3, 0.31, 0.3, 0.3])
+    found = verdict(table, "lphm", 1 / 4)
+    assert found.beside_none.effect == "unclear"
+    low, high = paired_difference(table["lphm"].losses, table["none"].losses, 1 / 4).interval
+    assert found.advice == (
+        f"Keep it if the loss counts, which is lower with it (95 % interval of the difference {low:.4f} to "
+        f"{high:.4f}); else train with --kind none, which trains in 53 % of the time."
+    )
+    table["lphm"] = replace(table["lphm"], losses=[0.5] * 4 + [0.51])  # higher: no reason to keep it
+    assert verdict(table, "lphm", 1 / 4).advice.startswith("Train with --kind none")
+
+
+@pytest.mark.parametrize(
+    ("lphm", "none", "advice"),
+    [
+        (HIGH, LOW, "Keep it."),
+        (LOW, HIGH, "Train with --kind none."),
+        (HIGH, VARIED, "Train with --kind none, or compare again with --folds 10."),
+        (LOW, LOW, "Train with --kind none."),
+    ],
+)
+def test_no_time_is_promised_that_is_not_saved(lphm: list[float], none: list[float], advice: str) -> None:
+    found = verdict(rows(lphm, HIGH, none, seconds=1.04), "lphm", 1 / 4)
+    assert found.advice == advice
+    assert "LPHM takes 1.0 times as long" in found.text
 
 
 def test_networks_that_differ_by_the_same_in_every_fold() -> None:
-    text = verdict(rows([0.9, 0.8], [0.8, 0.7], [0.9, 0.8]), "lphm", 1).text
-    assert text == (
-        "LPHM scores the same as no interdependence in every fold and takes 1.9 times as long to train: "
-        "it makes no difference here. "
-        "With 832 interdependence parameters, LPHM scores 0.1000 higher than Full with 6,144 in every fold: "
-        "the same difference in every fold gives no interval, so use more folds to be sure."
+    found = verdict(rows([0.9, 0.8], [0.8, 0.7], [0.9, 0.8]), "lphm", 1)
+    same = "(the same difference in every fold, which gives no interval)"
+    assert found.text == (
+        f"Interdependence makes no difference here: accuracy 0.8500 against 0.8500 without it, in 2 folds "
+        f"{same}; LPHM takes 1.9 times as long to train. "
+        "Train with --kind none, which trains in 53 % of the time. "
+        "LPHM, with 832 interdependence parameters, and Full, with 6,144, cannot be told apart by these "
+        f"folds: accuracy 0.8500 against 0.7500 {same}."
     )
+    assert (found.beside_none.effect, found.beside_full.effect) == ("the same", "unclear")
 
 
-def test_numbers_that_round_to_zero_have_no_sign() -> None:
+def test_numbers_that_round_to_zero_have_no_minus() -> None:
     scores = [1e-5, -1e-5, 1e-5]
     text = verdict(rows(scores, scores, [0.0] * 3), "lphm", 1 / 2).text
-    assert text.startswith(
-        "LPHM scores on average the same as no interdependence (95 % interval 0.0000 to 0.0000) and takes"
-    )
+    assert "against 0.0000 without it (95 % interval of the difference +0.0000 to +0.0000)" in text
+
+
+def test_of_numbers_the_error_is_compared_in_their_unit() -> None:
+    table = {
+        "none": row("none", LOW, 0, 1.0, [13_000.0, 13_200.0]),
+        "full": row("full", LOW, 9, 1.0, [0.5, 0.7]),
+        "lphm": row("lphm", HIGH, 4, 2.0, [12_300.0, 12_301.0]),
+    }
+    text = verdict(table, "lphm", 1 / 4).text
+    assert "R² 0.9160 against 0.8080 without it, in 5 folds (95 %" in text
+    assert "+0.1236), mean absolute error 12,300 against 13,100; LPHM takes 2.0 times as long" in text
+    assert text.endswith("mean absolute error 12,300 against 0.6000.")
 
 
 def test_the_structure_that_is_asked_for_is_judged() -> None:
     table = rows(HIGH, VARIED, LOW)
     full = verdict(table, "full", 1 / 4)
-    assert full.text.startswith("Full scores 0.0960 higher than no interdependence")
-    assert "and takes 2.5 times" in full.text
+    assert "accuracy 0.9040 against 0.8080 without it" in full.text
+    assert "Full takes 2.5 times as long to train" in full.text
     assert full.beside_none.structure == "full"
     assert full.beside_full == verdict(table, "lphm", 1 / 4).beside_full
     stationary = verdict(table | {"toeplitz": row("toeplitz", LOW, 25)}, "toeplitz", 1 / 4)
-    assert stationary.text.startswith("Toeplitz scores the same as no interdependence")
-    assert "With 25 interdependence parameters, Toeplitz scores 0.0960 lower than Full" in stationary.text
+    assert stationary.text.startswith("Interdependence makes no difference here: accuracy 0.8080")
+    assert "Toeplitz, with 25 interdependence parameters, and Full, with 6,144, cannot" in stationary.text
 
 
 def test_a_training_that_takes_no_time_is_no_division_by_zero() -> None:
@@ -193,3 +271,19 @@ def test_a_comparison_of_no_interdependence_with_none_is_refused() -> None:
         InputError, match="kind must be attribute, instance or both for a comparison with none"
     ):
         variants(NetworkOptions(kind="none"))
+
+
+def test_a_comparison_of_ridge_regression_is_refused() -> None:
+    with pytest.raises(
+        InputError, match="method must be network for a comparison of structures, got 'ridge'"
+    ):
+        variants(NetworkOptions(method="ridge"))
+
+
+def test_a_structure_that_cannot_be_built_is_found_before_any_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cross_validation, "learn", None)  # no fold may be trained
+    network = NetworkOptions(members=1, structure="lphm", budget=4)  # of 12 parameters, low-rank takes 8
+    with pytest.raises(InputError, match="budget must be at least 8 parameters"):
+        compare(Dataset("t", TABLE, CLASSES), network, TRAINING, 3)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,14 @@ from lphm.data.splits import folds
 from lphm.errors import InputError
 from lphm.learn import cross_validation
 from lphm.learn.checkpoint import CHECKPOINT
-from lphm.learn.cross_validation import CHECKPOINTS, RESULTS, CrossValidation, cross_validate
+from lphm.learn.cross_validation import (
+    CHECKPOINTS,
+    PARTS,
+    RESULTS,
+    CrossValidation,
+    cross_validate,
+    cross_validate_each,
+)
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.training import learn
@@ -34,10 +42,12 @@ def whole() -> CrossValidation:
 
 def test_every_fold_is_scored_on_the_rows_that_it_was_not_trained_on(whole: CrossValidation) -> None:
     parts = folds(DATA, "classification", 3, TRAINING.seed)
-    for score, loss, (train_rows, test_rows) in zip(whole.scores, whole.losses, parts, strict=True):
+    scored = zip(whole.scores, whole.losses, parts, strict=True)
+    for number, (score, loss, (train_rows, test_rows)) in enumerate(scored):
         run = learn(DATA.take(train_rows), NETWORK, TRAINING).run
         evaluation = evaluate(run, DATA.take(test_rows))
         assert (evaluation.score, evaluation.loss) == (score, loss)
+        assert evaluation.details["baseline"] == whole.details["baseline"][number]
         assert whole.interdependence_parameters == interdependence_parameters(run.network)
     assert whole.score_name == "accuracy"
     assert whole.mean == pytest.approx(np.mean(whole.scores))
@@ -45,8 +55,9 @@ def test_every_fold_is_scored_on_the_rows_that_it_was_not_trained_on(whole: Cros
 
 
 def test_one_slow_training_does_not_change_the_typical_seconds(whole: CrossValidation) -> None:
-    seconds = {2: [9.0, 1.0], 5: [9.0, 1.0, 1.2, 1.3, 1.1]}
-    assert [replace(whole, seconds=each).typical_seconds for each in seconds.values()] == [1.0, 1.2]
+    for seconds, typical in (([9.0, 1.0], 1.0), ([9.0, 1.0, 1.2, 1.3, 1.1], 1.2)):
+        assert replace(whole, seconds=seconds).typical_seconds == typical
+        assert replace(whole, cpu_seconds=seconds).typical_cpu_seconds == typical
 
 
 def test_what_a_fold_cannot_learn_from_is_found_before_any_training(
@@ -77,12 +88,11 @@ class KilledError(Exception):
 def test_folds_that_are_done_are_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: CrossValidation
 ) -> None:
-    trained: list[str] = []
+    reports: list[tuple[str, int, int, str]] = []
 
     def progress(task: str, done: int, total: int, status: str = "") -> None:
-        if task not in trained:
-            trained.append(task)
-        if task == "fold 2" and status.startswith("epoch 1") and "fold 3" not in trained and stop:
+        reports.append((task, done, total, status))
+        if status == "fold 2 of 3, epoch 1 of 2" and stop:
             raise KilledError
 
     stop = True
@@ -91,13 +101,42 @@ def test_folds_that_are_done_are_not_trained_again(
     assert list(json.loads((tmp_path / RESULTS).read_text())) == ["fold 1"]
     assert (tmp_path / "checkpoints" / "fold-2" / CHECKPOINT).exists()
     stop = False
-    trained.clear()
+    reports.clear()
     again = cross_validate(DATA, NETWORK, TRAINING, 3, progress=progress, folder=tmp_path)
-    assert trained == ["fold 2", "fold 3"]
+    assert {status[:11] for *_, status in reports} == {"fold 2 of 3", "fold 3 of 3"}
+    assert reports[0][1] > PARTS  # what was done before counts as done
     assert (again.scores, again.losses) == (whole.scores, whole.losses)
     assert [path.name for path in tmp_path.iterdir()] == [RESULTS]
     monkeypatch.setattr(cross_validation, "learn", None)  # nothing is left to train
     assert cross_validate(DATA, NETWORK, TRAINING, 3, folder=tmp_path) == again
+
+
+def test_a_training_that_stops_early_counts_as_a_whole_one() -> None:
+    done: list[int] = []
+    training = replace(TRAINING, epochs=40, early_stopping=True, patience=1, learning_rate=0.3)
+    cross_validate(DATA, NETWORK, training, 2, progress=lambda *report: done.append(report[1]))
+    assert PARTS in done
+    assert done[-1] == 2 * PARTS
+    assert max(b - a for a, b in pairwise(done)) > PARTS / 40  # more than the steps of an epoch: a jump
+
+
+def test_all_trainings_are_one_task_that_goes_fold_by_fold() -> None:
+    reports: list[tuple[str, int, int, str]] = []
+
+    def progress(task: str, done: int, total: int, status: str = "") -> None:
+        reports.append((task, done, total, status))
+
+    networks = {"none": replace(NETWORK, kind="none"), "lphm": NETWORK}
+    found = cross_validate_each(DATA, networks, TRAINING, 2, progress=progress)
+    assert {report[0::2][:2] for report in reports} == {("4 trainings", 4 * PARTS)}
+    done = [report[1] for report in reports]
+    assert done == sorted(done)
+    assert done[-1] == 4 * PARTS
+    each = dict.fromkeys(status.removesuffix(", epoch 1 of 2") for *_, status in reports)
+    order = [f"fold {fold} of 2, {name}" for fold in (1, 2) for name in networks]
+    assert [status for status in each if "epoch" not in status] == order
+    assert [result.name for result in found.values()] == list(networks)
+    assert found["lphm"].scores == cross_validate(DATA, NETWORK, TRAINING, 2).scores
 
 
 @pytest.mark.parametrize(

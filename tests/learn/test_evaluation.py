@@ -40,6 +40,8 @@ def test_classification_against_scikit_learn() -> None:
     assert found.score == pytest.approx(accuracy_score(data.target, frame["predicted"]))
     probabilities = frame.iloc[:, 3:].to_numpy()
     assert found.loss == pytest.approx(log_loss(data.target, probabilities, labels=sorted(classes)), rel=1e-5)
+    most = data.target.value_counts(normalize=True).max()
+    assert found.scores == {"loss": found.loss, "accuracy": found.score, "baseline": pytest.approx(most)}
     pd.testing.assert_frame_equal(
         run.predict(data.inputs).iloc[:, 1:], frame.iloc[:, 3:], check_exact=False, rtol=1e-5
     )
@@ -53,8 +55,14 @@ def test_regression_against_scikit_learn() -> None:
     assert list(frame.columns) == ["row", "answer <b>", "predicted"]
     assert found.score_name == "r2"
     assert found.score == pytest.approx(r2_score(data.target, frame["predicted"]), rel=1e-4)
-    mse = ((data.target - frame["predicted"]) ** 2).mean() / run.config.target.std**2
-    assert found.loss == pytest.approx(mse, rel=1e-4)
+    errors = data.target - frame["predicted"]
+    assert found.loss == pytest.approx((errors**2).mean() / run.config.target.std**2, rel=1e-4)
+    assert found.scores == {
+        "loss": found.loss,
+        "r2": found.score,
+        "mae": pytest.approx(errors.abs().mean(), rel=1e-4),
+        "rmse": pytest.approx((errors**2).mean() ** 0.5, rel=1e-4),
+    }
 
 
 @pytest.mark.parametrize("name", ["row", "predicted", "probability_01"])
@@ -160,7 +168,7 @@ def test_round_trip(tmp_path: Path, task: str) -> None:
     found.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["interdependence.npz", "predictions.csv"]
     back = Evaluation.load(tmp_path)
-    assert (back.loss, back.score, back.score_name) == (found.loss, found.score, found.score_name)
+    assert (back.score, back.score_name, back.scores) == (found.score, found.score_name, found.scores)
     pd.testing.assert_frame_equal(back.predictions, found.predictions, check_dtype=False, rtol=1e-6)
     for kind, mixed in found.interdependence.items():
         assert back.interdependence[kind].labels == mixed.labels

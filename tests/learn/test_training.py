@@ -198,9 +198,7 @@ def test_a_stream_takes_no_weights(flows: ParquetStream) -> None:
 
 def check_outcome(outcome: Outcome, rows: int) -> None:
     """Scores and evaluation say the same of the same rows."""
-    score_name = outcome.evaluation.score_name
-    scores = {"loss": outcome.evaluation.loss, score_name: outcome.evaluation.score}
-    assert outcome.metrics["test"] == scores
+    assert outcome.metrics["test"] == outcome.evaluation.scores
     assert outcome.metrics["rows"]["test"] == len(outcome.evaluation.predictions) == rows
     assert list(outcome.evaluation.interdependence) == ["instance", "attribute"]
 

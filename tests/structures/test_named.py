@@ -73,10 +73,11 @@ def test_n_is_the_least_multiple_of_the_sizes_that_holds_the_rows(rows: int) -> 
     ("name", "sizes", "message"),
     [
         ("dense", {}, "structure must be one of full, low-rank, hm, lphm, dual-lphm, .*got 'dense'"),
-        ("full", {"p": 4}, "structure 'full' must be given sizes that it has, got p"),
-        ("low-rank", {"q": 4, "r": 1}, "structure 'low-rank' must be given sizes that it has, got q"),
-        ("toeplitz", {"p": 4, "r": 1}, "structure 'toeplitz' must be given sizes that it has, got p, r"),
-        ("lphm", {"lags": 3}, "structure 'lphm' must be given sizes that it has, got lags"),
+        ("full", {"p": 4}, "structure 'full' must be given no sizes, got p=4; leave p out"),
+        ("low-rank", {"q": 4, "r": 1}, r"must be given sizes that it has \(r\), got q=4; leave q out"),
+        ("toeplitz", {"p": 4, "r": 1}, r"that it has \(lags\), got p=4, r=1; leave p, r out"),
+        ("hm", {"r": 3}, r"structure 'hm' must be given sizes that it has \(p, q\), got r=3; leave r out"),
+        ("lphm", {"lags": 3}, r"sizes that it has \(p, q, r\), got lags=3; leave lags out"),
         ("toeplitz", {"lags": 3, "budget": 90}, "got lags as well; leave one of them out"),
         (
             "lphm",

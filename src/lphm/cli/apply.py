@@ -95,7 +95,7 @@ def apply(
 
     with (
         when_interrupted(lambda: _go_on(job_folder(output))),
-        bars(not (printing.quiet or printing.json)) as progress,
+        bars(printing.shows_bars) as progress,
     ):
         applied = apply_file(
             source,

@@ -35,7 +35,12 @@ class Printing:
     quiet: bool = False
     """No progress bar, and nothing but errors."""
     json: bool = False
-    """Print the result as JSON, for scripts."""
+    """Print the result as JSON, and no progress bar, for scripts."""
+
+    @property
+    def shows_bars(self) -> bool:
+        """Whether somebody watches."""
+        return not (self.quiet or self.json)
 
 
 def require_whole_numbers(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -1,39 +1,27 @@
 """What a command prints: a table for people, JSON for scripts."""
 
 import json
-import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from lphm.cli.arguments import Printing
-from lphm.data.schema import FeatureSchema
-from lphm.data.tables import CONSTANT, UNNAMED
+from lphm.data.amounts import LABELS, amount, labelled
 from lphm.errors import one_line
-from lphm.learn.training import left_out
 
 if TYPE_CHECKING:
     from lphm.learn.cross_validation import CrossValidation
-    from lphm.learn.preparation import Prepared
 
 
-#: Columns of one kind that are listed.
-MOST_LISTED = 20
-#: What an option about rows is for, where columns suggest it.
-HINTS = {
-    "series": "Rows may belong to series, each with one target",
-    "group": "Rows may belong together, and be tested apart",
-    "time": "To test on the latest rows, as when later ones are to be predicted",
-}
-
-
-class _Console(Console):
+class PlainConsole(Console):
     """Prints text as it is; whether somebody reads it is for ``lphm.__main__`` to handle."""
 
     def on_broken_pipe(self) -> None:
+        """Raise what ``lphm.__main__`` waits for."""
         raise BrokenPipeError
 
 
@@ -42,7 +30,7 @@ def say(table: Table, values: dict[str, Any], printing: Printing, text: str = ""
     if printing.json:
         print(json.dumps(values))
     elif not printing.quiet:
-        _Console(markup=False, emoji=False).print(table, *filter(None, [text]))
+        PlainConsole(markup=False, emoji=False).print(table, *filter(None, [text]))
 
 
 def grid(title: str, rows: dict[str, str]) -> Table:
@@ -53,50 +41,35 @@ def grid(title: str, rows: dict[str, str]) -> Table:
     return table
 
 
-def say_columns(prepared: "Prepared", printing: Printing) -> None:
-    """Print what each column of a table is used as, and an option that its columns suggest."""
-    schema, data = prepared.config.input, prepared.sample
-    if printing.json or printing.quiet or not isinstance(schema, FeatureSchema):
-        return
-    unused = left_out(data, schema)
-    categories = {column.name: f"{column.name} ({len(column.categories)})" for column in schema.categorical}
-    converted = {name: f"{name} ({conversion})" for name, conversion in schema.conversions.items()}
-    kinds = {
-        "numbers": [converted.get(name, name) for name in schema.columns if name not in categories],
-        "categories": [*categories.values()],
-        "left out": [f"{name} ({reason})" for name, reason in unused.items()],
-    }
-    lines = []
-    misleading = [name for name, reason in unused.items() if reason not in (UNNAMED, CONSTANT)]
-    if misleading:
-        lines.append(f"To use a column all the same: --keep {shlex.quote(misleading[0])}")
-    if data.hint:
-        options = " ".join(f"--{option} {shlex.quote(name)}" for option, name in data.hint.items())
-        lines.append(f"{HINTS[next(iter(data.hint))]}: {options}")
-    table = grid(f"{data.name}: columns", {kind: _listed(names) for kind, names in kinds.items() if names})
-    _Console(markup=False, emoji=False).print(table, *map(one_line, lines), sep="\n", soft_wrap=True)
-
-
-def _listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(names[:MOST_LISTED]) + more
-
-
 def comparison_table(name: str, rows: "list[CrossValidation]") -> Table:
-    """The table that answers: does interdependence help here, and what does it cost?"""
-    score = {"r2": "R²"}.get(rows[0].score_name, rows[0].score_name)
-    headings = ("structure", f"{score} ± spread", "interdependence parameters", "seconds a training")
-    cells = (
+    """The table that answers: does interdependence help here, and what does it cost?
+
+    Errors of numbers are columns; what the most frequent class gets, which is one for all, is a row.
+    """
+    baseline = rows[0].details.get("baseline")
+    errors = [detail for detail in rows[0].details if detail != "baseline"]
+    headings = (
+        "structure",
+        f"{LABELS[rows[0].score_name]} ± spread",
+        *(LABELS[error] for error in errors),
+        "interdependence parameters",
+        "seconds a training",
+    )
+    cells = [
         (
             row.name or "network",
             f"{row.mean:.4f} ± {row.spread:.4f}",
+            *(amount(fmean(row.details[error])) for error in errors),
             f"{row.interdependence_parameters:,}",
             f"{row.typical_seconds:.1f}",
         )
         for row in rows
-    )
-    return columns(f"{name}: {len(rows[0].scores)} folds", headings, cells)
+    ]
+    if baseline:
+        cells.append((LABELS["baseline"], f"{fmean(baseline):.4f}", "", ""))
+    table = columns(f"{name}: {len(rows[0].scores)} folds", headings, cells)
+    table.columns[1].no_wrap = True
+    return table
 
 
 def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -109,7 +82,9 @@ def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) 
 
 def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     """The table that closes a training."""
-    (score,) = (key for key in metrics["test"] if key != "loss")
+    tested = metrics["test"]
+    (score,) = tested.keys() & {"accuracy", "r2"}
+    beside = {name: value for name, value in tested.items() if name not in ("loss", score)}
     number, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
     fewer = f" ({full / number:.1f} times fewer)" if 0 < number < full else ""
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"
@@ -117,7 +92,8 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     return grid(
         f"{name}: {metrics['task']}",
         {
-            f"test {'R²' if score == 'r2' else score}": f"{metrics['test'][score]:.4f}",
+            f"test {LABELS[score]}": f"{tested[score]:.4f}",
+            **labelled(beside, metrics.get("unit") or ""),
             "interdependence parameters": f"{number:,}{fewer}",
             "the same network with Full": f"{full:,}",
             "parameters in all": f"{metrics['parameters']:,}",

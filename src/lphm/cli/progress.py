@@ -1,13 +1,33 @@
 """Progress bars: one for each task, on standard error, shown from the first time that it is reported."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as Bars
+from rich.text import Text
 
 from lphm.data.progress import Progress
+
+
+class TimeLeft(ProgressColumn):
+    """The time that is left if the rest takes as long as what was done since the first report.
+
+    The bars of ``rich`` go by the last half minute, which is wrong where a part ends early or is slow.
+    """
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """Hours, minutes and seconds, once something is done."""
+        done = task.completed - task.fields["first"]
+        if not done or not task.elapsed or not task.remaining:
+            return Text("" if done else "-:--:-- left")
+        seconds = math.ceil(task.remaining * task.elapsed / done)
+        return Text(f"{timedelta(seconds=seconds)} left")
 
 
 @contextmanager
@@ -20,7 +40,7 @@ def bars(show: bool) -> Iterator[Progress | None]:
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[status]}", markup=False),
-        TimeRemainingColumn(),
+        TimeLeft(),
     )
     display = Bars(*columns, console=Console(stderr=True))
     tasks: dict[str, TaskID] = {}
@@ -29,7 +49,7 @@ def bars(show: bool) -> Iterator[Progress | None]:
         if not tasks:
             display.start()
         if task not in tasks:
-            tasks[task] = display.add_task(task, status="")
+            tasks[task] = display.add_task(task, status="", first=done)
         display.update(tasks[task], completed=done, total=total, status=status)
 
     try:

@@ -79,6 +79,7 @@ def evaluate(
     require_exists(run)
     from lphm.cli.printing import grid, say
     from lphm.cli.progress import bars
+    from lphm.data.amounts import labelled
     from lphm.data.readers import read_test
     from lphm.learn import evaluation
     from lphm.learn.run import load_run
@@ -86,12 +87,12 @@ def evaluate(
     printing = printing or Printing()
     model = replace(load_run(run), device=device)
     data = read_test(source, model.config.input, model.config.target)
-    with bars(not printing.quiet) as progress:
+    with bars(printing.shows_bars) as progress:
         outputs = model.outputs(data.inputs, progress=progress)
     scored = evaluation.evaluate(model, data, interdependence=False, outputs=outputs)
-    values = {scored.score_name: scored.score, "loss": scored.loss, "samples": len(data)}
-    table = grid(f"{run} on {data.name}", {name: f"{value:.6g}" for name, value in values.items()})
-    say(table, values, printing)
+    values = {**scored.scores, "samples": len(data)}
+    rows = labelled(scored.scores, model.config.target.unit) | {"samples": f"{len(data):,}"}
+    say(grid(f"{run} on {data.name}", rows), values, printing)
 
 
 def report(run: RunFolder, /, *, output: Output | None = None) -> None:

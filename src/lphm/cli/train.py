@@ -106,7 +106,8 @@ def train(
     for file in (source, rows.test or ""):
         if Path(file).suffix or os.sep in file:
             require_exists(Path(file))
-    from lphm.cli.printing import comparison_table, say, say_columns, summary
+    from lphm.cli.columns import say_columns
+    from lphm.cli.printing import comparison_table, say, summary
     from lphm.cli.progress import bars
     from lphm.data.dataset import Dataset
     from lphm.distributed import broadcast_choice, process_group, rank
@@ -121,11 +122,10 @@ def train(
     options |= asdict(data) | asdict(rows) | asdict(network) | asdict(training)
     validated, outcome = None, None
     written = PREDICTIONS, INTERDEPENDENCE, SUMMARY, WEIGHTS, METRICS, CONFIG
-    with process_group(run.timeout), bars(rank() == 0 and not printing.quiet) as progress:
+    with process_group(run.timeout), bars(rank() == 0 and printing.shows_bars) as progress:
         first = rank() == 0
         prepared = prepare(samples, network, training, data.task, progress=progress)
-        if first:
-            say_columns(prepared, printing)
+        say_columns(prepared, printing)
         resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
         folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
         with discarded_if_refused(folder, resumed), _can_be_resumed(folder):

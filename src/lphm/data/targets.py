@@ -40,6 +40,11 @@ class _Target(Strict, ABC):
     task: str
     name: str
 
+    @property
+    def unit(self) -> str:
+        """The currency or unit that cells of a number have; "" if none is known."""
+        return ""
+
     def training_loss(self, outputs: Tensor, y: Tensor, weight: Tensor, smoothing: float = 0.0) -> Tensor:
         """Sum of the members' losses, so that each member is trained as if it were alone.
 
@@ -62,6 +67,10 @@ class _Target(Strict, ABC):
     def loss(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Cross entropy, or mean squared error of the standardised target."""
         return _mean(self._losses(combined, y), weight)
+
+    @abstractmethod
+    def details(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> dict[str, float]:
+        """What stands beside the score: "baseline" of classes; "mae" and "rmse" of numbers, in their unit."""
 
     @abstractmethod
     def calibrate(self, combined: Tensor, y: Tensor, weight: Tensor) -> tuple[float, float]:
@@ -144,6 +153,11 @@ class ClassTarget(_Target):
         """Accuracy: the share of samples whose most probable class is right."""
         return _mean((combined.argmax(dim=-1) == y).float(), weight)
 
+    def details(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> dict[str, float]:
+        """What always predicting the most frequent class of these samples gets: ``{"baseline": share}``."""
+        most_frequent = torch.bincount(y, weight, minlength=combined.shape[1]).argmax()
+        return {"baseline": _mean((y == most_frequent).float(), weight).item()}
+
     def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:
         return F.cross_entropy(outputs, y, label_smoothing=smoothing, reduction="none")
 
@@ -188,6 +202,14 @@ class NumberTarget(_Target):
         error = _mean((combined[:, 0] - y).square(), weight)
         spread = _mean((y - _mean(y, weight)).square(), weight)
         return 1 - error / spread if spread > 0 else (error == 0).to(error.dtype)
+
+    def details(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> dict[str, float]:
+        """Mean absolute error and root mean squared error in the target's own unit."""
+        errors = self.std * (combined[:, 0] - y).double()
+        return {
+            "mae": _mean(errors.abs(), weight).item(),
+            "rmse": math.sqrt(_mean(errors.square(), weight).item()),
+        }
 
     def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002
         return (outputs[:, 0] - y).square()

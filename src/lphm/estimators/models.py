@@ -27,6 +27,7 @@ from lphm.data.series import padded
 from lphm.data.targets import Task
 from lphm.estimators.bases import ClassifierMixin, RegressorMixin
 from lphm.estimators.categories import Inputs, are_listed, decided
+from lphm.estimators.parameters import network_options
 from lphm.estimators.saving import SavedEstimator
 from lphm.estimators.targets import checked_target
 from lphm.estimators.verbose import EpochLines
@@ -80,7 +81,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
         seed = self.random_state
         if not isinstance(seed, int | np.integer) or isinstance(seed, bool):
             seed = check_random_state(seed).randint(2**31 - 1)
-        return NetworkOptions(**network), TrainingOptions(**training, seed=seed)
+        return network_options(network), TrainingOptions(**training, seed=seed)
 
     def _inputs(self, X: Any, reset: bool = False, fitting: bool = False) -> Inputs:
         """A table whose names are text, or an array ``(N, steps, channels)``."""

@@ -1,6 +1,7 @@
 """Cross-validation, whose folds are kept so that it can be resumed."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, median_low, pstdev
@@ -9,17 +10,20 @@ from pydantic import ValidationError
 
 from lphm._io import read_json, write_json
 from lphm.data.dataset import Dataset, check_target, fit_inputs, infer_task
-from lphm.data.progress import Progress
+from lphm.data.progress import Progress, no_progress
 from lphm.data.splits import folds
-from lphm.data.targets import Strict, Task
+from lphm.data.targets import Strict, Task, fit_target
 from lphm.errors import InputError
+from lphm.learn.defaults import configure
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.run import first_problem
-from lphm.learn.training import learn
+from lphm.learn.training import Trained, learn
 from lphm.nn.network import interdependence_parameters
 
 RESULTS, CHECKPOINTS = "cross_validation.json", "checkpoints"
+#: Units of progress of one training.
+PARTS = 1000
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,10 @@ class CrossValidation:
     score_name: str  # "accuracy" or "r2"
     scores: list[float]  # of every fold, on the samples that it was not trained on
     losses: list[float]  # of the same samples, as Evaluation.loss
+    details: dict[str, list[float]]  # by name, of the same samples, as Evaluation.details
     interdependence_parameters: int  # of one network
     seconds: list[float]  # of every training
+    cpu_seconds: list[float]  # of every training
     mean: float  # of the scores
     spread: float  # their standard deviation
 
@@ -40,6 +46,11 @@ class CrossValidation:
         """The median, and of two the smaller, because the first training of a process also loads code."""
         return median_low(self.seconds)
 
+    @property
+    def typical_cpu_seconds(self) -> float:
+        """Likewise of the CPU seconds, which other programs hardly change."""
+        return median_low(self.cpu_seconds)
+
 
 class FoldResult(Strict):
     """The result of one fold, as ``cross_validation.json`` holds it."""
@@ -47,8 +58,10 @@ class FoldResult(Strict):
     score: float
     score_name: str
     loss: float
+    details: dict[str, float]
     interdependence_parameters: int
     seconds: float
+    cpu_seconds: float
 
 
 def cross_validate(
@@ -58,53 +71,114 @@ def cross_validate(
     k: int,
     task: Task | None = None,
     *,
-    name: str = "",
     progress: Progress | None = None,
     folder: Path | None = None,
 ) -> CrossValidation:
-    """For each fold, train on all other folds and score on this one.
+    """``cross_validate_each`` of one network, which has no name."""
+    each = cross_validate_each(data, {"": network}, training, k, task, progress=progress, folder=folder)
+    return each[""]
 
-    The seed decides the folds, too. ``name`` is that of the variant. ``folder`` keeps the results: a fold
-    that is done is not trained again, and one that was begun is resumed.
+
+def cross_validate_each(
+    data: Dataset,
+    networks: Mapping[str, NetworkOptions],
+    training: TrainingOptions,
+    k: int,
+    task: Task | None = None,
+    *,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+) -> dict[str, CrossValidation]:
+    """For each fold and each network, by name, train on all other folds and score on this one.
+
+    The seed decides the folds, too. All networks are trained on one fold before the next, and ``progress``
+    is told of one task, so that the time which one fold took tells the time that is left. ``folder`` keeps
+    the results: a fold that is done is not trained again, and one that was begun is resumed.
 
     Raises:
-        InputError: the data cannot be learned from, a class has fewer samples than there are folds, or the
-            results in ``folder`` are damaged.
+        InputError: the data cannot be learned from, a network cannot be built, a class has fewer samples
+            than there are folds, or the results in ``folder`` are damaged.
     """
     task = task or infer_task(data.target)
     check_target(data.target, task)
     done = {} if folder is None else _read(folder / RESULTS)
-    results: list[FoldResult] = []
     parts = list(folds(data, task, k, training.seed))
-    for train_rows, _ in parts:
-        fit_inputs(data.take(train_rows))  # raises now, not after the training of other folds
-    for number, (train_rows, test_rows) in enumerate(parts, start=1):
-        key = f"{name or 'fold'} {number}"
-        if key not in done:
-            checkpoints = None if folder is None else folder / CHECKPOINTS / key.replace(" ", "-")
-            part = data.take(train_rows)
-            trained = learn(
-                part, network, training, task, progress=progress, folder=checkpoints, resume=True, name=key
-            )
-            evaluation = evaluate(trained.run, data.take(test_rows), interdependence=False)
-            done[key] = FoldResult(
-                score=evaluation.score,
-                score_name=evaluation.score_name,
-                loss=evaluation.loss,
-                interdependence_parameters=interdependence_parameters(trained.run.network),
-                seconds=round(trained.seconds, 2),
-            )
-            if folder is not None:
-                write_json(folder / RESULTS, {name: result.model_dump() for name, result in done.items()})
-                shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-        results.append(done[key])
+    for train_rows, _ in parts:  # raises now, not after the training of other folds
+        part = data.take(train_rows)
+        schemas = fit_inputs(part), fit_target(part.target, task)
+        for network in networks.values():
+            configure(data.name, *schemas, len(part), network, training)
+    trainings = [(fold, name) for fold in range(k) for name in networks]
+    for number, (fold, name) in enumerate(trainings):
+        key = _key(name, fold)
+        if key in done:
+            continue
+        train_rows, test_rows = parts[fold]
+        label = ", ".join(filter(None, (f"fold {fold + 1} of {k}", name)))
+        part_of_all = _part(progress or no_progress, number, len(trainings))
+        trained = learn(
+            data.take(train_rows),
+            networks[name],
+            training,
+            task,
+            progress=part_of_all,
+            folder=None if folder is None else folder / CHECKPOINTS / key.replace(" ", "-"),
+            resume=True,
+            name=label,
+        )
+        done[key] = _scored(trained, data.take(test_rows))
+        part_of_all(label, 1, 1)  # early stopping may have left some
+        if folder is not None:
+            write_json(folder / RESULTS, {name: result.model_dump() for name, result in done.items()})
+            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     if folder is not None:  # of a process that was killed after the last result
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+    return {name: _summarized(name, [done[_key(name, fold)] for fold in range(k)]) for name in networks}
+
+
+def _key(name: str, fold: int) -> str:
+    return f"{name or 'fold'} {fold + 1}"
+
+
+def _part(progress: Progress, number: int, trainings: int) -> Progress:
+    """The progress of one training, as a part of that of all."""
+
+    def of_training(task: str, done: int, total: int, status: str = "") -> None:
+        epoch, *_ = status.split("  ")  # without the loss
+        share = round(PARTS * done / total)
+        words = ", ".join(filter(None, (task, epoch)))
+        progress(f"{trainings} trainings", PARTS * number + share, PARTS * trainings, words)
+
+    return of_training
+
+
+def _scored(trained: Trained, test: Dataset) -> FoldResult:
+    evaluation = evaluate(trained.run, test, interdependence=False)
+    return FoldResult(
+        score=evaluation.score,
+        score_name=evaluation.score_name,
+        loss=evaluation.loss,
+        details=dict(evaluation.details),
+        interdependence_parameters=interdependence_parameters(trained.run.network),
+        seconds=round(trained.seconds, 2),
+        cpu_seconds=round(trained.cpu_seconds, 2),
+    )
+
+
+def _summarized(name: str, results: list[FoldResult]) -> CrossValidation:
     scores = [result.score for result in results]
-    losses = [result.loss for result in results]
-    seconds = [result.seconds for result in results]
-    score_name, number = results[0].score_name, results[0].interdependence_parameters
-    return CrossValidation(name, score_name, scores, losses, number, seconds, fmean(scores), pstdev(scores))
+    return CrossValidation(
+        name=name,
+        score_name=results[0].score_name,
+        scores=scores,
+        losses=[result.loss for result in results],
+        details={detail: [result.details[detail] for result in results] for detail in results[0].details},
+        interdependence_parameters=results[0].interdependence_parameters,
+        seconds=[result.seconds for result in results],
+        cpu_seconds=[result.cpu_seconds for result in results],
+        mean=fmean(scores),
+        spread=pstdev(scores),
+    )
 
 
 def _read(file: Path) -> dict[str, FoldResult]:

@@ -2,7 +2,8 @@
 
 predictions.csv         row, the truth, predicted, and for classification the probability of each class;
                         text that a spreadsheet would run as a formula has an apostrophe before it
-interdependence.npz     loss and score; of each kind the mean of xi, xi of a few samples, and the labels
+interdependence.npz     loss, score and what stands beside it; of each kind the mean of xi, xi of a few
+                        samples, and the labels
 """
 
 import io
@@ -11,7 +12,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from lphm.nn.network import InterdependenceNetwork, interdependence_layers
 from lphm.ops.checks import Kind
 
 PREDICTIONS, INTERDEPENDENCE = "predictions.csv", "interdependence.npz"
+DETAIL = "detail_"  # before the names of details among the arrays
 KINDS: tuple[Kind, ...] = ("instance", "attribute")
 #: Most samples whose xi is kept, and most entries of xi that are computed at a time.
 MOST_EXAMPLES, MOST_ENTRIES = 12, 2**23
@@ -74,12 +76,22 @@ class Evaluation:
     score_name: str  # which of them, "accuracy" or "r2"
     predictions: pd.DataFrame
     interdependence: Mapping[str, Interdependence]  # by kind, for the kinds that the network has
+    #: Beside the score: for classification what always predicting the most frequent class of these samples
+    #: gets ("baseline"); for regression mean absolute ("mae") and root mean squared error ("rmse"), in the
+    #: unit of the target.
+    details: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Loss, score and details by their names, as ``metrics.json`` has them."""
+        return {"loss": self.loss, self.score_name: self.score, **self.details}
 
     def save(self, folder: Path) -> None:
         """Write ``predictions.csv`` and ``interdependence.npz``, each whole or not at all."""
         with write_atomically(folder / PREDICTIONS) as temporary:
             guard_formulas(self.predictions).to_csv(temporary, index=False)
         arrays: dict[str, Any] = {"loss": self.loss, "score": self.score, "score_name": self.score_name}
+        arrays |= {f"{DETAIL}{name}": value for name, value in self.details.items()}
         for kind, of_kind in self.interdependence.items():
             arrays |= {f"{kind}_{name}": np.asarray(value) for name, value in asdict(of_kind).items()}
         with write_atomically(folder / INTERDEPENDENCE) as temporary:
@@ -96,12 +108,17 @@ class Evaluation:
             with np.load(content, allow_pickle=False) as file:
                 arrays = dict(file)
             scores = float(arrays["loss"]), float(arrays["score"]), str(arrays["score_name"])
+            details = {
+                name.removeprefix(DETAIL): float(value)
+                for name, value in arrays.items()
+                if name.startswith(DETAIL)
+            }
             interdependence: dict[str, Interdependence] = {
                 kind: _interdependence(arrays, kind) for kind in KINDS if f"{kind}_mean" in arrays
             }
         with _reading(folder / PREDICTIONS, "row, truth and predicted") as content:
             predictions = unguard_formulas(_predictions(content))
-        return Evaluation(*scores, predictions, interdependence)
+        return Evaluation(*scores, predictions, interdependence, details)
 
 
 def evaluate(
@@ -135,7 +152,8 @@ def evaluate(
         matrices = {kind: _average(run, data, kind, rows) for kind in KINDS if kind in present}
     weight = torch.as_tensor(data.weights)
     loss, score = target.loss(outputs, y, weight).item(), target.score(outputs, y, weight).item()
-    return Evaluation(loss, score, target.score_name, predictions, matrices)
+    details = target.details(outputs, y, weight)
+    return Evaluation(loss, score, target.score_name, predictions, matrices, details)
 
 
 def _classified_examples(predictions: pd.DataFrame) -> np.ndarray:

@@ -174,7 +174,7 @@ def _test_table(rest: Dataset, test: Dataset, run: Run, progress: Progress | Non
 def _test_rows(trained_on: int, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
     evaluation = evaluate(run, test)
     metrics = {
-        "test": {"loss": evaluation.loss, evaluation.score_name: evaluation.score},
+        "test": evaluation.scores,
         "rows": {"train": trained_on, "test": len(test)},
     }
     return metrics, evaluation
@@ -251,4 +251,5 @@ def first_rows(stream: ParquetStream, part: Part) -> Dataset:
 
 def _scores(target: TargetSchema, outputs: Tensor, y: Tensor, weight: Tensor) -> dict[str, float]:
     loss, score = target.loss(outputs, y, weight), target.score(outputs, y, weight)
-    return {"loss": loss.item(), target.score_name: score.item()}
+    details = target.details(outputs, y, weight)
+    return {"loss": loss.item(), target.score_name: score.item(), **details}

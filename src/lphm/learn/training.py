@@ -40,6 +40,7 @@ class Trained:
     run: Run
     history: History
     seconds: float
+    cpu_seconds: float  # of all threads of this process
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ def train(
     network = trained.run.network
     metrics = {
         "task": trained.run.config.target.task,
+        "unit": trained.run.config.target.unit,
         **tested,
         "best_epoch": trained.history.best_epoch,
         "out_of_time": trained.history.out_of_time,
@@ -187,7 +189,7 @@ def _require_memory(data: TrainingData) -> None:
 
 def _fit(data: TrainingData, execution: Execution, start: Run | None = None) -> Trained:
     """The network of the configuration, trained on the batches."""
-    begun, threads = time.perf_counter(), torch.get_num_threads()
+    begun, begun_cpu, threads = time.perf_counter(), time.process_time(), torch.get_num_threads()
     torch.set_num_threads(usable_threads(data.options.threads))
     try:
         with torch.random.fork_rng(devices=[]):
@@ -198,7 +200,8 @@ def _fit(data: TrainingData, execution: Execution, start: Run | None = None) -> 
             history = _fit_method(network, data, execution)
     finally:
         torch.set_num_threads(threads)
-    return Trained(Run(data.config, network, execution.device), history, time.perf_counter() - begun)
+    seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - begun_cpu
+    return Trained(Run(data.config, network, execution.device), history, seconds, cpu_seconds)
 
 
 def _fit_method(

@@ -11,6 +11,27 @@ from lphm.structures.sizing import Sized
 NAMED = {name.replace("_", "-"): cls for name, cls in STRUCTURES.items()}
 
 
+def require_sizes(name: str, sizes: dict[str, Any]) -> None:
+    """Raise ``ValueError`` unless the structure of that name has all sizes, and the budget, that are given.
+
+    ``sizes`` are those of ``structure_for``; None stands for one that is not given.
+    """
+    if name not in NAMED:
+        raise ValueError(f"structure must be one of {', '.join(NAMED)}, got {name!r}")
+    cls = NAMED[name]
+    given = {size: value for size, value in sizes.items() if value is not None}
+    if given.pop("budget", None) is not None and (given or not issubclass(cls, Sized)):
+        other = f"{', '.join(given)} as well" if given else f"structure {name!r}, which has none"
+        raise ValueError(f"budget chooses the sizes of a structure, got {other}; leave one of them out")
+    if unknown := [size for size in given if size not in cls.__dataclass_fields__]:
+        own = [size for size in sizes if size in cls.__dataclass_fields__]
+        takes = f"sizes that it has ({', '.join(own)})" if own else "no sizes"
+        got = ", ".join(f"{size}={given[size]}" for size in unknown)
+        raise ValueError(
+            f"structure {name!r} must be given {takes}, got {got}; leave {', '.join(unknown)} out"
+        )
+
+
 def structure_for(
     name: str,
     n: int,
@@ -31,19 +52,13 @@ def structure_for(
         ValueError: the name is unknown, a size does not divide ``n``, the structure has no such size, or the
             budget is too small.
     """
-    if name not in NAMED:
-        raise ValueError(f"structure must be one of {', '.join(NAMED)}, got {name!r}")
-    cls = NAMED[name]
     sizes: dict[str, Any] = {"p": p, "q": q, "r": r, "lags": lags}
-    given = {size: value for size, value in sizes.items() if value is not None}
+    require_sizes(name, sizes | {"budget": budget})
+    cls = NAMED[name]
     if budget is not None:
-        if given or not issubclass(cls, Sized):
-            other = f"{', '.join(given)} as well" if given else f"structure {name!r}, which has none"
-            raise ValueError(f"budget chooses the sizes of a structure, got {other}; leave one of them out")
+        assert issubclass(cls, Sized)
         return cls.suggest(n, int(budget) if budget > 1 else float(budget), partial=larger)
-    takes = cls.__dataclass_fields__
-    if unknown := [size for size in given if size not in takes]:
-        raise ValueError(f"structure {name!r} must be given sizes that it has, got {', '.join(unknown)}")
+    given = {size: value for size, value in sizes.items() if value is not None}
     sizes = {
         "p": min(divisors(n), key=lambda d: abs(d - math.sqrt(n))),
         "r": 2,
@@ -54,7 +69,7 @@ def structure_for(
         sizes["p"] = p or max(1, min(n, round(best)))
         step = math.lcm(sizes["p"], q or sizes["p"])
         n = math.ceil(n / step) * step
-    return cls(n=n, **{size: value for size, value in sizes.items() if size in takes})
+    return cls(n=n, **{size: value for size, value in sizes.items() if size in cls.__dataclass_fields__})
 
 
 def usual_lags(n: int) -> int:

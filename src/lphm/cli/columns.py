@@ -1,0 +1,52 @@
+"""What each column of a table is used as, printed before the training."""
+
+import shlex
+from collections.abc import Sequence
+
+from lphm.cli.arguments import Printing
+from lphm.cli.printing import PlainConsole, grid
+from lphm.data.schema import FeatureSchema
+from lphm.data.tables import CONSTANT, UNNAMED
+from lphm.distributed import rank
+from lphm.errors import one_line
+from lphm.learn.preparation import Prepared
+from lphm.learn.training import left_out
+
+#: Columns of one kind that are listed.
+MOST_LISTED = 20
+#: What an option about rows is for, where columns suggest it.
+HINTS = {
+    "series": "Rows may belong to series, each with one target",
+    "group": "Rows may belong together, and be tested apart",
+    "time": "To test on the latest rows, as when later ones are to be predicted",
+}
+
+
+def say_columns(prepared: Prepared, printing: Printing) -> None:
+    """Print what each column of a table is used as, and an option that its columns suggest; one process does."""
+    schema, data = prepared.config.input, prepared.sample
+    if rank() > 0 or printing.json or printing.quiet or not isinstance(schema, FeatureSchema):
+        return
+    unused = left_out(data, schema)
+    categories = {column.name: f"{column.name} ({len(column.categories)})" for column in schema.categorical}
+    converted = {name: f"{name} ({conversion})" for name, conversion in schema.conversions.items()}
+    kinds = {
+        "numbers": [converted.get(name, name) for name in schema.columns if name not in categories],
+        "categories": [*categories.values()],
+        "left out": [f"{name} ({reason})" for name, reason in unused.items()],
+    }
+    lines = []
+    misleading = [name for name, reason in unused.items() if reason not in (UNNAMED, CONSTANT)]
+    if misleading:
+        lines.append(f"To use a column all the same: --keep {shlex.quote(misleading[0])}")
+    if data.hint:
+        options = " ".join(f"--{option} {shlex.quote(name)}" for option, name in data.hint.items())
+        lines.append(f"{HINTS[next(iter(data.hint))]}: {options}")
+    table = grid(f"{data.name}: columns", {kind: _listed(names) for kind, names in kinds.items() if names})
+    PlainConsole(markup=False, emoji=False).print(table, *map(one_line, lines), sep="\n", soft_wrap=True)
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
+    return ", ".join(names[:MOST_LISTED]) + more
