@@ -23,7 +23,7 @@ HINTS = {
 
 
 def say_columns(prepared: Prepared, printing: Printing) -> None:
-    """Print what each column of a table is used as, and an option that its columns suggest; one process does."""
+    """Print what each column of a table is used as, and an option that its columns suggest, once."""
     schema, data = prepared.config.input, prepared.sample
     if rank() > 0 or printing.json or printing.quiet or not isinstance(schema, FeatureSchema):
         return
