@@ -10,6 +10,7 @@ from lphm.data.dataset import BUNDLED, Dataset, bundled
 from lphm.data.readers import labelled_table
 from lphm.data.roles import ONE_EACH, RUNNING, TELLS, without_misleading
 from lphm.errors import InputError
+from support.strangers import sensors
 
 ROWS = 240
 
@@ -26,21 +27,6 @@ def table(**columns: object) -> pd.DataFrame:
 
 def left_out(frame: pd.DataFrame, *keep: str, target: str = "y") -> dict[str, str]:
     return without_misleading(labelled_table("t", frame, target), keep).left_out
-
-
-def sensors(machines: int = 30, steps: int = 12) -> pd.DataFrame:
-    """A long table whose machines have one state each, which a row alone tells badly."""
-    rng = np.random.default_rng(1)
-    machine, step = np.divmod(np.arange(machines * steps), steps)
-    return pd.DataFrame(
-        {
-            "machine": [f"M{number:03}" for number in machine],
-            "timestamp": pd.Timestamp("2024-01-01") + pd.to_timedelta(machine * 50 + step, unit="h"),
-            "vibration": rng.normal(machine % 3, 2),
-            "temperature": rng.normal(size=len(step)),
-            "state": np.array(["ok", "worn", "broken"])[machine % 3],
-        }
-    )
 
 
 MISLEADING = {

@@ -14,5 +14,6 @@ def lphm(*arguments: object, cwd: Path) -> Ended:
 def summary(result: Ended) -> dict[str, str]:
     """The closing table as a dictionary."""
     assert result.returncode == 0, result.stderr
-    cells = [line.strip("│ ").split("│") for line in result.stdout.splitlines() if line.startswith("│")]
+    closing = result.stdout[result.stdout.rindex("┌") :].splitlines()
+    cells = [line.strip("│ ").split("│") for line in closing if line.startswith("│")]
     return {key.strip(): value.strip() for key, value in cells}

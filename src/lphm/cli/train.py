@@ -125,9 +125,9 @@ def train(
     with process_group(run.timeout), bars(rank() == 0 and printing.shows_bars) as progress:
         first = rank() == 0
         prepared = prepare(samples, network, training, data.task, progress=progress)
-        say_columns(prepared, printing)
         resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
         folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
+        say_columns(prepared, printing)
         with discarded_if_refused(folder, resumed), _can_be_resumed(folder):
             if isinstance(samples, Dataset) and (run.compare or run.folds):
                 validate = compare if run.compare else cross_validate

@@ -1,0 +1,107 @@
+"""Files as they come, through the real command."""
+
+import json
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from support.command import lphm, summary
+from support.strangers import houses, loans, sensors, visits
+
+SHORT = ("--members", 1, "--width", 8, "--epochs", 2)
+TELLS = "tells the target alone"
+
+
+def said(stdout: str) -> str:
+    """What was printed, without the frames and line breaks of tables."""
+    return " ".join(stdout.translate(str.maketrans("│┌┐└┘─├┤┬┴┼", " " * 11)).split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_people_write_it", [True, False])
+def test_a_new_user_gets_the_error_in_euros(tmp_path: Path, as_people_write_it: bool) -> None:
+    separator, encoding = (";", "cp1252") if as_people_write_it else (",", "utf-8")
+    houses().to_csv(tmp_path / "houses.csv", index=False, sep=separator, encoding=encoding)
+    trained = lphm("train", "houses.csv", "--target", "price", "-o", "r", cwd=tmp_path)
+    shown = summary(trained)
+    assert float(shown["test R²"]) > 0.9
+    error, unit = shown["mean absolute error"].split()
+    assert unit == "€"
+    assert float(error.replace(",", "")) < 0.2 * 500_000
+    text = said(trained.stdout)
+    for line in (
+        "sold (date such as 31.12.2024), size (number such as 1234,5 m²), floor",
+        "zone (4), garden (2)",
+        "id (a running number), address (another value in every row)",
+        "--keep id",
+        "--time sold",
+    ):
+        assert line in text
+    one = houses().iloc[[3]].drop(columns=["price", "id", "address"])
+    one.to_csv(tmp_path / "one.csv", index=False)
+    assert lphm("predict", "r", "one.csv", "-o", "p.csv", cwd=tmp_path).returncode == 0
+    truth = float(houses()["price"][3].removeprefix("€ ").replace(".", ""))
+    assert pd.read_csv(tmp_path / "p.csv")["price"][0] == pytest.approx(truth, rel=0.3)
+    evaluated = lphm("evaluate", "r", "houses.csv", cwd=tmp_path)
+    assert summary(evaluated)["mean absolute error"].endswith(" €")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("make", "target", "left_out", "advice"),
+    [
+        (sensors, "state", ["machine", "timestamp"], "--series machine --step timestamp"),
+        (loans, "paid", ["letter"], "--keep letter"),
+        (visits, "cost", ["invoice"], "--keep invoice"),
+    ],
+)
+def test_a_leak_is_found_before_it_fools_anyone(
+    tmp_path: Path, make, target: str, left_out: list[str], advice: str
+) -> None:
+    make().to_csv(tmp_path / "t.csv", index=False)
+    (tmp_path / "d").mkdir()
+    make().to_parquet(tmp_path / "d" / "t.parquet", row_group_size=100)
+    for source in ("t.csv", "d"):
+        trained = lphm("train", source, "--target", target, *SHORT, "-o", f"r{source}", cwd=tmp_path)
+        assert advice in said(trained.stdout), trained.stderr
+        metrics = json.loads((tmp_path / f"r{source}" / "metrics.json").read_text())
+        assert list(metrics["left_out"]) == left_out
+        assert metrics["left_out"][left_out[0]] == TELLS
+    kept = lphm("train", "t.csv", "--target", target, *SHORT, "--keep", left_out[0], "-o", "k", cwd=tmp_path)
+    assert f"{left_out[0]} ({TELLS})" not in said(kept.stdout)
+    assert kept.returncode == 0
+
+
+def test_all_misspelt_columns_are_in_one_message_with_the_command(tmp_path: Path, failing) -> None:
+    houses(60).to_csv(tmp_path / "t.csv", index=False)
+    line = failing("train", "t.csv", "--target", "prise", "--drop=adress", "--category", "zome")
+    assert "t.csv must have the columns 'prise', 'adress', 'zome', got id, address, sold, size" in line
+    assert "did you mean 'price', 'address', 'zone'?" in line
+    assert line.endswith("; lphm train t.csv --target price --drop=address --category zone\n")
+    assert "did you mean" not in failing("train", "t.csv", "--target", "xylophone")
+
+
+@pytest.mark.slow
+def test_everything_that_is_wrong_is_in_one_message_whose_command_runs(tmp_path: Path) -> None:
+    frame = houses(120).drop(columns=["price"]).assign(y=np.arange(120) % 7 * 1.5)
+    frame["notes"] = [f"the house of number {i} has a view over the river" for i in range(120)]
+    frame["tags and more"] = [[i, i + 1] for i in range(120)]
+    frame["z"] = [complex(i, 1) for i in range(120)]
+    frame.drop(columns="z").to_parquet(tmp_path / "t.parquet")
+    refused = lphm("train", "t.parquet", "--target", "y", *SHORT, "-o", "r", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "2 columns cannot be used: " in refused.stderr
+    assert "column 'notes' must hold numbers or categories, got text: 120 distinct values" in refused.stderr
+    assert "column 'tags and more' must hold numbers or categories, got values such as" in refused.stderr
+    assert not (tmp_path / "r").exists()
+    command = shlex.split(refused.stderr.rsplit("; ", 1)[1])
+    assert command[-4:] == ["--drop", "notes", "--drop", "tags and more"]
+    assert lphm(*command[1:], cwd=tmp_path).returncode == 0
+    (tmp_path / "r").rename(tmp_path / "before")
+    hashed = (*command[1:-4], "--text", "notes", "--drop", "tags and more")
+    trained = lphm(*hashed, cwd=tmp_path)
+    assert "notes (text, its words hashed to 32 numbers)" in said(trained.stdout)
