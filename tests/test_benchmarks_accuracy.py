@@ -22,6 +22,9 @@ from benchmarks.accuracy.scores import calibration, class_scores, regression_sco
 from benchmarks.accuracy.table_models import Categories
 from benchmarks.peers import AbsentError, load
 
+from lphm.data.readers import labelled_table
+from lphm.data.roles import without_misleading
+
 QUICK = {"members": 1, "epochs": 1, "width": 8, "channels": 2}
 
 
@@ -110,6 +113,15 @@ def test_a_table_has_its_shape_and_nothing_tells_its_target(name: str) -> None:
             pairs = pd.crosstab(X[column], y).to_numpy() > 0
             assert (pairs.sum(0) > 1).any() or (pairs.sum(1) > 1).any(), column  # no class has its own values
     assert not {"rownames", "logwage", "arrival_date", "target"} & {*X.columns}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_of_a_table_no_column_is_called_misleading_and_none_is_written_for_people(name: str) -> None:
+    problem = problem_of(tables.SUITE, name)
+    data = labelled_table(name, problem.X.assign(truth=problem.y), "truth")
+    assert data.conversions == {}
+    data = without_misleading(data)
+    assert (data.left_out, data.hint) == ({}, {})
 
 
 @pytest.mark.parametrize("name", ["concrete", "german", "make_classification", "friedman1"])

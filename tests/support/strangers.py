@@ -1,4 +1,4 @@
-"""Tables as people have them: signs, dates, identifiers, missing cells; and columns that give the target away."""
+"""Tables as people have them: signs, dates, identifiers, missing cells, columns that tell the target."""
 
 import numpy as np
 import pandas as pd
