@@ -1,67 +1,12 @@
-"""The commands for a run that is there: ``predict``, ``evaluate``, ``report`` and ``info``."""
+"""The commands for a run that is there: ``evaluate``, ``report`` and ``info``; ``predict`` is beside them."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-from lphm._io import write_atomically
-from lphm.cli.arguments import (
-    Output,
-    Printing,
-    RunFolder,
-    Source,
-    require_exists,
-    require_output,
-    when_interrupted,
-)
-from lphm.errors import InputError, one_line
+from lphm.cli.arguments import Output, Printing, RunFolder, Source, require_exists, require_output
+from lphm.errors import one_line
 from lphm.learn.options import DeviceName
-
-
-def predict(
-    run: RunFolder,
-    file: Path,
-    /,
-    *,
-    output: Output,
-    device: DeviceName = "auto",
-    spreadsheet: bool = False,
-) -> None:
-    """Predict the target of every sample, with class probabilities for classification.
-
-    **Example**
-
-        lphm predict runs/houses-1 new.csv -o predicted.csv
-
-    Args:
-        file: Data with the columns of the training data; no target is needed.
-        output: The .csv file to write.
-        device: Where the network predicts. auto: on a GPU (cuda, then mps) if there is one.
-        spreadsheet: Put a ' before text that a spreadsheet would run as a formula. Default: as it is, for
-            programs.
-    """
-    if output.suffix.lower() != ".csv":
-        raise InputError(f"the output must be a .csv file, got {output}")
-    require_exists(run, file)
-    require_output(output, file)
-    if output.exists() and output.resolve().parent == run.resolve():
-        raise InputError(f"the output must not be a file of the run, got {output}")
-    with when_interrupted(lambda: "nothing was written"):
-        from lphm.cli.progress import bars
-        from lphm.data.formulas import guard_formulas
-        from lphm.data.readers import read_inputs
-        from lphm.data.schema import SeriesSchema
-        from lphm.data.targets import free_name
-        from lphm.learn.run import load_run
-
-        model = replace(load_run(run), device=device)
-        inputs, names = read_inputs(file, model.config.input)
-        with bars(True) as progress:
-            predicted = model.predict(inputs, progress)
-        if names is not None and isinstance(model.config.input, SeriesSchema):
-            predicted.insert(0, free_name(str(model.config.input.series), list(predicted)), names)
-        with write_atomically(output) as temporary:
-            (guard_formulas(predicted) if spreadsheet else predicted).to_csv(temporary, index=False)
-    print(one_line(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}"))
 
 
 def evaluate(
@@ -69,9 +14,10 @@ def evaluate(
 ) -> None:
     """Score a run on data whose target is known.
 
-    **Example**
+    **Examples**
 
         lphm evaluate runs/houses-1 next_year.csv
+        lphm evaluate runs/flows-1 flows/
 
     Args:
         device: Where the network predicts. auto: on a GPU (cuda, then mps) if there is one.
@@ -79,19 +25,17 @@ def evaluate(
     require_exists(run)
     from lphm.cli.printing import grid, say
     from lphm.cli.progress import bars
-    from lphm.data.readers import read_test
-    from lphm.learn import evaluation
     from lphm.learn.run import load_run
+    from lphm.learn.scores import score
 
     printing = printing or Printing()
     model = replace(load_run(run), device=device)
-    data = read_test(source, model.config.input, model.config.target)
     with bars(not printing.quiet) as progress:
-        outputs = model.outputs(data.inputs, progress=progress)
-    scored = evaluation.evaluate(model, data, interdependence=False, outputs=outputs)
-    values = {scored.score_name: scored.score, "loss": scored.loss, "samples": len(data)}
-    table = grid(f"{run} on {data.name}", {name: f"{value:.6g}" for name, value in values.items()})
-    say(table, values, printing)
+        scores, unknown = score(model, source, progress)
+    if str(unknown) and not printing.quiet:
+        print(one_line(str(unknown)), file=sys.stderr)
+    table = grid(f"{run} on {Path(source).name}", {name: f"{value:.6g}" for name, value in scores.items()})
+    say(table, scores, printing)
 
 
 def report(run: RunFolder, /, *, output: Output | None = None) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from lphm.data.words import category_words, is_category, text, word
-from lphm.errors import InputError
+from lphm.errors import InputError, did_you_mean
 
 #: Words that stand for a missing value in a column whose other values are numbers. In a column of words they
 #: are words like others.
@@ -27,6 +27,8 @@ FARTHEST = 1e15
 NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean"})
 #: And those whose objects are read as words.
 WORDS = frozenset({"string", "bytes", "mixed", "mixed-integer"})
+#: Most missing columns that an error names, and most other columns that are compared with each of them.
+MOST_NAMED, MOST_COMPARED = 100, 1000
 CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
 CONVERT = "convert it or leave it out"
 
@@ -239,8 +241,14 @@ def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.Da
         raise InputError(f"samples must be rows of a table, got {got}")
     absent = [name for name in names if name not in inputs.columns]
     if absent:
-        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-        raise InputError(f"the table must have every column of training, missing: {absent[:5]}{more}")
+        more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+        others = [str(label) for label in inputs.columns.difference(names, sort=False)][:MOST_COMPARED]
+        alike = [(name, did_you_mean(name, others)) for name in absent[:MOST_NAMED]]
+        meant = ", ".join(f"{name!r} by {other!r}" for name, other in alike if other is not None)
+        raise InputError(
+            f"the table must have every column of training, missing: {absent[:MOST_NAMED]}{more}"
+            + (f"; did you mean {meant}?" if meant else "")
+        )
     return inputs
 
 
@@ -248,7 +256,10 @@ def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> 
     """Raise ``InputError`` unless every name that a user gave is one of the columns of ``source``."""
     for name in names:
         if name not in columns:
-            raise InputError(f"{source} must have the column {name!r}, got {', '.join(map(str, columns))}")
+            close = did_you_mean(name, [str(column) for column in columns])
+            meant = f"; did you mean {close!r}?" if close else ""
+            got = ", ".join(map(str, columns))
+            raise InputError(f"{source} must have the column {name!r}, got {got}{meant}")
 
 
 def require_categories(

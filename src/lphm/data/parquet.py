@@ -79,10 +79,24 @@ class ParquetIndex:
 
     def read(self, group: RowGroup, columns: list[str], words: Collection[str] = ()) -> pd.DataFrame:
         """The rows of a row group, as ``data_frame`` has it, with rows numbered as in their file."""
-        with _open(self.files[group.file]) as opened:
-            frame = data_frame(opened.read_row_group(group.place, columns=columns), words)
+        frame = data_frame(self.table(group, columns), words)
         frame.index = pd.RangeIndex(group.offset, group.offset + group.rows)
         return frame[columns]
+
+    def table(self, group: RowGroup, columns: list[str]) -> pa.Table:
+        """The rows of a row group, with the types of their file."""
+        with _open(self.files[group.file]) as opened:
+            return opened.read_row_group(group.place, columns=columns)
+
+    @contextmanager
+    def naming(self, group: RowGroup) -> Iterator[None]:
+        """Let an error say in which file a row is."""
+        try:
+            yield
+        except InputError as error:
+            file = self.files[group.file].name
+            message = str(error) if file in str(error) else f"{file}: {error}"
+            raise type(error)(message, option=error.option, value=error.value) from error
 
     def batches(self, group: RowGroup, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """The rows of a row group, at most ``rows`` at a time."""
@@ -162,7 +176,7 @@ class ParquetStream:
     def group(self, number: int) -> tuple[pd.DataFrame, np.ndarray]:
         """The rows of a row group that have a target, and the part that each is in."""
         group = self.groups[number]
-        with self._naming(group):
+        with self.index.naming(group):
             words = [name for name, numbers in self.numbers.items() if not numbers]
             words += self.options.words
             frame = self.index.read(group, [*self.columns, self.target, *self.of_rows], words)
@@ -187,20 +201,10 @@ class ParquetStream:
             kind = self.index.schemas[group.file].field(name).type
             if _is_number(kind) or (_is_text(kind) and not numbers):
                 continue  # there is nothing more to learn
-            with self._naming(group):
+            with self.index.naming(group):
                 column = self.index.read(group, [name])[name]
                 numbers &= holds_numbers(column, name, name == self.target) is not False
         return numbers
-
-    @contextmanager
-    def _naming(self, group: RowGroup) -> Iterator[None]:
-        """Let an error say in which file a row is."""
-        try:
-            yield
-        except InputError as error:
-            file = self.index.files[group.file].name
-            message = str(error) if file in str(error) else f"{file}: {error}"
-            raise type(error)(message, option=error.option, value=error.value) from error
 
     def _distribution_of_times(self, name: str) -> Distribution:
         """Where the times of all files lie, from one pass over their column."""
@@ -210,7 +214,7 @@ class ParquetStream:
             raise InputError(f"the time {name!r} must hold numbers in all files, or dates in all, got {got}")
         times = Distribution()
         for group in self.groups:
-            with self._naming(group):
+            with self.index.naming(group):
                 times.merge(Distribution.of(time_numbers(self.index.read(group, [name])[name])))
         return times
 
