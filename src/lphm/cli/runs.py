@@ -4,8 +4,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from lphm._io import read_json
 from lphm.cli.arguments import Output, Printing, RunFolder, Source, require_exists, require_output
-from lphm.errors import one_line
+from lphm.errors import EDITED, InputError, one_line
 from lphm.learn.options import DeviceName
 
 
@@ -57,7 +58,7 @@ def report(run: RunFolder, /, *, output: Output | None = None) -> None:
 
 
 def info(run: RunFolder, /, *, json: bool = False) -> None:
-    """Say what a run is: its data, network, structures and scores.
+    """Say what a run is: its data, scores, features, network, structures and training.
 
     **Example**
 
@@ -67,19 +68,18 @@ def info(run: RunFolder, /, *, json: bool = False) -> None:
         json: Print the result as JSON, for scripts.
     """
     require_exists(run)
+    from lphm.cli.description import description
     from lphm.cli.printing import grid, say
-    from lphm.learn.run import load_run
+    from lphm.learn.run import METRICS, WEIGHTS, load_run
 
-    model = load_run(run)
-    config = model.config.model_dump(mode="json")
-    choices = {"method": config["method"]}
-    for part in ("network", "training", "patterns"):
-        choices |= config.get(part, {})
-    rows = {
-        "source": config["source"],
-        "target": f"{config['target']['name']} ({config['target']['task']})",
-        "input": config["input"]["layout"],
-        **{key: str(value) for key, value in choices.items()},
-        "parameters": f"{sum(t.numel() for t in model.network.parameters()):,}",
-    }
-    say(grid(str(run), rows), config, Printing(json=json))
+    model, path = load_run(run), run / METRICS
+    metrics = read_json(path) if path.exists() else {}
+    weights = (run / WEIGHTS).stat().st_size
+    try:
+        rows = description(model, metrics, weights)
+    except EDITED as error:
+        got = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path} must be as training wrote it, got {got}; train the run anew") from error
+    facts = {name: value for name, value in metrics.items() if name != "history"}
+    values = model.config.model_dump(mode="json") | {"metrics": facts, "weights_bytes": weights}
+    say(grid(str(run), rows), values, Printing(json=json))

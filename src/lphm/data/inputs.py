@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from lphm.data.columns import require_named, table_with
 from lphm.data.long_tables import one_of_each, stacked
 from lphm.data.parquet import ParquetIndex
-from lphm.data.schema import FeatureSchema, GridSchema, InputSchema, SeriesSchema
+from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
 from lphm.data.tables import read_table, reading
 from lphm.data.targets import ClassTarget, TargetSchema
 from lphm.errors import InputError
@@ -75,8 +75,7 @@ def map_directory(
     index = ParquetIndex(folder)
     if not index.rows:
         raise InputError(f"{folder} must hold rows, got files without any")
-    names = schema.names if isinstance(schema, GridSchema) else schema.labels
-    names = [*names, target.name] if target else names
+    names = [*schema.columns_of_table, *([target.name] if target else [])]
     table_with(pd.DataFrame(columns=index.schema.names), names)
     require_named(folder.name, keep, index.schema.names)
     types = _common_types(index, keep)

@@ -56,8 +56,8 @@ def _csv_writer(file: TextIO) -> Callable[[pd.DataFrame], None]:
 
 
 def _table(frame: pd.DataFrame, schema: pa.Schema | None = None) -> pa.Table:
-    for name in frame.columns[frame.dtypes == object]:
-        if pd.api.types.infer_dtype(frame[name]).startswith("mixed"):
+    for name in frame:
+        if frame[name].dtype == "object" and pd.api.types.infer_dtype(frame[name]).startswith("mixed"):
             frame = frame.assign(**{name: frame[name].map(word, na_action="ignore")})
     try:
         table = pa.Table.from_pandas(frame, schema, preserve_index=False)

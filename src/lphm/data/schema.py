@@ -80,6 +80,11 @@ class FeatureSchema(Strict):
         return [c.name for c in self.numeric] + [c.name for c in self.categorical]
 
     @property
+    def columns_of_table(self) -> list[str]:
+        """The columns of the table that are read."""
+        return self.labels
+
+    @property
     def has_categories(self) -> bool:
         """Whether a column holds categories."""
         return bool(self.categorical)
@@ -119,6 +124,11 @@ class GridSchema(Strict):
     mean: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
     has_categories: ClassVar[bool] = False
+
+    @property
+    def columns_of_table(self) -> list[str]:
+        """The columns of the table that are read."""
+        return self.names
 
     @property
     def labels(self) -> list[str]:
