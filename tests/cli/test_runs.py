@@ -139,9 +139,17 @@ def test_report_and_info(tmp_path: Path) -> None:
     assert lphm("report", "w", "-o", "again.html", cwd=tmp_path).returncode == 0
     assert (tmp_path / "again.html").read_text() == first
     printed = json.loads(lphm("info", "w", "--json", cwd=tmp_path).stdout)
-    config = json.loads((tmp_path / "w" / "config.json").read_text())
+    config, metrics = (
+        json.loads((tmp_path / "w" / f"{each}.json").read_text()) for each in ("config", "metrics")
+    )
+    assert printed.pop("metrics") == {name: value for name, value in metrics.items() if name != "history"}
+    assert printed.pop("weights_bytes") == (tmp_path / "w" / "weights.safetensors").stat().st_size
     assert printed == {name: value for name, value in config.items() if name != "weights_sha256"}
-    assert "lphm" in lphm("info", "w", cwd=tmp_path).stdout
+    said = summary(lphm("info", "w", cwd=tmp_path))
+    assert said["data"] == "wine: 142 rows for training, 36 rows for test"
+    assert said["test score"].startswith(f"accuracy {metrics['test']['accuracy']:.4f}")
+    assert said["training"].startswith("2 epochs, best")
+    assert said["W, attribute"] == "LPHM(n=16, p=4, q=4, r=2): 32 parameters (a dense W: 256)"
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate", "report", "info", "apply", "bench"])

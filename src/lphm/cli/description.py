@@ -25,7 +25,8 @@ def description(run: Run, metrics: dict[str, Any], weights: int) -> dict[str, st
     if left_out := metrics.get("left_out"):
         rows["left out"] = named(left_out)
     rows |= {f"{role} column": name for role, name in (metrics.get("row_columns") or {}).items()}
-    rows |= {part: _score(config.target, metrics[key]) for key, part in PARTS.items() if metrics.get(key)}
+    scores = {part: metrics[key] for key, part in PARTS.items() if metrics.get(key)}
+    rows |= {f"{part} score": _score(config.target, values) for part, values in scores.items()}
     if isinstance(config, PatternRunConfig):
         sizes = config.patterns
         rows["learner"] = f"ridge regression on local patterns, {sizes.groups} groups of {sizes.maps} maps"

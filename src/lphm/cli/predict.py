@@ -19,7 +19,7 @@ def predict(
     file: Path,
     /,
     *,
-    output: Annotated[Path, Parameter(alias="-o")] = Path("-"),
+    output: Annotated[Path, Parameter(alias="-o", allow_leading_hyphen=True)] = Path("-"),
     keep: list[str] | None = None,
     device: DeviceName = "auto",
     spreadsheet: bool = False,

@@ -243,8 +243,8 @@ def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.Da
     if absent:
         more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
         others = [str(label) for label in inputs.columns.difference(names, sort=False)][:MOST_COMPARED]
-        alike = [(name, did_you_mean(name, others)) for name in absent[:MOST_NAMED]]
-        meant = ", ".join(f"{name!r} by {other!r}" for name, other in alike if other is not None)
+        alike = [(did_you_mean(other, absent[:MOST_NAMED]), other) for other in others]
+        meant = ", ".join(f"{name!r} by {other!r}" for name, other in alike if name is not None)
         raise InputError(
             f"the table must have every column of training, missing: {absent[:MOST_NAMED]}{more}"
             + (f"; did you mean {meant}?" if meant else "")

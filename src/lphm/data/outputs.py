@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lphm._io import write_atomically
-from lphm.data.words import word
 from lphm.errors import InputError
 
 
@@ -56,9 +55,6 @@ def _csv_writer(file: TextIO) -> Callable[[pd.DataFrame], None]:
 
 
 def _table(frame: pd.DataFrame, schema: pa.Schema | None = None) -> pa.Table:
-    for name in frame:
-        if frame[name].dtype == "object" and pd.api.types.infer_dtype(frame[name]).startswith("mixed"):
-            frame = frame.assign(**{name: frame[name].map(word, na_action="ignore")})
     try:
         table = pa.Table.from_pandas(frame, schema, preserve_index=False)
     except pa.ArrowException as error:

@@ -66,13 +66,14 @@ class SavedEstimator(BaseEstimator):
         if run.config.target.task != cls._task:
             got, right = OF_TASK[run.config.target.task]
             raise InputError(f"{folder} must hold a {OF_TASK[cls._task][0]}, got a {got}; use {right}.load")
-        saved = read_json(path) if path.exists() else {}
+        options = Path(folder) / OPTIONS
+        saved, given = (read_json(file) if file.exists() else {} for file in (path, options))
         try:
             if "estimator" in saved:
                 return cls._from_saved(run, saved)
-            return cls._from_trained(run, saved, Path(folder) / OPTIONS)
+            return cls._from_trained(run, saved, given)
         except EDITED as error:
-            raise InputError(f"{path} must hold what was written there, got {error!r}") from error
+            raise InputError(f"{folder} must hold {METRICS} as it was written, got {error!r}") from error
 
     @classmethod
     def _from_saved(cls, run: Run, saved: dict[str, Any]) -> "Self":
@@ -88,9 +89,8 @@ class SavedEstimator(BaseEstimator):
         return cls._restored(run, parameters, attributes, saved.get("classes_dtype"))
 
     @classmethod
-    def _from_trained(cls, run: Run, metrics: dict[str, Any], path: Path) -> "Self":
-        """That of a run of the command line, whose options are in the file ``path``, if it is there."""
-        options = read_json(path) if path.exists() else {}
+    def _from_trained(cls, run: Run, metrics: dict[str, Any], options: dict[str, Any]) -> "Self":
+        """That of a run of the command line, which was given these options."""
         known = cls().get_params()
         parameters = {name: value for name, value in options.items() if name in known}
         parameters["random_state"] = options.get("seed")

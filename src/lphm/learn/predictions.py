@@ -9,8 +9,9 @@ import pandas as pd
 from lphm.data.formulas import guard_formulas
 from lphm.data.inputs import Inputs, map_directory, read_inputs
 from lphm.data.progress import Progress, shifted
-from lphm.data.targets import free_name
+from lphm.data.targets import ClassTarget, free_name
 from lphm.data.unknown import UnknownCategories
+from lphm.data.words import word
 from lphm.learn.run import Run
 
 
@@ -47,6 +48,9 @@ class Predictions:
             progress = shifted(progress, inputs.before, inputs.total)
         predicted, beside = self.run.predict(inputs.samples, progress), inputs.beside
         self.unknown.add(inputs.samples, self.run.config.input)
+        target = self.run.config.target
+        if isinstance(target, ClassTarget) and len({type(each) for each in target.classes}) > 1:
+            predicted.isetitem(0, predicted.iloc[:, 0].map(word))  # one type, also where a part has one class
         for name in reversed(beside.columns):
             predicted.insert(0, free_name(name, list(predicted)), beside[name].array)
         return guard_formulas(predicted) if self.spreadsheet else predicted

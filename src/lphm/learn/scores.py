@@ -38,7 +38,7 @@ def score(
     def add_rows(inputs: Inputs) -> None:
         assert isinstance(inputs.samples, pd.DataFrame)
         frame = inputs.samples[target.known(inputs.samples[target.name])]
-        add(inputs._replace(samples=frame), frame[target.name])
+        add(Inputs(frame, inputs.beside, inputs.before, inputs.total), frame[target.name])
 
     if path.is_dir():
         for _ in map_directory(path, run.config.input, add_rows, target=target):
