@@ -117,5 +117,5 @@ def test_a_run_without_options_and_history_is_loaded_with_the_defaults(tmp_path:
     assert model.get_params() == LPHMClassifier().get_params()
     assert model.n_iter_ == 0
     (tmp_path / "run" / "options.json").write_text("[]")
-    with pytest.raises(InputError, match="options.json must hold a JSON object"):
+    with pytest.raises(InputError, match=r"options\.json must hold a JSON object"):
         LPHMClassifier.load(tmp_path / "run")
