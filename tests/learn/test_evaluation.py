@@ -273,5 +273,5 @@ def test_a_wide_network_is_labelled_by_its_width() -> None:
     data = dataset()
     run = run_of(data, width=12, instance=LPHM(n=12, p=3, q=4, r=1).to_config())
     found = evaluate(run, data).interdependence["attribute"]
-    assert (found.labels[-1], found.mean.shape) == ("network column 12", (12, 12))
+    assert (found.labels[-1], found.mean.shape) == ("channel 12", (12, 12))
     assert torch.isfinite(torch.from_numpy(found.mean)).all()

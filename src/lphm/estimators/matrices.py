@@ -44,7 +44,7 @@ class InterdependenceMatrices:
 
         instance: between the features of a table, or the steps of series.
         attribute: between the channels of series. Of a table, between the columns of the network, each of
-        which is a learned mix of all features, and has a number for a name. It is the default kind of
+        which is a learned mix of all features, named "channel 1" and so on. It is the default kind of
         tables: for ``xi`` between the features, fit with ``kind="instance"`` or ``kind="both"``.
 
         Args:

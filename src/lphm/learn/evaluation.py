@@ -24,7 +24,6 @@ from lphm._io import write_atomically
 from lphm.data.columns import column_numbers, plain_values
 from lphm.data.dataset import Dataset
 from lphm.data.formulas import guard_formulas, unguard_formulas
-from lphm.data.schema import FeatureSchema
 from lphm.data.targets import ClassTarget, free_name
 from lphm.errors import InputError
 from lphm.learn.run import Run
@@ -200,10 +199,7 @@ def mixed_names(run: Run, kind: Kind, k: int) -> tuple[str, ...]:
     """
     if kind == "attribute":
         columns = run.config.input.column_labels
-        if len(columns) == k:
-            return tuple(columns)
-        word = "network column" if isinstance(run.config.input, FeatureSchema) else "channel"
-        return tuple(f"{word} {i + 1}" for i in range(k))
+        return tuple(columns) if len(columns) == k else tuple(f"channel {i + 1}" for i in range(k))
     names = run.config.input.labels
     if len(names) > k:
         return tuple(f"row {i + 1}" for i in range(k))
