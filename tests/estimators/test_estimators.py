@@ -96,7 +96,8 @@ def test_an_interdependence_matrix_with_names_has_the_features_and_no_row_that_f
     for place, sample in enumerate(some.index):
         assert np.array_equal(frame.loc[sample].to_numpy(), xi[place])
         assert list(frame.loc[sample].index) == list(X.columns)
-    numbered = model.interdependence_matrix(some.to_numpy(), names=True)
+    arrays = LPHMClassifier(**QUICK, kind="instance").fit(X.to_numpy(), y)
+    numbered = arrays.interdependence_matrix(some.to_numpy(), names=True)
     assert list(numbered.index.unique("sample")) == [0, 1]
 
 

@@ -51,10 +51,15 @@ def _counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+def _amount(value: float) -> str:
+    """A number as people write it, with four digits or all those before the point."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:,.4g}"
+
+
 def _target(target: TargetSchema) -> str:
     if isinstance(target, ClassTarget):
         return f"{target.name} (classification), {len(target.classes)} classes: {named(target.classes)}"
-    return f"{target.name} (regression), {target.mean:,.6g} ± {target.std:,.4g} in training"
+    return f"{target.name} (regression), {_amount(target.mean)} ± {_amount(target.std)} in training"
 
 
 def _score(target: TargetSchema, scores: dict[str, float]) -> str:
@@ -62,7 +67,7 @@ def _score(target: TargetSchema, scores: dict[str, float]) -> str:
     score, loss = scores[target.score_name], scores["loss"]
     if isinstance(target, ClassTarget):
         return f"accuracy {score:.4f}, loss {loss:.4g}"
-    return f"R² {score:.4f}, root mean squared error {loss**0.5 * target.std:,.4g}"
+    return f"R² {score:.4f}, root mean squared error {_amount(loss**0.5 * target.std)}"
 
 
 def _features(schema: InputSchema) -> str:
