@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -94,7 +93,6 @@ def estimators() -> NDArray[np.float64]:
     X, y = rng.standard_normal((40, 3)), np.arange(40) % 2
     classifier = lphm.LPHMClassifier(members=1, epochs=1, random_state=0).fit(X, y)
     assert_type(classifier, lphm.LPHMClassifier)
-    assert_type(classifier.interdependence_matrix(X, names=True), pd.DataFrame)
     assert_type(classifier.interdependence_matrix(X), NDArray[Any])
     classifier.fit(X, y, X[:, 0] ** 2, groups=y, X_val=None, y_val=None)
     regressor = lphm.LPHMRegressor(structure="low-rank", r=1, members=1, epochs=1)
