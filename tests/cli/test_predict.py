@@ -203,13 +203,15 @@ def test_a_directory_is_scored_as_its_rows_together(tmp_path: Path, printed: Pri
     frame.loc[3, "y"] = None
     frame.loc[12:, "y"] = None
     frame.loc[18:, "y"] = "no"
+    frame["price"] = 5 + 2 * np.random.default_rng(0).standard_normal(23)
+    frame.loc[[2, 15], "price"] = None
     frame.to_parquet(tmp_path / "whole.parquet")
     write_directory(tmp_path / "parts", frame)
     run = make_run()
-    target = NumberTarget(name="big", mean=2.0**60, std=10.0)
+    target = NumberTarget(name="price", mean=5.0, std=2.0)
     config = run.config.model_copy(update={"target": target})
     save_run(Run(config, build_network(config)), tmp_path / "number", {})
-    for folder, samples in (("run", 16), ("number", 15)):
+    for folder, samples in (("run", 16), ("number", 21)):
         whole, parts = (
             json.loads(printed("evaluate", folder, source, "--json", "--quiet")[0])
             for source in ("whole.parquet", "parts")
