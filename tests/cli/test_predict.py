@@ -17,6 +17,7 @@ from lphm.__main__ import main
 from lphm.data.parquet import ParquetIndex
 from lphm.data.schema import fit_features, fit_series
 from lphm.data.targets import NumberTarget
+from lphm.errors import InputError
 from lphm.learn.config import PatternConfig, PatternRunConfig, build_network
 from lphm.learn.run import Run, load_run, save_run
 from support.runs import make_run
@@ -269,6 +270,8 @@ def test_the_row_of_a_prediction_that_is_not_finite_is_that_of_its_file(tmp_path
     for parameter in run.network.parameters():
         parameter.data.mul_(1e30)
     save_run(run, tmp_path / "huge", {})
+    with pytest.raises(InputError, match="finite numbers, got .* for row 9;"):
+        run.outputs(frame[8:12])
     frame.loc[:, "x"] = 0.0
     write_directory(tmp_path / "parts", frame)
     assert "a.parquet: predictions must be finite numbers" in failing(
