@@ -270,7 +270,7 @@ def test_the_row_of_a_prediction_that_is_not_finite_is_that_of_its_file(tmp_path
     for parameter in run.network.parameters():
         parameter.data.mul_(1e30)
     save_run(run, tmp_path / "huge", {})
-    with pytest.raises(InputError, match="finite numbers, got .* for row 9;"):
+    with pytest.raises(InputError, match=r"finite numbers, got .* for row 9;"):
         run.outputs(frame[8:12])
     frame.loc[:, "x"] = 0.0
     write_directory(tmp_path / "parts", frame)
