@@ -5,7 +5,8 @@ Every message says what must hold, what was got, and what to do about it, on one
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from numbers import Integral
 from typing import NamedTuple
 
@@ -106,6 +107,13 @@ def require_divisor(n_name: str, n: int, **parts: int) -> None:
             raise DivisibilityError(
                 f"{name} must divide {n_name}, got {name}={value}, {n_name}={n} (divisors of {n}: {known})"
             )
+
+
+def did_you_mean(name: str, known: Collection[str]) -> str | None:
+    """The known name that is most like this one, in upper or lower case; None if none is."""
+    by_lower = {each.lower(): each for each in known}
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
+    return by_lower[close[0]] if close else None
 
 
 def one_line(text: str) -> str:

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lphm.data.targets import NumberTarget
+from lphm.learn.config import build_network
 from lphm.learn.run import Run, save_run
 from support import forked
 from support.command import lphm, summary
@@ -139,9 +141,38 @@ def test_report_and_info(tmp_path: Path) -> None:
     assert lphm("report", "w", "-o", "again.html", cwd=tmp_path).returncode == 0
     assert (tmp_path / "again.html").read_text() == first
     printed = json.loads(lphm("info", "w", "--json", cwd=tmp_path).stdout)
-    config = json.loads((tmp_path / "w" / "config.json").read_text())
+    config, metrics = (
+        json.loads((tmp_path / "w" / f"{each}.json").read_text()) for each in ("config", "metrics")
+    )
+    assert printed.pop("metrics") == {name: value for name, value in metrics.items() if name != "history"}
+    assert printed.pop("weights_bytes") == (tmp_path / "w" / "weights.safetensors").stat().st_size
     assert printed == {name: value for name, value in config.items() if name != "weights_sha256"}
-    assert "lphm" in lphm("info", "w", cwd=tmp_path).stdout
+    lines = [line[1:-1].split("│") for line in lphm("info", "w", cwd=tmp_path).stdout.splitlines()[2:-1]]
+    said = {name.strip(): cell.strip() for name, cell in lines}  # a wrapped line has an empty name
+    assert said["data"] == "wine: 142 rows for training, 36 rows for test"
+    assert said["target"] == "class (classification), 3 classes: class_0, class_1, class_2"
+    assert said["test score"].startswith(f"accuracy {metrics['test']['accuracy']:.4f}, loss ")
+    assert said["features"].startswith("13 numbers: alcohol, malic_acid, ash")
+    assert said["training"].startswith("2 epochs, best ")
+    assert said["W, attribute"] == "LPHM(n=16, p=4, q=4, r=2): 32 parameters (a dense W: 256)"
+
+
+def test_info_of_an_error_in_the_unit_of_the_target_and_of_damaged_metrics(tmp_path: Path) -> None:
+    run = make_run()
+    target = NumberTarget(name="price", mean=1e5, std=2e4)
+    config = run.config.model_copy(update={"target": target})
+    metrics = {"rows": {"train": 16}, "test": {"r2": 0.75, "loss": 0.25}, "seconds": 1.0}
+    save_run(Run(config, build_network(config)), tmp_path / "run", metrics)
+    said = " ".join(lphm("info", "run", cwd=tmp_path).stdout.split())
+    assert "price (regression), 100,000 ± 20,000 in training" in said
+    assert "R² 0.7500, root mean squared error 10,000" in said
+    assert "1 number: x; 1 category: c" in said
+    (tmp_path / "run" / "metrics.json").write_text('{"test": {"loss": 1}}')
+    damaged = lphm("info", "run", cwd=tmp_path)
+    assert (damaged.returncode, damaged.stderr.count("\n")) == (2, 1)
+    assert "metrics.json must be as training wrote it, got KeyError: 'r2'" in damaged.stderr
+    (tmp_path / "run" / "metrics.json").unlink()
+    assert lphm("info", "run", cwd=tmp_path).returncode == 0
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "evaluate", "report", "info", "apply", "bench"])

@@ -92,6 +92,15 @@ def test_commands_for_a_run_import_neither_the_training_nor_a_compiler(tmp_path:
     assert not packages & {"lphm.learn.training", "lphm.learn.loop", "torch._dynamo", "sympy"}
 
 
+def test_predict_imports_nothing_of_scikit_learn_or_scipy(tmp_path: Path) -> None:
+    save_run(make_run(), tmp_path / "run", {})
+    FRAME.to_csv(tmp_path / "t.csv", index=False)
+    packages = imported("predict run t.csv -o out.csv", cwd=tmp_path)
+    assert (tmp_path / "out.csv").exists()
+    assert {"torch", "pandas", "pydantic"} <= packages
+    assert not packages & {"sklearn", "scipy", "jinja2", "lphm.learn.training", "lphm.learn.evaluation"}
+
+
 def test_rich_and_flags_are_of_the_command_line_alone() -> None:
     """The library reports progress and errors in words of its own."""
     for name, path in SOURCES.items():

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from lphm.data.dataset import Dataset, fit_inputs, infer_task
+from lphm.data.inputs import read_inputs
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_schema import fit_stream
-from lphm.data.readers import labelled_table, open_directory, read_dataset, read_inputs
+from lphm.data.readers import labelled_table, open_directory, read_dataset
 from lphm.data.schema import FeatureSchema
 from lphm.data.summary import summarize
 from lphm.errors import InputError
@@ -218,7 +219,7 @@ def test_codes_of_a_csv_file_keep_their_zeros(tmp_path: Path) -> None:
     assert not fit_inputs(read_dataset(tmp_path / "t.csv", "y")).has_categories
     schema = fit_inputs(read_dataset(tmp_path / "t.csv", "y", categories=["c"]))
     assert schema.categorical[0].categories == ["01", "1", "2"]
-    again, _ = read_inputs(tmp_path / "t.csv", schema)
+    again = read_inputs(tmp_path / "t.csv", schema).samples
     assert len(schema.encode(again)[:, 1].unique()) == 4
 
 

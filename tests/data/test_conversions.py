@@ -21,7 +21,8 @@ from lphm.data.conversions import (
 from lphm.data.dataset import fit_inputs, infer_task
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_schema import fit_stream
-from lphm.data.readers import labelled_table, read_dataset, read_inputs, read_test
+from lphm.data.inputs import read_inputs
+from lphm.data.readers import labelled_table, read_dataset, read_test
 from lphm.data.targets import NumberTarget, fit_target
 from lphm.errors import InputError
 from lphm.estimators import LPHMRegressor
@@ -216,12 +217,12 @@ def test_a_file_is_read_at_training_and_later_in_the_same_way(tmp_path: Path) ->
     schema, target = fit_inputs(data), fit_target(data.target, "regression", data.number)
     assert isinstance(target, NumberTarget)
     assert target.unit == "€"
-    assert schema.columns == ["sold", "size", "zone"]
+    assert schema.columns_of_table == ["sold", "size", "zone"]
     encoded = schema.encode(data.inputs)
     # One row: its size alone would be read as a number without decimals.
     row = houses().iloc[[7]].assign(size="1000", price="€ 5.500")
     row.to_csv(tmp_path / "one.csv", index=False)
-    inputs, _ = read_inputs(tmp_path / "one.csv", schema)
+    inputs = read_inputs(tmp_path / "one.csv", schema).samples
     later = schema.encode(inputs)
     np.testing.assert_array_equal(later[0, :5], encoded[7, :5])
     size = next(each for each in schema.numeric if each.name == "size")
@@ -237,7 +238,7 @@ def test_a_number_with_points_between_thousands_is_read_so_in_a_file_of_one_row(
     frame.to_csv(tmp_path / "t.csv", index=False)
     schema = fit_inputs(read_dataset(tmp_path / "t.csv", "y"))
     (tmp_path / "one.csv").write_text("x\n1.500\n")  # which is 1.5 for a reader of CSV
-    inputs, _ = read_inputs(tmp_path / "one.csv", schema)
+    inputs = read_inputs(tmp_path / "one.csv", schema).samples
     assert schema.encode(inputs)[0] == schema.encode(frame[["x"]])[29]
 
 
@@ -267,7 +268,7 @@ def test_a_directory_is_read_as_a_file(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(
         got.sort_values("price", ignore_index=True).astype({"zone": str}), read.astype({"zone": str})
     )
-    assert set(fitted.input.columns) == {"sold", "size", "zone", "at", "took"}
+    assert set(fitted.input.sources) == {"sold", "size", "zone", "at", "took"}
 
 
 def test_estimators_convert_a_data_frame() -> None:

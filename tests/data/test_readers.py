@@ -10,8 +10,9 @@ import torch
 
 from lphm.data.columns import plain_values
 from lphm.data.dataset import Dataset, fit_inputs
+from lphm.data.inputs import read_inputs
 from lphm.data.long_tables import labelled_series
-from lphm.data.readers import labelled_table, open_directory, read_dataset, read_inputs, read_test
+from lphm.data.readers import labelled_table, open_directory, read_dataset, read_test
 from lphm.data.row_options import RowOptions
 from lphm.data.schema import fit_series
 from lphm.data.targets import fit_target
@@ -81,9 +82,9 @@ def test_a_long_table_of_series(tmp_path: Path) -> None:
     np.testing.assert_array_equal(data.inputs[0, :, 1], [1.0, 2.0, 3.0])
     schema = fit_inputs(data)
     assert (schema.series, schema.step, schema.steps) == ("id", "t", 3)
-    again, names = read_inputs(tmp_path / "long.csv", schema)
+    again, names, *_ = read_inputs(tmp_path / "long.csv", schema)
     assert again.shape == (3, 3, 2)  # prediction needs no target
-    assert list(names) == ["b", "a", "c"]  # in the order of the file
+    assert list(names["id"]) == ["b", "a", "c"]  # in the order of the file
     assert schema.encode(data.inputs)[1, 2].isnan().all()  # the series has ended
     assert schema.encode(data.inputs)[1, 0].isnan().tolist() == [False, True]  # a gap
     assert schema.gaps == [1]
@@ -167,8 +168,8 @@ def test_names_of_series_are_text_as_in_the_file(tmp_path: Path) -> None:
     (tmp_path / "long.csv").write_text("id,t,u,y\n1,1,0.5,p\n01,1,1.5,q\n")
     data = read_dataset(tmp_path / "long.csv", "y", series="id", step="t")
     assert data.inputs.shape == (2, 1, 1)
-    _, names = read_inputs(tmp_path / "long.csv", fit_inputs(data))
-    assert list(names) == ["1", "01"]
+    names = read_inputs(tmp_path / "long.csv", fit_inputs(data)).beside
+    assert list(names["id"]) == ["1", "01"]
 
 
 @pytest.mark.parametrize(

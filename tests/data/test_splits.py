@@ -10,7 +10,8 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold, TimeSeriesSplit
 
-from lphm.data.dataset import Dataset, bundled
+from lphm.data.bundled import bundled
+from lphm.data.dataset import Dataset
 from lphm.data.splits import check_apart, folds, held_out, split_rows
 from lphm.errors import InputError
 

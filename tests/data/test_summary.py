@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lphm.data.bundled import bundled
 from lphm.data.columns import LARGEST, as_numbers_or_words
-from lphm.data.dataset import Dataset, bundled
+from lphm.data.dataset import Dataset
 from lphm.data.summary import summarize
 from support.report_cases import NASTY, dataset
 

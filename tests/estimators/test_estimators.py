@@ -78,8 +78,27 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert list(back.predict(X[:3])) == list(model.predict(X[:3]))
     assert back.get_params() == model.get_params()
     assert list(back.feature_names_in_) == list(X.columns)
-    with pytest.raises(InputError, match="must hold a LPHMRegressor, got LPHMClassifier"):
+    with pytest.raises(
+        InputError, match=r"must hold a regressor, got a classifier; use LPHMClassifier\.load$"
+    ):
         LPHMRegressor.load(tmp_path / "model")
+
+
+def test_an_interdependence_matrix_with_names_has_the_features_and_no_row_that_fills_up() -> None:
+    X, y = load_wine(return_X_y=True, as_frame=True)
+    model = LPHMClassifier(**QUICK, kind="instance").fit(X, y)
+    some = X.iloc[[7, 3]]
+    xi = model.interdependence_matrix(some)
+    assert xi.shape == (2, 13, 13)  # the network has 16 rows
+    frame = model.interdependence_matrix(some, names=True)
+    assert list(frame.columns) == list(X.columns)
+    assert frame.index.names == ["sample", "input"]
+    for place, sample in enumerate(some.index):
+        assert np.array_equal(frame.loc[sample].to_numpy(), xi[place])
+        assert list(frame.loc[sample].index) == list(X.columns)
+    arrays = LPHMClassifier(**QUICK, kind="instance").fit(X.to_numpy(), y)
+    numbered = arrays.interdependence_matrix(some.to_numpy(), names=True)
+    assert list(numbered.index.unique("sample")) == [0, 1]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +131,7 @@ def test_a_saved_estimator_with_damaged_parameters_is_one_error(
     file = tmp_path / "model" / "metrics.json"
     content = json.loads(file.read_text()) | change
     file.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
-    with pytest.raises(InputError, match=r"model must hold metrics\.json as save wrote it, got "):
+    with pytest.raises(InputError, match=r"model must hold metrics\.json as it was written, got "):
         LPHMClassifier.load(tmp_path / "model")
 
 
@@ -180,6 +199,7 @@ def test_interdependence_matrix() -> None:
     assert np.array_equal(model.interdependence_matrix(X[:5], "instance"), xi)
     table = LPHMClassifier(**QUICK).fit(X, y)  # which has the attribute kind alone
     default = table.interdependence_matrix(X[:5])
+    assert table.interdependence_matrix(X[:1], names=True).columns[0] == "channel 1"
     assert np.array_equal(table.interdependence_matrix(X[:5], "attribute"), default)
     with pytest.raises(ValueError, match="kind must be one that the network was fitted with, got None"):
         LPHMClassifier(**QUICK, kind="none").fit(X, y).interdependence_matrix(X)

@@ -19,6 +19,7 @@ from lphm.data.splits import split_rows
 from lphm.distributed import LaunchInfo
 from lphm.errors import InputError
 from lphm.learn import devices
+from lphm.learn.calibration import calibrate
 from lphm.learn.devices import available_device
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
@@ -125,7 +126,7 @@ def test_a_validation_part_is_predicted_in_float32() -> None:
     trained = learn(rest, small, options, validation=held_out)
     best = trained.history.lines[trained.history.best_epoch - 1]
     outputs, y = trained.run.outputs(held_out.inputs), trained.run.config.target.encode(held_out.target)
-    loss, _ = trained.run.config.target.calibrate(outputs, y, torch.ones(len(y)))
+    loss, _ = calibrate(trained.run.config.target, outputs, y, torch.ones(len(y)))
     assert best["val_loss"] == pytest.approx(loss, rel=1e-5)
 
 

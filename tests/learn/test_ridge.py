@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from lphm import LPHMClassifier
 from lphm.data.dataset import Dataset
+from lphm.learn.calibration import calibrate
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.ridge import STRENGTHS
 from lphm.learn.run import load_run, save_run
@@ -83,7 +84,7 @@ def test_it_is_the_ridge_that_predicts_left_out_samples_best(classes: int, weigh
     ridge = Ridge(best).fit(features, wanted, weight)
     left = torch.from_numpy(left_out(best)).float()
     target, of = run.config.target, torch.from_numpy(weight).float()
-    loss, factor = target.calibrate(left, y, of)
+    loss, factor = calibrate(target, left, y, of)
     coefficients = ridge.coef_.reshape(wanted.shape[1], -1)
     torch.testing.assert_close(
         network.linear.weight.data, torch.from_numpy(factor * coefficients).float(), rtol=2e-2, atol=1e-5

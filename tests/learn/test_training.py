@@ -17,6 +17,7 @@ from lphm.data.splits import held_out, split_rows
 from lphm.data.targets import ClassTarget
 from lphm.errors import InputError
 from lphm.learn import loop, preparation
+from lphm.learn.calibration import calibrate
 from lphm.learn.checkpoint import CHECKPOINT
 from lphm.learn.evaluation import evaluate
 from lphm.learn.options import NetworkOptions, TrainingOptions
@@ -271,7 +272,7 @@ def judged_by_members_that_did_not_see(trained: Trained, data: Dataset) -> tuple
     outputs, y = trained.run.network(x).detach(), target.encode(data.target)
     logits = torch.cat([outputs[part, member] for member, part in enumerate(parts)])
     truth = torch.cat([y[part] for part in parts])
-    loss, factor = target.calibrate(logits, truth, torch.ones(len(truth)))
+    loss, factor = calibrate(target, logits, truth, torch.ones(len(truth)))
     assert factor == pytest.approx(1, abs=0.02)  # the best one is in the weights
     return loss, target.score(logits, truth).item()
 

@@ -1,6 +1,7 @@
 """A small program as a user writes it. ``mypy --strict`` has to accept it, and it has to run."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,6 +93,7 @@ def estimators() -> NDArray[np.float64]:
     X, y = rng.standard_normal((40, 3)), np.arange(40) % 2
     classifier = lphm.LPHMClassifier(members=1, epochs=1, random_state=0).fit(X, y)
     assert_type(classifier, lphm.LPHMClassifier)
+    assert_type(classifier.interdependence_matrix(X), NDArray[Any])
     classifier.fit(X, y, X[:, 0] ** 2, groups=y, X_val=None, y_val=None)
     regressor = lphm.LPHMRegressor(structure="low-rank", r=1, members=1, epochs=1)
     assert_type(regressor.fit(X, X[:, 0]), lphm.LPHMRegressor)

@@ -31,7 +31,7 @@ def say_columns(prepared: Prepared, printing: Printing) -> None:
     categories = {column.name: f"{column.name} ({len(column.categories)})" for column in schema.categorical}
     converted = {name: f"{name} ({conversion})" for name, conversion in schema.conversions.items()}
     kinds = {
-        "numbers": [converted.get(name, name) for name in schema.columns if name not in categories],
+        "numbers": [converted.get(name, name) for name in schema.columns_of_table if name not in categories],
         "categories": [*categories.values()],
         "left out": [f"{name} ({reason})" for name, reason in unused.items()],
     }

@@ -1,67 +1,13 @@
-"""The commands for a run that is there: ``predict``, ``evaluate``, ``report`` and ``info``."""
+"""The commands for a run that is there: ``evaluate``, ``report`` and ``info``; ``predict`` is beside them."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
-from lphm._io import write_atomically
-from lphm.cli.arguments import (
-    Output,
-    Printing,
-    RunFolder,
-    Source,
-    require_exists,
-    require_output,
-    when_interrupted,
-)
-from lphm.errors import InputError, one_line
+from lphm._io import read_json
+from lphm.cli.arguments import Output, Printing, RunFolder, Source, require_exists, require_output
+from lphm.errors import EDITED, InputError, one_line
 from lphm.learn.options import DeviceName
-
-
-def predict(
-    run: RunFolder,
-    file: Path,
-    /,
-    *,
-    output: Output,
-    device: DeviceName = "auto",
-    spreadsheet: bool = False,
-) -> None:
-    """Predict the target of every sample, with class probabilities for classification.
-
-    **Example**
-
-        lphm predict runs/houses-1 new.csv -o predicted.csv
-
-    Args:
-        file: Data with the columns of the training data; no target is needed.
-        output: The .csv file to write.
-        device: Where the network predicts. auto: on a GPU (cuda, then mps) if there is one.
-        spreadsheet: Put a ' before text that a spreadsheet would run as a formula. Default: as it is, for
-            programs.
-    """
-    if output.suffix.lower() != ".csv":
-        raise InputError(f"the output must be a .csv file, got {output}")
-    require_exists(run, file)
-    require_output(output, file)
-    if output.exists() and output.resolve().parent == run.resolve():
-        raise InputError(f"the output must not be a file of the run, got {output}")
-    with when_interrupted(lambda: "nothing was written"):
-        from lphm.cli.progress import bars
-        from lphm.data.formulas import guard_formulas
-        from lphm.data.readers import read_inputs
-        from lphm.data.schema import SeriesSchema
-        from lphm.data.targets import free_name
-        from lphm.learn.run import load_run
-
-        model = replace(load_run(run), device=device)
-        inputs, names = read_inputs(file, model.config.input)
-        with bars(True) as progress:
-            predicted = model.predict(inputs, progress)
-        if names is not None and isinstance(model.config.input, SeriesSchema):
-            predicted.insert(0, free_name(str(model.config.input.series), list(predicted)), names)
-        with write_atomically(output) as temporary:
-            (guard_formulas(predicted) if spreadsheet else predicted).to_csv(temporary, index=False)
-    print(one_line(f"{len(predicted)} predictions of {model.config.target.name!r} in {output}"))
 
 
 def evaluate(
@@ -69,9 +15,10 @@ def evaluate(
 ) -> None:
     """Score a run on data whose target is known.
 
-    **Example**
+    **Examples**
 
         lphm evaluate runs/houses-1 next_year.csv
+        lphm evaluate runs/flows-1 flows/
 
     Args:
         device: Where the network predicts. auto: on a GPU (cuda, then mps) if there is one.
@@ -80,19 +27,18 @@ def evaluate(
     from lphm.cli.printing import grid, say
     from lphm.cli.progress import bars
     from lphm.data.amounts import labelled
-    from lphm.data.readers import read_test
-    from lphm.learn import evaluation
     from lphm.learn.run import load_run
+    from lphm.learn.scores import score
 
     printing = printing or Printing()
     model = replace(load_run(run), device=device)
-    data = read_test(source, model.config.input, model.config.target)
     with bars(printing.shows_bars) as progress:
-        outputs = model.outputs(data.inputs, progress=progress)
-    scored = evaluation.evaluate(model, data, interdependence=False, outputs=outputs)
-    values = {**scored.scores, "samples": len(data)}
-    rows = labelled(scored.scores, model.config.target.unit) | {"samples": f"{len(data):,}"}
-    say(grid(f"{run} on {data.name}", rows), values, printing)
+        scores, unknown = score(model, source, progress)
+    if str(unknown) and not printing.quiet:
+        print(one_line(str(unknown)), file=sys.stderr)
+    samples = scores.pop("samples")
+    rows = labelled(scores, model.config.target.unit) | {"samples": f"{samples:,.0f}"}
+    say(grid(f"{run} on {Path(source).name}", rows), scores | {"samples": samples}, printing)
 
 
 def report(run: RunFolder, /, *, output: Output | None = None) -> None:
@@ -114,7 +60,7 @@ def report(run: RunFolder, /, *, output: Output | None = None) -> None:
 
 
 def info(run: RunFolder, /, *, json: bool = False) -> None:
-    """Say what a run is: its data, network, structures and scores.
+    """Say what a run is: its data, scores, features, network, structures and training.
 
     **Example**
 
@@ -124,19 +70,18 @@ def info(run: RunFolder, /, *, json: bool = False) -> None:
         json: Print the result as JSON, for scripts.
     """
     require_exists(run)
+    from lphm.cli.description import description
     from lphm.cli.printing import grid, say
-    from lphm.learn.run import load_run
+    from lphm.learn.run import METRICS, WEIGHTS, load_run
 
-    model = load_run(run)
-    config = model.config.model_dump(mode="json")
-    choices = {"method": config["method"]}
-    for part in ("network", "training", "patterns"):
-        choices |= config.get(part, {})
-    rows = {
-        "source": config["source"],
-        "target": f"{config['target']['name']} ({config['target']['task']})",
-        "input": config["input"]["layout"],
-        **{key: str(value) for key, value in choices.items()},
-        "parameters": f"{sum(t.numel() for t in model.network.parameters()):,}",
-    }
-    say(grid(str(run), rows), config, Printing(json=json))
+    model, path = load_run(run), run / METRICS
+    metrics = read_json(path) if path.exists() else {}
+    weights = (run / WEIGHTS).stat().st_size
+    try:
+        rows = description(model, metrics, weights)
+    except EDITED as error:
+        got = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path} must be as training wrote it, got {got}; train the run anew") from error
+    facts = {name: value for name, value in metrics.items() if name != "history"}
+    values = model.config.model_dump(mode="json") | {"metrics": facts, "weights_bytes": weights}
+    say(grid(str(run), rows), values, Printing(json=json))

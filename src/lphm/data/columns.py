@@ -6,7 +6,6 @@ holds, and what a cell means does not depend on the cells beside it.
 """
 
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from lphm.data.words import TRUTH, category_words, is_category, text, word
-from lphm.errors import Fix, InputError
+from lphm.errors import Fix, InputError, did_you_mean
 
 #: Words that stand for a missing value in a column whose other values are numbers. In a column of words they
 #: are words like others.
@@ -27,8 +26,8 @@ FARTHEST = 1e15
 NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean"})
 #: And those whose objects are read as words.
 WORDS = frozenset({"string", "bytes", "mixed", "mixed-integer"})
-#: Columns that an error names.
-MOST_NAMED = 30
+#: Most columns that an error names, and most other columns that are compared with each missing one.
+MOST_NAMED, MOST_COMPARED = 100, 1000
 CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
 CONVERT = "convert it or leave it out"
 
@@ -241,8 +240,14 @@ def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.Da
         raise InputError(f"samples must be rows of a table, got {got}")
     absent = [name for name in names if name not in inputs.columns]
     if absent:
-        more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
-        raise InputError(f"the table must have every column of training, missing: {absent[:5]}{more}")
+        more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+        others = [str(label) for label in inputs.columns.difference(names, sort=False)][:MOST_COMPARED]
+        alike = [(did_you_mean(other, absent[:MOST_NAMED]), other) for other in others]
+        meant = ", ".join(f"{name!r} by {other!r}" for name, other in alike if name is not None)
+        raise InputError(
+            f"the table must have every column of training, missing: {absent[:MOST_NAMED]}{more}"
+            + (f"; did you mean {meant}?" if meant else "")
+        )
     return inputs
 
 
@@ -255,8 +260,8 @@ def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> 
     more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
     wanted = f"the column{'s'[: len(absent) - 1]} {', '.join(map(repr, absent))}"
     message = f"{source} must have {wanted}, got {', '.join(known[:MOST_NAMED])}{more}"
-    close = {name: get_close_matches(name, known, 1) for name in absent}
-    fixes = [Fix(found[0], instead_of=name) for name, found in close.items() if found]
+    close = {name: did_you_mean(name, known) for name in absent}
+    fixes = [Fix(right, instead_of=name) for name, right in close.items() if right is not None]
     if fixes:
         message += f"; did you mean {', '.join(repr(fix.value) for fix in fixes)}?"
     raise InputError(message, fixes=fixes)

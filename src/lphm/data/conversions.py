@@ -242,9 +242,9 @@ def convert(frame: pd.DataFrame, conversions: Conversions) -> pd.DataFrame:
 
 
 def sources(names: Sequence[str], conversions: Conversions) -> list[str]:
-    """The columns of a table that become those with these names."""
+    """The column of a table that each of these columns was made of."""
     made_of = {made: name for name, conversion in conversions.items() for made in conversion.names(name)}
-    return list(dict.fromkeys(made_of.get(name, name) for name in names))
+    return [made_of.get(name, name) for name in names]
 
 
 def _is_missing_word(cell: object) -> bool:

@@ -1,13 +1,11 @@
-"""Samples with a target: the bundled data sets, and the checks that a model can be trained on a target."""
+"""Samples with a target, and the checks that a model can be trained on a target."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 
 from lphm.data.columns import column_numbers, plain_values
 from lphm.data.conversions import Conversions, NumberConversion
@@ -60,32 +58,6 @@ class Dataset:
         )
         target = self.target.iloc[rows]
         return replace(self, inputs=inputs, target=target, weight=weight, groups=groups, time=time)
-
-
-BUNDLED: dict[str, Callable[..., Any]] = {
-    "digits": load_digits,
-    "iris": load_iris,
-    "wine": load_wine,
-    "breast-cancer": load_breast_cancer,
-    "diabetes": load_diabetes,
-}
-
-
-def bundled(name: str) -> Dataset:
-    """A data set that comes with scikit-learn; digits are images of 8 rows and 8 columns.
-
-    Raises:
-        InputError: no data set has that name.
-    """
-    if name not in BUNDLED:
-        raise InputError(f"a bundled data set must be one of {', '.join(BUNDLED)}, got {name!r}")
-    bunch = BUNDLED[name](as_frame=True)
-    if name == "digits":
-        return Dataset(name, bunch.data, bunch.target.rename("digit"), grid=(8, 8))
-    if name == "diabetes":
-        return Dataset(name, bunch.data, bunch.target.rename("progression"))
-    classes = np.array([str(c) for c in bunch.target_names])[bunch.target.to_numpy()]
-    return Dataset(name, bunch.data, pd.Series(classes, name="class"))
 
 
 def infer_task(target: pd.Series) -> Task:

@@ -32,7 +32,7 @@ def labelled_series(
     if not channels:
         raise InputError(f"{name} must have a channel beside {series!r}, {step!r} and {target!r}, got none")
     array, ids = stacked(frame, series, step, channels)
-    of_row = _ids(frame, series)
+    of_row = _ids(frame[series])
     labels = pd.DataFrame({"series": of_row, "label": as_target(frame[target], target)}).dropna()
     if labels.empty:
         raise InputError(f"target {target!r} must have one value in every series, got no series with one")
@@ -62,13 +62,23 @@ def _require_one_value(what: str, values: pd.Series, series: pd.Series) -> None:
         raise InputError(f"{what} must have one value in every series, got {got}")
 
 
+def one_of_each(columns: pd.DataFrame, series: pd.Series) -> pd.DataFrame:
+    """The first row of every series; a column that has several values in one is an ``InputError``."""
+    if columns.empty:
+        return columns
+    of_row = _ids(series)
+    for name in columns:
+        _require_one_value(f"column {name!r}", columns[name], of_row)
+    return columns[~of_row.duplicated().to_numpy()].reset_index(drop=True)
+
+
 def stacked(
     frame: pd.DataFrame, series: str, step: str, channels: Sequence[str]
 ) -> tuple[np.ndarray, pd.Index]:
     """``(N, steps, channels)`` in order of the step, and the series as text; shorter ones end in ``nan``."""
     if frame[[series, step]].isna().any(axis=None):
         raise InputError(f"{series!r} and {step!r} must be there in every row, got a missing one")
-    numbers, ids = pd.factorize(_ids(frame, series))
+    numbers, ids = pd.factorize(_ids(frame[series]))
     keys = pd.DataFrame({"series": numbers, "step": in_order(frame[step], step, "step")}, index=frame.index)
     twice = keys.duplicated()
     if twice.any():
@@ -83,5 +93,5 @@ def stacked(
     return array, pd.Index(ids)
 
 
-def _ids(frame: pd.DataFrame, series: str) -> pd.Series:
-    return frame[series].astype(object).map(word, na_action="ignore")
+def _ids(series: pd.Series) -> pd.Series:
+    return series.astype(object).map(word, na_action="ignore")

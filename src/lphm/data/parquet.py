@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lphm.data import conversions
 from lphm.data.columns import (
     as_numbers_or_words,
     as_target,
@@ -18,14 +19,6 @@ from lphm.data.columns import (
     require_categories,
     require_distinct,
     require_named,
-)
-from lphm.data.conversions import (
-    Conversions,
-    DateFormat,
-    FoundConversion,
-    convert,
-    find_conversion,
-    target_conversion,
 )
 from lphm.data.row_columns import RowArrays, row_arrays, time_numbers
 from lphm.data.row_options import AT_RANDOM, RowOptions
@@ -89,10 +82,24 @@ class ParquetIndex:
 
     def read(self, group: RowGroup, columns: list[str], words: Collection[str] = ()) -> pd.DataFrame:
         """The rows of a row group, as ``data_frame`` has it, with rows numbered as in their file."""
-        with _open(self.files[group.file]) as opened:
-            frame = data_frame(opened.read_row_group(group.place, columns=columns), words)
+        frame = data_frame(self.table(group, columns), words)
         frame.index = pd.RangeIndex(group.offset, group.offset + group.rows)
         return frame[columns]
+
+    def table(self, group: RowGroup, columns: list[str]) -> pa.Table:
+        """The rows of a row group, with the types of their file."""
+        with _open(self.files[group.file]) as opened:
+            return opened.read_row_group(group.place, columns=columns)
+
+    @contextmanager
+    def naming(self, group: RowGroup) -> Iterator[None]:
+        """Let an error say in which file a row is."""
+        try:
+            yield
+        except InputError as error:
+            file = self.files[group.file].name
+            message = str(error) if file in str(error) else f"{file}: {error}"
+            raise type(error)(message, option=error.option, value=error.value) from error
 
     def batches(self, group: RowGroup, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """The rows of a row group, at most ``rows`` at a time."""
@@ -133,12 +140,10 @@ class ParquetStream:
         options: RowOptions = AT_RANDOM,
     ) -> None:
         self.name, self.target, self.seed, self.options = folder.name, target, seed, options
-        self.test, self.validation = test, validation
-        if self.options.test is not None:
-            self.test = 0.0
-            if self.options.group is not None or self.options.time is not None:
-                message = "a directory must be split by a file of test rows, by group or by time"
-                raise InputError(f"{message}, got two of them; leave one out")
+        self.test, self.validation = test if options.test is None else 0.0, validation
+        if options.test is not None and (options.group is not None or options.time is not None):
+            message = "a directory must be split by a file of test rows, by group or by time"
+            raise InputError(f"{message}, got two of them; leave one out")
         self.index = ParquetIndex(folder)
         self.hint: dict[str, str] = {}  # options about rows that columns suggest
         self.left_out = dict.fromkeys(unnamed_index(self.index.schema.names), UNNAMED)
@@ -155,15 +160,17 @@ class ParquetStream:
         words = typed.union(categories)
         found = {name: None if name in words else self._conversion(name) for name in [*self.raw, target]}
         number = found.pop(target)
-        self.number = None if isinstance(number, DateFormat) else number  # of the target
-        self.conversions: Conversions = {name: each for name, each in found.items() if each is not None}
+        self.number = None if isinstance(number, conversions.DateFormat) else number  # of the target
+        self.conversions: conversions.Conversions = {
+            name: each for name, each in found.items() if each is not None
+        }
         made = {name: each.names(name) for name, each in self.conversions.items()}
         self.columns = [column for name in self.raw for column in made.get(name, [name])]  # the features
         self.numbers = dict.fromkeys((column for columns in made.values() for column in columns), True)
         for name in [*self.raw, target]:
             if name not in made:
-                converted = name == target and self.number is not None
-                self.numbers[name] = name not in words and (converted or self._holds_numbers(name))
+                is_number = name == target and self.number is not None
+                self.numbers[name] = name not in words and (is_number or self._holds_numbers(name))
         self.times = None if self.options.time is None else self._distribution_of_times(self.options.time)
 
     @property
@@ -181,14 +188,16 @@ class ParquetStream:
     def group(self, number: int) -> tuple[pd.DataFrame, np.ndarray]:
         """The rows of a row group that have a target, and the part that each is in."""
         group = self.groups[number]
-        with self._naming(group):
+        with self.index.naming(group):
             words = [name for name, numbers in self.numbers.items() if not numbers]
             words += self.options.words
             frame = self.index.read(group, [*self.raw, self.target, *self.of_rows], words)
             target = frame[self.target] if self.number is None else self.number.column(frame[self.target])
             target = as_target(target, self.target, self.numbers[self.target])
             known = target.notna().to_numpy()
-            features = as_numbers_or_words(convert(frame[self.raw], self.conversions), self.numbers)[known]
+            features = as_numbers_or_words(
+                conversions.convert(frame[self.raw], self.conversions), self.numbers
+            )[known]
             arrays = row_arrays(frame[known], self.options)
         rows = features.assign(**{self.target: target[known]})
         if self.options.weight is not None:
@@ -207,35 +216,25 @@ class ParquetStream:
             kind = self.index.schemas[group.file].field(name).type
             if _is_number(kind) or (_is_text(kind) and not numbers):
                 continue  # there is nothing more to learn
-            with self._naming(group):
+            with self.index.naming(group):
                 column = self.index.read(group, [name])[name]
                 numbers &= holds_numbers(column, name, name == self.target) is not False
         return numbers
 
-    def _conversion(self, name: str) -> FoundConversion | None:
+    def _conversion(self, name: str) -> conversions.FoundConversion | None:
         """How a column becomes numbers, if it is written for people in all files."""
-        kinds = [schema.field(name).type for schema in self.index.schemas]
-        if not self.groups or all(map(_is_number, kinds)):
+        if not self.groups or all(_is_number(schema.field(name).type) for schema in self.index.schemas):
             return None
-        find = target_conversion if name == self.target else find_conversion
         cells: list[pd.Series] = []
         for group in self.groups:
-            with self._naming(group):
+            with self.index.naming(group):
                 column = self.index.read(group, [name])[name].drop_duplicates()
-            if not cells and column.notna().any() and find_conversion(column) is None:
+            if not cells and column.notna().any() and conversions.find_conversion(column) is None:
                 return None
             cells.append(column.iloc[:MOST_CELLS])
+        of_target = name == self.target
+        find = conversions.target_conversion if of_target else conversions.find_conversion
         return find(pd.concat(cells))
-
-    @contextmanager
-    def _naming(self, group: RowGroup) -> Iterator[None]:
-        """Let an error say in which file a row is."""
-        try:
-            yield
-        except InputError as error:
-            file = self.index.files[group.file].name
-            message = str(error) if file in str(error) else f"{file}: {error}"
-            raise type(error)(message, option=error.option, value=error.value) from error
 
     def _distribution_of_times(self, name: str) -> Distribution:
         """Where the times of all files lie, from one pass over their column."""
@@ -245,7 +244,7 @@ class ParquetStream:
             raise InputError(f"the time {name!r} must hold numbers in all files, or dates in all, got {got}")
         times = Distribution()
         for group in self.groups:
-            with self._naming(group):
+            with self.index.naming(group):
                 times.merge(Distribution.of(time_numbers(self.index.read(group, [name])[name])))
         return times
 

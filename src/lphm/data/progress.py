@@ -13,5 +13,12 @@ class Progress(Protocol):
         """
 
 
+def shifted(progress: Progress | None, before: int, total: int) -> Progress | None:
+    """The ``Progress`` of a part of the work: so many units come before it, of so many in all."""
+    if progress is None:
+        return None
+    return lambda task, done, _total, status="": progress(task, before + done, total, status)
+
+
 def no_progress(task: str, done: int, total: int, status: str = "") -> None:
     """The ``Progress`` that reports nothing."""

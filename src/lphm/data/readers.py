@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
+from lphm.data.bundled import BUNDLED, bundled
 from lphm.data.columns import (
     as_target,
     require_categories,
@@ -18,15 +18,16 @@ from lphm.data.columns import (
     table_with,
 )
 from lphm.data.conversions import convert, find_conversions, target_conversion
-from lphm.data.dataset import BUNDLED, Dataset, bundled
-from lphm.data.long_tables import labelled_series, stacked
+from lphm.data.dataset import Dataset
+from lphm.data.inputs import columns_of_words, read_arrays
+from lphm.data.long_tables import labelled_series
 from lphm.data.parquet import ParquetStream
 from lphm.data.problems import readable
 from lphm.data.row_columns import row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
-from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
-from lphm.data.tables import UNNAMED, read_table, reading
-from lphm.data.targets import ClassTarget, NumberTarget, TargetSchema
+from lphm.data.schema import InputSchema, SeriesSchema
+from lphm.data.tables import UNNAMED, read_table
+from lphm.data.targets import TargetSchema
 from lphm.data.words import is_category
 from lphm.errors import InputError
 
@@ -84,7 +85,7 @@ def read_test(
     path, name = Path(source), target.name
     if path.suffix.lower() == ".npz" or (str(source) in BUNDLED and not path.exists()):
         return read_dataset(source, name, options=options)
-    words = _columns_of_words(inputs, target) + options.words
+    words = columns_of_words(inputs, target) + options.words
     frame = read_table(path, words)
     if isinstance(inputs, SeriesSchema):
         if inputs.series is None or inputs.step is None:
@@ -93,34 +94,12 @@ def read_test(
         frame = table_with(frame, columns)[list(dict.fromkeys(columns))]
         return labelled_series(path.name, frame, name, (), inputs.series, inputs.step, options)
     require_named(path.name, [name, *options.columns.values()], list(frame.columns))
-    if isinstance(target, NumberTarget) and target.conversion is not None:
-        frame = frame.assign(**{name: target.conversion.column(frame[name])})
+    frame = frame.assign(**{name: target.read(frame[name])})
     known = target.known(frame[name])
     if not known.any():
         raise InputError(f"{path.name} must have rows in which {name!r} is not missing, got none")
     frame = frame[known]
     return Dataset(path.name, frame.drop(columns=name), frame[name], **row_arrays(frame, options))
-
-
-def read_inputs(path: Path, schema: InputSchema) -> tuple[pd.DataFrame | np.ndarray, pd.Index | None]:
-    """Samples for a trained run, and the names of series from a long table; a target is not needed."""
-    if not isinstance(schema, SeriesSchema):
-        return read_table(path, _columns_of_words(schema)), None
-    if schema.series is None or schema.step is None:
-        return _arrays(path, "X")["X"], None
-    frame = read_table(path, [schema.series])
-    frame = table_with(frame, [schema.series, schema.step, *schema.column_labels])
-    return stacked(frame, schema.series, schema.step, schema.column_labels)
-
-
-def _columns_of_words(inputs: InputSchema, target: TargetSchema | None = None) -> list[str]:
-    """The columns that a run has as words or converts, or that name its series."""
-    words = [inputs.series] if isinstance(inputs, SeriesSchema) and inputs.series else []
-    if isinstance(inputs, FeatureSchema):
-        words = [column.name for column in inputs.categorical] + [*inputs.conversions]
-    if isinstance(target, ClassTarget):
-        return [*words, target.name] if target.are_words else words
-    return words if target is None or target.conversion is None else [*words, target.name]
 
 
 def open_directory(
@@ -192,23 +171,13 @@ def labelled_table(
     )
 
 
-def _arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
-    """All arrays of a file, which must hold those with these names."""
-    with reading(path, ".npz file"), np.load(path, allow_pickle=False) as file:
-        arrays = dict(file)
-    for name in names:
-        if name not in arrays:
-            raise InputError(f"{path} must hold an array {name!r}, got {', '.join(arrays) or 'none'}")
-    return arrays
-
-
 def _labelled_arrays(path: Path, target: str, options: RowOptions) -> Dataset:
     """``X`` ``(N, steps, channels)``, a target ``(N,)`` and, if given, ``channels``, their names.
 
     The options name arrays ``(N,)``.
     """
     of_rows = options.columns_beside(target)
-    arrays = _arrays(path, "X", target, *of_rows)
+    arrays = read_arrays(path, "X", target, *of_rows)
     x, y = arrays["X"], arrays[target]
     if x.ndim != 3 or y.shape != x.shape[:1]:
         shapes = f"{x.shape} and {y.shape}"

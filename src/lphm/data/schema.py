@@ -77,8 +77,13 @@ class FeatureSchema(Strict):
         return [c.name for c in self.numeric] + [c.name for c in self.categorical]
 
     @property
-    def columns(self) -> list[str]:
-        """The columns of a table that the features are made of."""
+    def columns_of_table(self) -> list[str]:
+        """The columns of the table that the features are made of."""
+        return list(dict.fromkeys(self.sources))
+
+    @property
+    def sources(self) -> list[str]:
+        """The column of the table that each feature is made of."""
         return sources(self.labels, self.conversions)
 
     @property
@@ -99,7 +104,7 @@ class FeatureSchema(Strict):
         """
         if self.conversions and isinstance(inputs, pd.DataFrame):
             if not set(self.labels) <= set(inputs.columns):
-                table_with(inputs, self.columns)
+                table_with(inputs, self.columns_of_table)
             inputs = convert(inputs, self.conversions)
         frame = table_with(inputs, self.labels)
         means, stds = np.array([(c.mean, c.std) for c in self.numeric]).reshape(-1, 2).T
@@ -126,6 +131,11 @@ class GridSchema(Strict):
     mean: float = Field(allow_inf_nan=False)
     std: float = Field(gt=0, allow_inf_nan=False)
     has_categories: ClassVar[bool] = False
+
+    @property
+    def columns_of_table(self) -> list[str]:
+        """The columns of the table that are read."""
+        return self.names
 
     @property
     def labels(self) -> list[str]:

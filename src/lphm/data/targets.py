@@ -4,7 +4,6 @@
 those of the ensemble. ``weight`` ``(N,)`` says how much each sample counts; 1 if not given.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
@@ -13,7 +12,6 @@ import numpy as np
 import pandas as pd
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,9 +21,6 @@ from lphm.data.words import TRUTH, word
 from lphm.errors import InputError
 
 Task = Literal["classification", "regression"]
-
-#: Factors of the outputs between which the best is sought, as natural logarithms.
-LEAST, MOST = math.log(0.01), math.log(1000)
 
 
 class Strict(BaseModel):
@@ -64,17 +59,19 @@ class _Target(Strict, ABC):
         """
         return outputs.mean(dim=1)
 
-    def loss(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Cross entropy, or mean squared error of the standardised target."""
-        return _mean(self._losses(combined, y), weight)
+    def loss(
+        self, combined: Tensor, y: Tensor, weight: Tensor | None = None, smoothing: float = 0.0
+    ) -> Tensor:
+        """Cross entropy, of labels that are smoothed, or mean squared error of the standardised target."""
+        return _mean(self._losses(combined, y, smoothing), weight)
 
     @abstractmethod
     def details(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> dict[str, float]:
         """What stands beside the score: "baseline" of classes; "mae" and "rmse" of numbers, in their unit."""
 
-    @abstractmethod
-    def calibrate(self, combined: Tensor, y: Tensor, weight: Tensor) -> tuple[float, float]:
-        """The smallest loss that a factor of the outputs gives, and that factor; 1 for numbers."""
+    def read(self, target: pd.Series) -> pd.Series:
+        """The cells of a file as they are at training."""
+        return target
 
     @abstractmethod
     def known(self, target: pd.Series) -> np.ndarray:
@@ -133,22 +130,6 @@ class ClassTarget(_Target):
         columns = {f"probability_{c}": probabilities[:, i].numpy() for i, c in enumerate(self.classes)}
         return pd.DataFrame({free_name(self.name, columns): best, **columns})
 
-    def calibrate(self, combined: Tensor, y: Tensor, weight: Tensor) -> tuple[float, float]:
-        """Temperature scaling (Guo et al., 2017, arXiv:1706.04599) of samples that were not learned from.
-
-        As if one sample more had been of any class (Platt, 1999), so that the factor is finite where all are
-        right.
-        """
-        smoothing = 1 / (len(y) + 1)
-
-        def loss(log_factor: float) -> float:
-            scaled = math.exp(log_factor) * combined
-            losses = F.cross_entropy(scaled, y, reduction="none", label_smoothing=smoothing)
-            return _mean(losses, weight).item()
-
-        best = minimize_scalar(loss, bounds=(LEAST, MOST), method="bounded", options={"xatol": 0.01})
-        return float(best.fun), math.exp(best.x)
-
     def score(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Accuracy: the share of samples whose most probable class is right."""
         return _mean((combined.argmax(dim=-1) == y).float(), weight)
@@ -177,6 +158,10 @@ class NumberTarget(_Target):
         missing: np.ndarray = np.isnan(column_numbers(target, self.name))
         return ~missing
 
+    def read(self, target: pd.Series) -> pd.Series:
+        """Cells that are written for people as numbers."""
+        return target if self.conversion is None else self.conversion.column(target)
+
     @property
     def unit(self) -> str:
         """The currency or unit that cells have; "" if none is known."""
@@ -193,10 +178,6 @@ class NumberTarget(_Target):
         """Network outputs ``(N, 1)`` in the target's own unit."""
         return pd.DataFrame({self.name: combined[:, 0].double().numpy() * self.std + self.mean})
 
-    def calibrate(self, combined: Tensor, y: Tensor, weight: Tensor) -> tuple[float, float]:
-        """Numbers are not scaled."""
-        return self.loss(combined, y, weight).item(), 1.0
-
     def score(self, combined: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """R²: predicting the mean scores 0, a perfect model 1; where the truth does not vary, 1 or 0."""
         error = _mean((combined[:, 0] - y).square(), weight)
@@ -208,7 +189,7 @@ class NumberTarget(_Target):
         errors = self.std * (combined[:, 0] - y).double()
         return {
             "mae": _mean(errors.abs(), weight).item(),
-            "rmse": math.sqrt(_mean(errors.square(), weight).item()),
+            "rmse": _mean(errors.square(), weight).sqrt().item(),
         }
 
     def _losses(self, outputs: Tensor, y: Tensor, smoothing: float = 0.0) -> Tensor:  # noqa: ARG002

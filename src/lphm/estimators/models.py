@@ -1,11 +1,10 @@
 """Scikit-learn estimators: networks of interdependence for a table or for multichannel series."""
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import ArrayLike
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -24,18 +23,15 @@ from lphm.data.conversions import Conversions
 from lphm.data.dataset import Dataset
 from lphm.data.row_columns import group_words
 from lphm.data.series import padded
-from lphm.data.targets import Task
 from lphm.estimators.bases import ClassifierMixin, RegressorMixin
 from lphm.estimators.categories import Inputs, are_listed, decided
+from lphm.estimators.matrices import InterdependenceMatrices
 from lphm.estimators.parameters import network_options
-from lphm.estimators.saving import SavedEstimator
+from lphm.estimators.saving import SavedEstimator, by_name
 from lphm.estimators.targets import checked_target
 from lphm.estimators.verbose import EpochLines
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
-from lphm.learn.torch_state import on_the_cpu
 from lphm.learn.training import learn
-from lphm.nn.network import InterdependenceNetwork, interdependence_layers
-from lphm.ops.checks import Kind
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -44,7 +40,7 @@ Samples: TypeAlias = tuple[Inputs, np.ndarray, np.ndarray | None]  # inputs, tar
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
+class InterdependenceEstimator(NetworkOptions, FitOptions, InterdependenceMatrices, SavedEstimator):
     """Arguments, checks, the training, ``interdependence_matrix``, ``save`` and ``load``.
 
     The arguments are the fields of ``NetworkOptions`` and ``FitOptions``, from which the constructor is made.
@@ -59,8 +55,6 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
     """The same number gives the same weights, bit for bit, on one CPU without ``time_limit``."""
     verbose: int = False
     """1 or True: print a line for every epoch, and about how long the fit will take, on standard error."""
-
-    _task: ClassVar[Task]
 
     def __post_init__(self) -> None:
         """Check nothing: scikit-learn has its estimators check their arguments in ``fit``."""
@@ -85,6 +79,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
 
     def _inputs(self, X: Any, reset: bool = False, fitting: bool = False) -> Inputs:
         """A table whose names are text, or an array ``(N, steps, channels)``."""
+        if not reset and self.run_ is getattr(self, "trained_on_a_file_", None):
+            X = by_name(X, self.run_.config.input)
         X = padded(X)
         frame = isinstance(X, pd.DataFrame) and X.size > 0
         if frame:
@@ -189,33 +185,6 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, SavedEstimator):
     def _outputs(self, X: Any) -> Tensor:
         check_is_fitted(self)
         return replace(self.run_, device=self.device).outputs(self._inputs(X))
-
-    @on_the_cpu()
-    def interdependence_matrix(self, X: ArrayLike, kind: Kind | None = None) -> np.ndarray:
-        """``xi`` of every sample, the mean over channels: ``(N, k, k)``.
-
-        instance: between the features of a table, or the steps of series (and the learned rows that fill up).
-        attribute: between the channels of series; of a table, between the columns of the network.
-
-        Args:
-            X: samples as at ``fit``.
-            kind: "instance" or "attribute", one that the network has; instance where it has both and none is
-                given.
-
-        Raises:
-            ValueError: the network has no such interdependence.
-        """
-        check_is_fitted(self)
-        network = self.run_.network
-        kinds = {layer.kind for layer in interdependence_layers(network).values()}
-        chosen: Kind = kind or ("instance" if "instance" in kinds else "attribute")
-        if not isinstance(network, InterdependenceNetwork):
-            raise ValueError("a matrix must be that of a network, got ridge; fit with method='network'")
-        if chosen not in kinds:
-            raise ValueError(f"kind must be one that the network was fitted with, got {kind!r}")
-        encoded = self.run_.config.input.encode(self._inputs(X))
-        parts = (network.interdependence(part, chosen) for part in torch.split(encoded, 256))
-        return np.concatenate([part.mean(dim=1).numpy() for part in parts])
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -193,7 +193,8 @@ def _average(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Interdepe
     strongest = (apart.sum(dim=0) + apart.sum(dim=1)).argsort(descending=True, stable=True)[:MOST_LABELS]
     kept = strongest.sort().values
     examples = torch.cat([xi[:, kept][:, :, kept] for xi in _matrices(run, data, kind, rows)])
-    names = _labels(run, kind, len(mean))
+    names = mixed_names(run, kind, len(mean))
+    names += tuple(f"learned row {i + 1}" for i in range(len(mean) - len(names)))
     labels = tuple(names[i] for i in kept.tolist())
     return Interdependence(labels, mean[kept][:, kept].numpy(), examples.numpy(), rows, len(mean), count)
 
@@ -209,15 +210,18 @@ def _matrices(run: Run, data: Dataset, kind: Kind, rows: np.ndarray) -> Iterator
         start, size = start + size, max(1, min(256, MOST_ENTRIES // xi[0].numel()))
 
 
-def _labels(run: Run, kind: Kind, k: int) -> tuple[str, ...]:
-    """Names of the ``k`` rows (instance) or columns (attribute) of ``X`` that ``xi`` mixes."""
+def mixed_names(run: Run, kind: Kind, k: int) -> tuple[str, ...]:
+    """Names of the ``k`` rows (instance) or columns (attribute) that ``xi`` mixes.
+
+    The learned rows that fill up come last and have none.
+    """
     if kind == "attribute":
         columns = run.config.input.column_labels
         return tuple(columns) if len(columns) == k else tuple(f"channel {i + 1}" for i in range(k))
     names = run.config.input.labels
     if len(names) > k:
         return tuple(f"row {i + 1}" for i in range(k))
-    return (*names, *(f"learned row {i + 1}" for i in range(k - len(names))))
+    return tuple(names)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from lphm.data.progress import no_progress
 from lphm.data.schema import FeatureSchema
 from lphm.distributed import all_reduce_sum, broadcast_choice, gather_results, rank, world_size
 from lphm.errors import InputError
+from lphm.learn.calibration import calibrate
 from lphm.learn.checkpoint import CHECKPOINT, damaged, read_checkpoint, save_checkpoint
 from lphm.learn.clock import Clock
 from lphm.learn.config import NetworkRunConfig
@@ -230,7 +231,7 @@ class _Loop:
         with self.weights.averaged():
             batches = [batch for share in gather_results(outputs) for batch in share]
         combined, y, weight = (torch.cat(part) for part in zip(*batches, strict=True))
-        loss, factor = target.calibrate(combined, y, weight)
+        loss, factor = calibrate(target, combined, y, weight)
         return loss, target.score(combined, y, weight).item(), factor
 
     def _judged(self, outputs: Tensor, y: Tensor, weight: Tensor) -> Batch:

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from lphm.data.batches import MemoryBatches
 from lphm.data.progress import Progress, no_progress
 from lphm.data.targets import ClassTarget, TargetSchema
+from lphm.learn.calibration import calibrate
 from lphm.learn.execution import Execution, History
 from lphm.nn.patterns import BLOCK, PatternNetwork
 
@@ -38,7 +39,7 @@ def fit_ridge(
     ridge.fit(features.numpy(), wanted.double().numpy(), weight.double().numpy())
     best = int(np.flatnonzero(ridge.alpha_ == STRENGTHS)[0])
     left_out = torch.from_numpy(ridge.cv_results_.reshape(len(y), target.outputs, -1)[..., best]).float()
-    loss, scale = target.calibrate(left_out, y, weight)
+    loss, scale = calibrate(target, left_out, y, weight)
     network.linear.weight.data.copy_(scale * torch.from_numpy(ridge.coef_.reshape(target.outputs, -1)))
     network.linear.bias.data.copy_(scale * torch.from_numpy(np.reshape(ridge.intercept_, -1)))
     network.eval()

@@ -22,6 +22,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from lphm._io import read_json, write_atomically, write_json
+from lphm.data.columns import row_number
 from lphm.data.progress import Progress
 from lphm.errors import InputError
 from lphm.learn.config import NetworkRunConfig, PatternRunConfig, RunConfig, build_network
@@ -82,8 +83,9 @@ class Run:
         finite = combined.isfinite().all(dim=1)
         if not bool(finite.all()):
             row = int(finite.int().argmin())
+            number = row_number(inputs.index, row) if isinstance(inputs, pd.DataFrame) else row + 1
             raise InputError(
-                f"predictions must be finite numbers, got {combined[row].tolist()} for row {row + 1}; "
+                f"predictions must be finite numbers, got {combined[row].tolist()} for row {number}; "
                 "its numbers are too far from those of the training"
             )
         return combined

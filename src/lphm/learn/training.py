@@ -127,7 +127,7 @@ def left_out(data: Dataset, schema: InputSchema) -> dict[str, str]:
     if not isinstance(schema, FeatureSchema):
         return data.left_out
     columns = sources([str(name) for name in data.inputs], data.conversions)
-    constant = [name for name in columns if name not in schema.columns]
+    constant = [name for name in columns if name not in schema.sources]
     return data.left_out | dict.fromkeys(constant, CONSTANT)
 
 
