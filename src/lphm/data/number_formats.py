@@ -35,7 +35,7 @@ GROUPS = re.compile(r"\d+|[1-9]\d{0,2}([.,])\d{3}(?:\1\d{3})*")
 NUMBER = re.compile(
     rf"(?P<minus>[+-]?) ?(?P<before>{CURRENCY})? ?(?P<sign>[+-]?)"
     r"(?P<digits>\d(?:[\d.,' ]*\d)?|[.,]\d+)"
-    r" ?(?P<after>[^\d\s.,+-]\D{0,11})?"
+    r" ?(?P<after>sq\.? (?:ft|m|in)\.?|[^\d\s.,+-][^\d\s]{0,9})?"
 )
 #: Marks before the decimals and between the thousands, the likelier first.
 MARKS: tuple[tuple[Decimal, Thousands], ...] = (
