@@ -69,8 +69,11 @@ def _message(error: Exception) -> str | None:
         case InputError(option=None):
             message = str(error)
         case InputError(option=str() as option):
-            value = "" if error.value is None else f" {error.value!r}"
-            message = f"{error}; --{option.replace('_', '-')}{value}"
+            values = error.value if isinstance(error.value, list) else [error.value]
+            flag = f"--{option.replace('_', '-')}"
+            message = (
+                f"{error}; {' '.join(flag if value is None else f'{flag} {value!r}' for value in values)}"
+            )
         case ModuleNotFoundError():
             message = f"{error}; {EXTRA}"
         case UnicodeEncodeError(reason="surrogates not allowed"):

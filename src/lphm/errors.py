@@ -31,7 +31,7 @@ class InputError(ValueError):
     Args:
         message: what must hold, what was got, what to do.
         option: the argument that mends it, such as ``"drop"``; the command line writes it as ``--drop``.
-        value: what to give that argument.
+        value: what to give that argument; of a list, one after the other.
     """
 
     def __init__(self, message: str, option: str | None = None, value: object = None) -> None:

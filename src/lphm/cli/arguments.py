@@ -19,7 +19,7 @@ Sided = Literal["attribute", "instance"]
 Source = Annotated[
     str,
     Parameter(
-        help="A .csv, .parquet or .npz file, a directory of .parquet files, or a bundled data set: "
+        help="A .csv, .tsv, .txt, .parquet, .npz or .ts file, a directory of .parquet files, or a bundled data set: "
         "digits, iris, wine, breast-cancer or diabetes."
     ),
 ]

@@ -82,6 +82,7 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
             "epochs": f"{len(metrics['history'])}{best}{stopped}",
             "seconds": f"{metrics['seconds']:.0f}",
             **left_out,
+            **({"the file is": metrics["read_as"]} if metrics.get("read_as") else {}),
             **{
                 f"{role} column, no feature": name
                 for role, name in (metrics.get("row_columns") or {}).items()

@@ -43,6 +43,10 @@ class DataOptions:
     """In a long table of series: the column that says which series a row belongs to."""
     step: str | None = None
     """In a long table of series: the column that orders the rows of a series."""
+    wide: str | None = None
+    """In a wide table of series, a row for each: a regular expression for the names of the columns of steps,
+    such as 'ch_(\\d+)', with a group for the number of the step and maybe a second one for the channel, or with
+    groups of these names: '(?P<channel>\\w+)_(?P<step>\\d+)'."""
 
 
 @Parameter(name="*", group="Run")
@@ -93,6 +97,8 @@ def train(
         lphm train sales.csv --target sold --time date --folds 5
         lphm train iris --compare
         lphm train flows.parquet --target label --series id --step time
+        lphm train readings.csv --target state --wide 'ch_(\\d+)'
+        lphm train GunPoint_TRAIN.ts --test GunPoint_TEST.ts
         lphm train --config runs/digits-1/options.json -o again
         lphm train -o runs/digits-1 --resume
         torchrun --nproc-per-node 4 -m lphm train flows/ --target label
@@ -167,9 +173,13 @@ def _read(
         _require_other(Path(rows.test), Path(source))
     if not Path(source).is_dir():
         categories = data.category or ()
-        return read_dataset(source, data.target, data.drop or (), data.series, data.step, categories, rows)
-    if run.folds or run.compare or data.series or data.step:
-        raise InputError("a directory takes no --folds, --compare, --series or --step; leave them out")
+        return read_dataset(
+            source, data.target, data.drop or (), data.series, data.step, categories, rows, data.wide
+        )
+    if run.folds or run.compare or data.series or data.step or data.wide:
+        raise InputError(
+            "a directory takes no --folds, --compare, --series, --step or --wide; leave them out"
+        )
     validation = training.validation if training.early_stopping else 0.0
     return open_directory(
         Path(source), data.target, data.drop or (), training.seed, validation, data.category or (), rows

@@ -36,6 +36,10 @@ class Dataset:
     left_out: tuple[str, ...] = ()  # columns of the table that are not read
     categories: tuple[str, ...] = ()  # columns that are said to hold categories, by type or by the user
     columns: tuple[str, str] | None = None  # series and step column of the table that an array was made from
+    wide: list[list[str | None]] | None = (
+        None  # columns ``[step][channel]`` of the table that it was made from
+    )
+    read_as: str = ""  # separator, encoding and the like of a text file, where they are not the usual ones
     row_options: RowOptions = AT_RANDOM  # where the test part, groups, time and weight come from
 
     def __len__(self) -> int:
@@ -136,5 +140,5 @@ def check_counts(name: str, counts: Counter[Any], task: Task) -> None:
 def fit_inputs(data: Dataset) -> InputSchema:
     """The schema of the training part: of series, of matrices laid out in rows, or of features."""
     if isinstance(data.inputs, np.ndarray):
-        return fit_series(data.inputs, data.channels, *(data.columns or ()))
+        return fit_series(data.inputs, data.channels, *(data.columns or (None, None)), data.wide)
     return fit_grid(data.inputs, *data.grid) if data.grid else fit_features(data.inputs, data.categories)

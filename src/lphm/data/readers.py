@@ -26,8 +26,14 @@ from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
 from lphm.data.tables import read_table, reading
 from lphm.data.targets import ClassTarget, TargetSchema
+from lphm.data.text_files import content_suffix, described
+from lphm.data.ts_files import labelled_ts, read_ts
+from lphm.data.wide_tables import labelled_wide, wide_series
 from lphm.data.words import is_category
 from lphm.errors import InputError
+
+#: Files that hold series as arrays.
+ARRAYS = (".npz", ".ts")
 
 
 def read_dataset(
@@ -38,17 +44,19 @@ def read_dataset(
     step: str | None = None,
     categories: Sequence[str] = (),
     options: RowOptions = AT_RANDOM,
+    wide: str | None = None,
 ) -> Dataset:
-    """Samples with a target: a bundled set by its name, a table, an ``.npz`` file or a long table of series.
+    """Samples with a target: a bundled set by its name, a table, an ``.npz`` or ``.ts`` file, or a table of series.
 
     ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out,
     and those in ``categories`` hold categories, whatever their values look like, which only a table has.
-    In a long table the column ``series`` says which series a row belongs to, and ``step`` orders a series.
-    The columns or arrays that the ``options`` name say how samples are split and what they count.
+    In a long table the column ``series`` says which series a row belongs to, and ``step`` orders a series. In
+    a wide one the names of the columns of steps are as the expression ``wide`` says. The columns or arrays
+    that the ``options`` name say how samples are split and what they count.
     """
     if str(source) in BUNDLED and not Path(source).exists():
-        if series or step or drop or options.columns:
-            wrong = "series, step, drop, group, time and weight"
+        if series or step or wide or drop or options.columns:
+            wrong = "series, step, wide, drop, group, time and weight"
             raise InputError(f"{source} must be read without {wrong}; leave them out")
         data = bundled(str(source))
         if target not in (None, data.target.name):
@@ -59,18 +67,29 @@ def read_dataset(
             data = labelled_table(data.name, frame, str(data.target.name), (), categories)
         return replace(data, row_options=options)
     path = Path(source)
+    are_arrays = content_suffix(path) in ARRAYS
     if categories:
-        _require_table(path, series is None and path.suffix.lower() != ".npz")
-    if path.suffix.lower() == ".npz":
+        _require_table(path, series is None and wide is None and not are_arrays)
+    if are_arrays and (series or step or wide or drop):
+        raise InputError(f"{path} must be read without series, step, wide and drop; leave them out")
+    if content_suffix(path) == ".ts":
+        return labelled_ts(path, target, options)
+    if are_arrays:
         return _labelled_arrays(path, target or "y", options)
     target = _require_target(target, path)
     if (series is None) != (step is None):
         raise InputError("a long table of series needs both series and step, got one of them")
-    if series is None or step is None:
-        frame = read_table(path, [*categories, *options.words])
-        return labelled_table(path.name, frame, target, drop, categories, options)
-    frame = read_table(path, [series, *options.words])
-    return labelled_series(path.name, frame, target, drop, series, step, options)
+    if series is not None and wide is not None:
+        raise InputError("a table of series must be long (series and step) or wide, got both; leave one out")
+    words = list(categories) if series is None else [series]
+    frame = read_table(path, [*words, *options.words])
+    if series is not None and step is not None:
+        data = labelled_series(path.name, frame, target, drop, series, step, options)
+    elif wide is not None:
+        data = labelled_wide(path.name, frame, target, drop, wide, options)
+    else:
+        data = labelled_table(path.name, frame, target, drop, categories, options)
+    return replace(data, read_as=described(frame.attrs))
 
 
 def read_test(
@@ -81,13 +100,13 @@ def read_test(
     With ``options``, the columns that they name are read too.
     """
     path, name = Path(source), target.name
-    if path.suffix.lower() == ".npz" or (str(source) in BUNDLED and not path.exists()):
+    if content_suffix(path) in ARRAYS or (str(source) in BUNDLED and not path.exists()):
         return read_dataset(source, name, options=options)
     words = _columns_of_words(inputs, target) + options.words
     frame = read_table(path, words)
-    if isinstance(inputs, SeriesSchema):
+    if isinstance(inputs, SeriesSchema) and inputs.wide is None:
         if inputs.series is None or inputs.step is None:
-            raise InputError(f"{path} must be an .npz file, for the run was trained on arrays")
+            raise InputError(f"{path} must be an .npz or .ts file, for the run was trained on arrays")
         columns = [name, inputs.series, inputs.step, *inputs.column_labels, *options.columns.values()]
         frame = table_with(frame, columns)[list(dict.fromkeys(columns))]
         return labelled_series(path.name, frame, name, (), inputs.series, inputs.step, options)
@@ -96,15 +115,19 @@ def read_test(
     if not known.any():
         raise InputError(f"{path.name} must have rows in which {name!r} is not missing, got none")
     frame = frame[known]
-    return Dataset(path.name, frame.drop(columns=name), frame[name], **row_arrays(frame, options))
+    wide = inputs.wide if isinstance(inputs, SeriesSchema) else None
+    features = frame.drop(columns=name) if wide is None else wide_series(frame, wide)
+    return Dataset(path.name, features, frame[name], **row_arrays(frame, options))
 
 
 def read_inputs(path: Path, schema: InputSchema) -> tuple[pd.DataFrame | np.ndarray, pd.Index | None]:
     """Samples for a trained run, and the names of series from a long table; a target is not needed."""
     if not isinstance(schema, SeriesSchema):
         return read_table(path, _columns_of_words(schema)), None
+    if schema.wide is not None:
+        return wide_series(read_table(path), schema.wide), None
     if schema.series is None or schema.step is None:
-        return _arrays(path, "X")["X"], None
+        return (read_ts(path)[0] if content_suffix(path) == ".ts" else _arrays(path, "X")["X"]), None
     frame = read_table(path, [schema.series])
     frame = table_with(frame, [schema.series, schema.step, *schema.column_labels])
     return stacked(frame, schema.series, schema.step, schema.column_labels)
