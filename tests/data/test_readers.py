@@ -285,7 +285,7 @@ def test_a_category_is_no_group(tmp_path: Path) -> None:
 
 
 def test_bundled_sets_have_no_columns_of_rows() -> None:
-    with pytest.raises(InputError, match="iris must be read without series, step, drop, group, time and wei"):
+    with pytest.raises(InputError, match="iris must be read without series, step, wide, drop, group"):
         read_dataset("iris", None, options=RowOptions(group="species"))
     assert read_dataset("iris", None, options=RowOptions(test="t.csv")).row_options.test == "t.csv"
 

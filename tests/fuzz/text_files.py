@@ -144,10 +144,14 @@ CSV_DAMAGE: list[Callable[[bytes], bytes]] = [
     lambda c: c.replace(b"\n", b"\n\n"),
     lambda c: c.replace(b",", b";"),
     lambda c: c.replace(b",", b"\t"),
+    lambda c: c.replace(b",", b"|"),
     lambda c: b"# a comment\n" + c,
     lambda c: c.removesuffix(b"\n"),
     lambda c: b"\xef\xbb\xbf" + c,
-    *(lambda c, e=encoding: c.decode().encode(e, "replace") for encoding in ("latin-1", "utf-16", "cp1252")),
+    *(
+        lambda c, e=encoding: c.decode().encode(e, "replace")
+        for encoding in ("latin-1", "utf-16", "utf-16-le", "cp1252")
+    ),
     *(lambda _, e=empty: e for empty in (b"", b"\n", b"a,y", b"a,y\n", b"\x00" * 64, b"\xff\xfe")),
 ]
 

@@ -44,9 +44,9 @@ class DataOptions:
     step: str | None = None
     """In a long table of series: the column that orders the rows of a series."""
     wide: str | None = None
-    """In a wide table of series, a row for each: a regular expression for the names of the columns of steps,
-    such as 'ch_(\\d+)', with a group for the number of the step and maybe a second one for the channel, or with
-    groups of these names: '(?P<channel>\\w+)_(?P<step>\\d+)'."""
+    r"""In a wide table of series, with a row for each: a regular expression for the names of the columns of
+    steps. A group is the number of the step, as in 'ch_(\d+)', a second one the channel; they may be named,
+    as in '(?P<channel>\w+)_(?P<step>\d+)'."""
 
 
 @Parameter(name="*", group="Run")
@@ -86,7 +86,7 @@ def train(
     training: Annotated[TrainingArguments | None, Parameter(name="*", group="Training")] = None,
     printing: Printing | None = None,
 ) -> None:
-    """Train on data, test on a fifth of it, and write a run folder with a report.
+    r"""Train on data, test on a fifth of it, and write a run folder with a report.
 
     **Examples**
 
@@ -97,7 +97,7 @@ def train(
         lphm train sales.csv --target sold --time date --folds 5
         lphm train iris --compare
         lphm train flows.parquet --target label --series id --step time
-        lphm train readings.csv --target state --wide 'ch_(\\d+)'
+        lphm train readings.csv --target state --wide 'ch_(\d+)'
         lphm train GunPoint_TRAIN.ts --test GunPoint_TEST.ts
         lphm train --config runs/digits-1/options.json -o again
         lphm train -o runs/digits-1 --resume

@@ -140,5 +140,6 @@ def check_counts(name: str, counts: Counter[Any], task: Task) -> None:
 def fit_inputs(data: Dataset) -> InputSchema:
     """The schema of the training part: of series, of matrices laid out in rows, or of features."""
     if isinstance(data.inputs, np.ndarray):
-        return fit_series(data.inputs, data.channels, *(data.columns or (None, None)), data.wide)
+        series, step = data.columns or (None, None)
+        return fit_series(data.inputs, data.channels, series, step, data.wide)
     return fit_grid(data.inputs, *data.grid) if data.grid else fit_features(data.inputs, data.categories)

@@ -46,7 +46,7 @@ def read_dataset(
     options: RowOptions = AT_RANDOM,
     wide: str | None = None,
 ) -> Dataset:
-    """Samples with a target: a bundled set by its name, a table, an ``.npz`` or ``.ts`` file, or a table of series.
+    """Samples with a target: a bundled set by its name, a table, an ``.npz`` or ``.ts`` file, or series.
 
     ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out,
     and those in ``categories`` hold categories, whatever their values look like, which only a table has.
@@ -54,28 +54,19 @@ def read_dataset(
     a wide one the names of the columns of steps are as the expression ``wide`` says. The columns or arrays
     that the ``options`` name say how samples are split and what they count.
     """
-    if str(source) in BUNDLED and not Path(source).exists():
-        if series or step or wide or drop or options.columns:
-            wrong = "series, step, wide, drop, group, time and weight"
-            raise InputError(f"{source} must be read without {wrong}; leave them out")
-        data = bundled(str(source))
-        if target not in (None, data.target.name):
-            raise InputError(f"the target of {source} is {data.target.name!r}, got {target!r}; leave it out")
-        if categories:
-            _require_table(source, data.grid is None)
-            frame = pd.DataFrame(data.inputs).assign(**{str(data.target.name): data.target})
-            data = labelled_table(data.name, frame, str(data.target.name), (), categories)
-        return replace(data, row_options=options)
     path = Path(source)
-    are_arrays = content_suffix(path) in ARRAYS
+    is_bundled = str(source) in BUNDLED and not path.exists()
+    if is_bundled or content_suffix(path) in ARRAYS:
+        if series or step or wide or drop or (is_bundled and options.columns):
+            rows = ", drop, group, time and weight" if is_bundled else " and drop"
+            wrong = f"series, step, wide{rows}"
+            raise InputError(f"{source} must be read without {wrong}; leave them out")
+        if is_bundled:
+            return _read_bundled(str(source), target, categories, options)
+        _require_table(path, not categories)
+        return (labelled_ts if content_suffix(path) == ".ts" else _labelled_arrays)(path, target, options)
     if categories:
-        _require_table(path, series is None and wide is None and not are_arrays)
-    if are_arrays and (series or step or wide or drop):
-        raise InputError(f"{path} must be read without series, step, wide and drop; leave them out")
-    if content_suffix(path) == ".ts":
-        return labelled_ts(path, target, options)
-    if are_arrays:
-        return _labelled_arrays(path, target or "y", options)
+        _require_table(path, series is None and wide is None)
     target = _require_target(target, path)
     if (series is None) != (step is None):
         raise InputError("a long table of series needs both series and step, got one of them")
@@ -90,6 +81,17 @@ def read_dataset(
     else:
         data = labelled_table(path.name, frame, target, drop, categories, options)
     return replace(data, read_as=described(frame.attrs))
+
+
+def _read_bundled(name: str, target: str | None, categories: Sequence[str], options: RowOptions) -> Dataset:
+    data = bundled(name)
+    if target not in (None, data.target.name):
+        raise InputError(f"the target of {name} is {data.target.name!r}, got {target!r}; leave it out")
+    if categories:
+        _require_table(name, data.grid is None)
+        frame = pd.DataFrame(data.inputs).assign(**{str(data.target.name): data.target})
+        data = labelled_table(data.name, frame, str(data.target.name), (), categories)
+    return replace(data, row_options=options)
 
 
 def read_test(
@@ -212,11 +214,12 @@ def _arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _labelled_arrays(path: Path, target: str, options: RowOptions) -> Dataset:
+def _labelled_arrays(path: Path, target: str | None, options: RowOptions) -> Dataset:
     """``X`` ``(N, steps, channels)``, a target ``(N,)`` and, if given, ``channels``, their names.
 
     The options name arrays ``(N,)``.
     """
+    target = target or "y"
     of_rows = options.columns_beside(target)
     arrays = _arrays(path, "X", target, *of_rows)
     x, y = arrays["X"], arrays[target]

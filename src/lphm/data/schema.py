@@ -141,8 +141,8 @@ class GridSchema(Strict):
 class SeriesSchema(Strict):
     """Series with a row per step and a column per channel: ``(N, steps, channels)``.
 
-    ``series`` and ``step`` name the columns of the long table that the series came from, and ``wide`` those of
-    a wide one by step and channel, None where a step has no column; all are None for an array.
+    ``series`` and ``step`` name the columns of the long table that the series came from, and ``wide`` the
+    columns of a wide one by step and channel, None where a step has no column; all are None for an array.
     """
 
     layout: Literal["series"] = "series"
