@@ -12,6 +12,7 @@ import pytest
 from support.command import lphm, summary
 
 SHORT = ("--members", 1, "--width", 8, "--epochs", 1)
+RIDGE = ("--method", "ridge")
 RNG = np.random.default_rng(0)
 
 
@@ -20,7 +21,7 @@ def table() -> pd.DataFrame:
     return frame.assign(y=np.where(frame["größe"] > 0, "ja", "nein"))
 
 
-def series(kind: str) -> np.ndarray:
+def series() -> np.ndarray:
     """``(40, 6, 2)``; the mean of the first channel says which class it is."""
     array = RNG.normal(size=(40, 6, 2)).round(3)
     array[::2, :, 0] += 3
@@ -29,7 +30,7 @@ def series(kind: str) -> np.ndarray:
 
 def run(folder: Path, source: str, *options: object) -> dict[str, str]:
     """Train on a file, then evaluate and predict it; the closing table."""
-    trained = lphm("train", source, *options, *SHORT, "-o", "r", cwd=folder)
+    trained = lphm("train", source, *options, "-o", "r", cwd=folder)
     shown = summary(trained)
     evaluated = lphm("evaluate", "r", source, "--json", "--quiet", cwd=folder)
     assert evaluated.stderr == ""
@@ -60,7 +61,7 @@ def test_text_is_read_as_it_is_and_the_closing_table_says_how(
     content = gzip.compress(content) if name.endswith(".gz") else content
     content = pa.compress(content, "zstd", asbytes=True) if name.endswith(".zst") else content
     (tmp_path / name).write_bytes(content)
-    assert run(tmp_path, name, "--target", "y", "--test", "plain.csv").get("the file is") == said
+    assert run(tmp_path, name, "--target", "y", "--test", "plain.csv", *SHORT).get("the file is") == said
     assert json.loads((tmp_path / "r" / "metrics.json").read_text())["read_as"] == (said or "")
     config = json.loads((tmp_path / "r" / "config.json").read_text())
     assert config["input"]["categorical"] == [{"name": "art", "categories": ["neu", "schön"]}]
@@ -70,9 +71,9 @@ def test_text_is_read_as_it_is_and_the_closing_table_says_how(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["network", "ridge"])
-def test_a_wide_table_of_series(tmp_path: Path, method: str) -> None:
-    array = series("wide")
+@pytest.mark.parametrize("method", [SHORT, RIDGE])
+def test_a_wide_table_of_series(tmp_path: Path, method: tuple) -> None:
+    array = series()
     columns = {f"{c}_{s}": array[:, s, i] for i, c in enumerate(("left", "right")) for s in range(6)}
     frame = pd.DataFrame(columns).sample(axis=1, frac=1, random_state=0)
     frame = frame.assign(id=range(40), state=["on", "off"] * 20, who=[f"w{i % 8}" for i in range(40)])
@@ -82,7 +83,7 @@ def test_a_wide_table_of_series(tmp_path: Path, method: str) -> None:
     refused = lphm("train", "wide.csv", "--target", "state", "--wide", expression, cwd=tmp_path)
     assert refused.stderr.endswith("got 'id' and 1 more; --drop 'id' --drop 'who'\n")
     options = ("--target", "state", "--wide", expression, "--drop", "id", "--group", "who")
-    run(tmp_path, "wide.csv", *options, "--method", method)
+    run(tmp_path, "wide.csv", *options, *method)
     saved = [json.loads((tmp_path / "r" / f"{name}.json").read_text()) for name in ("options", "config")]
     assert saved[0]["wide"] == expression
     order = [channel["name"] for channel in saved[1]["input"]["channels"]]
@@ -90,12 +91,12 @@ def test_a_wide_table_of_series(tmp_path: Path, method: str) -> None:
     assert saved[1]["input"]["wide"] == [[f"{channel}_{step}" for channel in order] for step in range(6)]
     predicted = pd.read_csv(tmp_path / "p.csv")
     assert len(predicted) == 40
-    if method == "ridge":
+    if method is RIDGE:
         assert (predicted["state"] == frame["state"]).mean() > 0.9
     frame.drop(columns=["left_3", "state"]).to_csv(tmp_path / "less.csv", index=False)
     refused = lphm("predict", "r", "less.csv", "-o", "q.csv", cwd=tmp_path)
     assert "must have every column of training, missing: ['left_3']" in refused.stderr
-    again = lphm("train", "--config", "r/options.json", *SHORT, "-o", "again", "--quiet", cwd=tmp_path)
+    again = lphm("train", "--config", "r/options.json", "-o", "again", "--quiet", cwd=tmp_path)
     assert (again.returncode, again.stderr) == (0, "")
     assert (tmp_path / "again" / "predictions.csv").read_bytes() == (
         tmp_path / "r" / "predictions.csv"
@@ -104,7 +105,7 @@ def test_a_wide_table_of_series(tmp_path: Path, method: str) -> None:
 
 @pytest.mark.slow
 def test_files_of_the_archives_need_no_target(tmp_path: Path) -> None:
-    array, labels = series("ts"), ["on", "off"] * 20
+    array, labels = series(), ["on", "off"] * 20
     header = "@problemName Parts\n@timeStamps false\n@univariate false\n@classLabel true on off\n@data\n"
     lines = []
     for i, (steps, label) in enumerate(zip(array, labels, strict=True)):
@@ -112,7 +113,7 @@ def test_files_of_the_archives_need_no_target(tmp_path: Path) -> None:
         lines.append(":".join([*(",".join(map(str, channel)) for channel in channels), label]))
     for name, part in (("Parts_TRAIN.ts", lines[:30]), ("Parts_TEST.ts", lines[30:])):
         (tmp_path / name).write_text(header + "\n".join(part) + "\n")
-    shown = run(tmp_path, "Parts_TRAIN.ts", "--test", "Parts_TEST.ts")
+    shown = run(tmp_path, "Parts_TRAIN.ts", "--test", "Parts_TEST.ts", *RIDGE)
     assert float(shown["test accuracy"]) > 0.8
     tested = lphm("evaluate", "r", "Parts_TEST.ts", "--json", "--quiet", cwd=tmp_path)
     assert json.loads(tested.stdout)["samples"] == 10
@@ -136,7 +137,7 @@ def test_files_of_the_archives_need_no_target(tmp_path: Path) -> None:
             "must be a text file, got bytes that are no",
         ),
         ("t.csv", b"a_1,y\n1,2\n", ("--target", "y", "--wide", "["), "wide must be a regular expression"),
-        ("t.csv", b"a_1,y\n1,2\n", ("--wide", "a_(.)"), "--target COLUMN"),
+        ("t.csv", b"a_1,y\n1,2\n", ("--wide", "a_(.)"), "--target 'COLUMN'"),
         (
             "t.ts",
             b"@timestamps true\n@data\n",
