@@ -90,6 +90,7 @@ def test_a_hint_of_the_decimal_mark(tmp_path: Path, cells: str, decimal: str) ->
         ("\n\na;b\n\n1;2\n\n", ["a", "b"], [1, 2]),
         ("a;b\n1;2;\n3;4;\n", ["a", "b"], [3, 4]),
         ("a,b,y\n1,2\n3,4,5\n", ["a", "b", "y"], [3, 4, 5]),
+        ("p(a|b|c),y\n1,2,\n3,4,\n", ["p(a|b|c)", "y"], [3, 4]),
         ("id,tags;more,y\n1,a;b,0\n", ["id", "tags;more", "y"], [1, "a;b", 0]),
         ('"price, EUR";"area, m2";y\n1,5;2;a\n1,5;2,5;b\n', ["price, EUR", "area, m2", "y"], None),
         ("date;price,EUR;y\n1;1,5;0\n2;2,5;1\n", ["date", "price,EUR", "y"], [2, "2,5", 1]),

@@ -45,8 +45,8 @@ class DataOptions:
     """In a long table of series: the column that orders the rows of a series."""
     wide: str | None = None
     r"""In a wide table of series, with a row for each: a regular expression for the names of the columns of
-    steps. A group is the number of the step, as in 'ch_(\d+)', a second one the channel; they may be named,
-    as in '(?P<channel>\w+)_(?P<step>\d+)'."""
+    steps. A group is the number of the step, as in 'ch_(\d+)', a second one the channel; if the groups
+    are named step and channel, their order is free."""
 
 
 @Parameter(name="*", group="Run")

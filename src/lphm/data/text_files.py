@@ -120,8 +120,9 @@ def table_layout(path: Path, encoding: str) -> Layout:
 
     def fit(separator: str) -> tuple[bool, float, int]:
         header, *rows = found[separator] or [[]]
-        right = sum(len(row) == len(header) for row in rows) / len(rows) if rows else 1.0
-        return len(header) > 1, right, len(header)
+        cells = len(header)
+        right = sum(len(row) >= cells and not any(row[cells:]) for row in rows) / (len(rows) or 1)
+        return cells > 1, right, cells
 
     separator = max(SEPARATORS, key=fit)
     records = (record for record in csv.reader(lines, delimiter=separator) if record)
