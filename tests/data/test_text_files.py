@@ -93,6 +93,7 @@ def test_a_hint_of_the_decimal_mark(tmp_path: Path, cells: str, decimal: str) ->
         ("p(a|b|c),y\n1,2,\n3,4,\n", ["p(a|b|c)", "y"], [3, 4]),
         ("id,tags;more,y\n1,a;b,0\n", ["id", "tags;more", "y"], [1, "a;b", 0]),
         ('"price, EUR";"area, m2";y\n1,5;2;a\n1,5;2,5;b\n', ["price, EUR", "area, m2", "y"], None),
+        ("price,EUR;y\n1,5;2,5\n3,5;4,5\n", ["price,EUR", "y"], ["3,5", "4,5"]),
         ("date;price,EUR;y\n1;1,5;0\n2;2,5;1\n", ["date", "price,EUR", "y"], [2, "2,5", 1]),
         ('a\ty\n"p\n;q,1"\t1\n"x\n\n2"\t2\n', ["a", "y"], ["x\n\n2", 2]),
         ("a,y\n" + '"p\nq",1\n' * 99 + "u,1\n", ["a", "y"], ["u", 1]),

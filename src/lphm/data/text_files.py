@@ -116,7 +116,7 @@ def table_layout(path: Path, encoding: str) -> Layout:
     """
     with open_text(path, encoding) as file:
         lines = list(islice(file, LINES))
-    found = {separator: _records(lines, separator) for separator in SEPARATORS}
+    found = {separator: list(_records(lines, separator)) for separator in SEPARATORS}
 
     def fit(separator: str) -> tuple[bool, float, int]:
         header, *rows = found[separator] or [[]]
@@ -132,17 +132,10 @@ def table_layout(path: Path, encoding: str) -> Layout:
     return Layout(separator, "," if commas and not points else ".", header, first)
 
 
-def _records(lines: Sequence[str], separator: str) -> list[list[str]]:
-    """The records of these lines that can be read, without blank ones and without one that is cut off."""
-
-    def readable() -> Iterator[list[str]]:
-        with suppress(csv.Error):  # a cell is too long
-            yield from csv.reader(lines, delimiter=separator)
-
-    records = list(readable())
-    if len(lines) == LINES and len(records) > 1:
-        records.pop()
-    return [record for record in records if record]
+def _records(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
+    """The records of these lines that can be read, without blank ones."""
+    with suppress(csv.Error):  # a cell is too long
+        yield from filter(None, csv.reader(lines, delimiter=separator))
 
 
 def described(layout: dict[Any, Any]) -> str:
