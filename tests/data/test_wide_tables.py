@@ -93,6 +93,7 @@ def test_groups_of_the_expression(expression: str, columns: str, wide: list, cha
         ("ch_(", "wide must be a regular expression, got 'ch_(': missing )"),
         ("ch_", r"wide must have a group for the step, such as ch_(\d+), and at most one more"),
         ("(ch)(_)(.)", "wide must have a group for the step"),
+        (r"(?P<when>c)h_(\d+)", "wide must have a group for the step"),
         ("(?P<when>ch_.+)", "wide must have a group for the step"),
         (
             r"x(\d+)",

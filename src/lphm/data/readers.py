@@ -207,7 +207,8 @@ def labelled_table(
 def _arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
     """All arrays of a file, which must hold those with these names."""
     with reading(path, ".npz file"), np.load(path, allow_pickle=False) as file:
-        arrays = dict(file)
+        # pandas takes no rows from numbers in another byte order.
+        arrays = {key: array.astype(array.dtype.newbyteorder("="), copy=False) for key, array in file.items()}
     for name in names:
         if name not in arrays:
             raise InputError(f"{path} must hold an array {name!r}, got {', '.join(arrays) or 'none'}")
