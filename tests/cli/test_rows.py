@@ -85,14 +85,14 @@ def read(folder: Path, name: str) -> dict:
         (("t.csv", "--group", "w", "--folds", 4), "folds must be at least 2 and at most the 3 groups, got 4"),
         (
             ("d", "--group", "patient", "--folds", 3),
-            "a directory takes no --folds, --compare, --series or --step",
+            "a directory takes no --folds, --compare, --series, --step or --wide",
         ),
         (
             ("d", "--group", "patient", "--test", "new.csv"),
             "a directory must be split by a file of test rows, by",
         ),
         (("d", "--weight", "mass"), "d must have the column 'mass'"),
-        (("iris", "--group", "kind"), "iris must be read without series, step, drop, group, time and weight"),
+        (("iris", "--group", "kind"), "iris must be read without series, step, wide, drop, group, time"),
     ],
 )
 def test_rows_that_cannot_be_split_are_one_line(files: Path, failing, arguments: tuple, message: str) -> None:

@@ -19,9 +19,9 @@ from lphm.data.conversions import (
     target_conversion,
 )
 from lphm.data.dataset import fit_inputs, infer_task
+from lphm.data.inputs import read_inputs
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_schema import fit_stream
-from lphm.data.inputs import read_inputs
 from lphm.data.readers import labelled_table, read_dataset, read_test
 from lphm.data.targets import NumberTarget, fit_target
 from lphm.errors import InputError

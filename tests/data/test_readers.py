@@ -217,6 +217,15 @@ def test_arrays_that_are_no_numbers(tmp_path: Path, arrays: dict, message: str) 
         fit_inputs(read_dataset(tmp_path / "a.npz", None))
 
 
+def test_arrays_in_another_byte_order(tmp_path: Path) -> None:
+    x, y = np.arange(24.0).reshape(4, 3, 2), np.array([0.5, 1.5, 2.5, 3.5])
+    np.savez(tmp_path / "a.npz", X=x.astype(">f4"), y=y.astype(">f8"), w=y.astype(">i2"))
+    data = read_dataset(tmp_path / "a.npz", None, options=RowOptions(weight="w"))
+    part = data.take(np.array([2, 0]))
+    assert (part.target.tolist(), part.weight.tolist()) == ([2.5, 0.5], [2, 0])
+    assert (part.inputs == x[[2, 0]]).all()
+
+
 def test_series_and_step_go_together(tmp_path: Path) -> None:
     LONG.to_csv(tmp_path / "long.csv", index=False)
     with pytest.raises(InputError, match="needs both series and step, got one of them"):
@@ -286,7 +295,7 @@ def test_a_category_is_no_group(tmp_path: Path) -> None:
 
 
 def test_bundled_sets_have_no_columns_of_rows() -> None:
-    with pytest.raises(InputError, match="iris must be read without series, step, drop, group, time and wei"):
+    with pytest.raises(InputError, match="iris must be read without series, step, wide, drop, group"):
         read_dataset("iris", None, options=RowOptions(group="species"))
     assert read_dataset("iris", None, options=RowOptions(test="t.csv")).row_options.test == "t.csv"
 

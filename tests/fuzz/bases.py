@@ -69,6 +69,12 @@ def data() -> Files:
     numbers.insert(0, "id", [f"r{i}" for i in range(40)])
     frames = {"t": labelled, "r": measured, "long": long, "many": pd.concat([labelled] * 50)}
     files: Files = {f"{n}.csv": f.to_csv(index=False).encode() for n, f in frames.items()}
+    wide = pd.DataFrame(rng.standard_normal((24, 6)).round(3), columns=[f"v_{i}" for i in range(6)])
+    files["wide.csv"] = wide.assign(y=np.arange(24) % 2).to_csv(index=False, sep=";").encode("utf-16")
+    cells = [",".join(map(str, row)) + f":{'pq'[i % 2]}\n" for i, row in enumerate(wide.to_numpy())]
+    files["s.ts"] = (
+        "@problemName s\n@timeStamps false\n@classLabel true p q\n@data\n" + "".join(cells)
+    ).encode()
     files["t.parquet"] = labelled.to_parquet(index=False)
     files["x.parquet"] = numbers.to_parquet(index=False, row_group_size=10)
     files["d"] = None

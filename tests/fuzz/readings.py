@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fuzz.bases import SMALL, base
 from fuzz.binary_files import arrays, arrow_tables, directories, npz_bytes, parquet_bytes, to_npy, to_parquet
 from fuzz.calls import Call, Case, Files
-from fuzz.text_files import CSV_DAMAGE, mutated, rarely, tables, to_csv
+from fuzz.text_files import COMPRESS, CSV_DAMAGE, mutated, rarely, tables, to_csv, ts_bytes
 
 TERMINALS = st.sampled_from(["utf-8"] * 6 + ["ascii", "latin-1"])
 
@@ -36,27 +36,32 @@ def csv_files(draw: st.DrawFn) -> Case:
             content = CSV_DAMAGE[draw(st.integers(0, len(CSV_DAMAGE) - 1))](content)
         else:
             content = mutated(draw, content)
-    files: Files = {"f.csv": content}
+    ending = draw(st.sampled_from(["", "", "", *COMPRESS]))
+    if ending:
+        content = COMPRESS[ending](content)
+        content = mutated(draw, content) if rows is None and draw(st.booleans()) else content
+    name = f"f.csv{ending}"
+    files: Files = {name: content}
     encoding = draw(TERMINALS)
     if of_ours:
-        calls = [predict("run", "f.csv", rows), Call(("evaluate", "run", "f.csv", "--json", "--quiet"))]
+        calls = [predict("run", name, rows), Call(("evaluate", "run", name, "--json", "--quiet"))]
         return Case(base() | files, tuple(calls[:: draw(st.sampled_from([1, -1]))]), encoding)
     more = draw(
         st.sampled_from([(), (), (), ("--folds", "2"), ("--series", "a", "--step", "b"), ("--json",)])
     )
     if "--folds" in more:
-        return Case(files, (train("f.csv", *more),), encoding)
-    calls = [train("f.csv", *more)]
+        return Case(files, (train(name, *more),), encoding)
+    calls = [train(name, *more)]
     if rows and not more and "" not in table["columns"][-1]:
         head = min(rows, draw(st.integers(1, 3)))  # alone, values mean what they mean beside others
         files["head.csv"] = to_csv(table, head)
         calls += [
-            predict("new", "f.csv", rows, "o.csv", must=0),
+            predict("new", name, rows, "o.csv", must=0),
             predict("new", "head.csv", head, "h.csv", must=0),
         ]
-        calls += [Call(("evaluate", "new", "f.csv", "--quiet"), must=0)]
+        calls += [Call(("evaluate", "new", name, "--quiet"), must=0)]
         return Case(files, tuple(calls), encoding, (("o.csv", "h.csv"),))
-    calls += [predict("new", "f.csv", None if more else rows)]
+    calls += [predict("new", name, None if more else rows)]
     return Case(files, tuple(calls), encoding)
 
 
@@ -90,7 +95,10 @@ def parquet_files(draw: st.DrawFn) -> Case:
 
 @st.composite
 def array_files(draw: st.DrawFn) -> Case:
-    """An .npz file of series, or an .npy file of rows."""
+    """An .npz or .ts file of series, or an .npy file of rows."""
+    if rarely(draw):
+        files = {"f.ts": draw(ts_bytes())}
+        return Case(files, (train("f.ts"), predict("new", "f.ts", must=0)), draw(TERMINALS))
     if draw(st.booleans()):
         files = {"f.npz": draw(npz_bytes())}
         if draw(st.booleans()):

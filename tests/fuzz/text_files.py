@@ -1,11 +1,15 @@
 """CSV files of every odd kind, and damaged bytes."""
 
+import bz2
 import csv
+import gzip
 import io
+import lzma
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from hypothesis import strategies as st
 
 Rng = np.random.Generator
@@ -103,6 +107,15 @@ ODD_NAMES += [
 ]
 
 
+#: What compresses a file whose name ends so.
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+    ".zst": lambda content: pa.compress(content, "zstd", asbytes=True),
+}
+
+
 @st.composite
 def tables(draw: st.DrawFn, width: int | None = None, most_odd: int = 2) -> dict[str, Any]:
     """Names and columns of text, the last of them ``y``: mostly plain, a few things odd."""
@@ -144,10 +157,14 @@ CSV_DAMAGE: list[Callable[[bytes], bytes]] = [
     lambda c: c.replace(b"\n", b"\n\n"),
     lambda c: c.replace(b",", b";"),
     lambda c: c.replace(b",", b"\t"),
+    lambda c: c.replace(b",", b"|"),
     lambda c: b"# a comment\n" + c,
     lambda c: c.removesuffix(b"\n"),
     lambda c: b"\xef\xbb\xbf" + c,
-    *(lambda c, e=encoding: c.decode().encode(e, "replace") for encoding in ("latin-1", "utf-16", "cp1252")),
+    *(
+        lambda c, e=encoding: c.decode().encode(e, "replace")
+        for encoding in ("latin-1", "utf-16", "utf-16-le", "cp1252")
+    ),
     *(lambda _, e=empty: e for empty in (b"", b"\n", b"a,y", b"a,y\n", b"\x00" * 64, b"\xff\xfe")),
 ]
 
@@ -170,3 +187,30 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
             case _:
                 content = before
     return content
+
+
+@st.composite
+def ts_bytes(draw: st.DrawFn) -> bytes:
+    """A file of series of the archives, or what is taken for one."""
+    rng, n = np.random.default_rng(draw(SEEDS)), draw(st.sampled_from([24, 40, 3]))
+    header = ["@problemName x", "@timeStamps false", "@classLabel true p q r"]
+    labels = one_of("p", "q")(rng, n)
+    match draw(st.integers(0, 9)):
+        case 0:
+            header[2], labels = "@targetLabel true", _number(rng, n)
+        case 1:
+            header[draw(st.integers(0, 2))] = draw(st.sampled_from(["", "@timestamps true", "x", "%", "@"]))
+        case 2:
+            labels[0] = draw(st.sampled_from(["?", "", "s", ":", "1"]))
+    channels, odd = (
+        draw(st.integers(1, 2)),
+        draw(st.sampled_from([""] * 9 + ["?", "nan", "1e200", "x", "inf"])),
+    )
+    lines = [*header, "@data"]
+    for label in labels:
+        steps = rng.integers(1, 5) if odd == "?" else 4
+        cells = [_number(rng, steps) for _ in range(channels)]
+        cells[0][0] = odd if odd and rng.random() < 0.2 else cells[0][0]
+        lines.append(":".join([*map(",".join, cells), label]))
+    content = "\n".join(lines).encode()
+    return mutated(draw, content) if rarely(draw, 5) else content

@@ -19,8 +19,8 @@ Sided = Literal["attribute", "instance"]
 Source = Annotated[
     str,
     Parameter(
-        help="A .csv, .parquet or .npz file, a directory of .parquet files, or a bundled data set: "
-        "digits, iris, wine, breast-cancer or diabetes."
+        help="A .csv, .tsv, .txt, .parquet, .npz or .ts file, a directory of .parquet files, or a bundled "
+        "data set: digits, iris, wine, breast-cancer or diabetes."
     ),
 ]
 RunFolder = Annotated[Path, Parameter(help="A run folder that 'lphm train' wrote.")]

@@ -99,6 +99,7 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
             "parameters in all": f"{metrics['parameters']:,}",
             "epochs": f"{len(metrics['history'])}{best}{stopped}",
             "seconds": f"{metrics['seconds']:.0f}",
+            **({"the file is": metrics["read_as"]} if metrics.get("read_as") else {}),
             **{
                 f"{role} column, no feature": name
                 for role, name in (metrics.get("row_columns") or {}).items()

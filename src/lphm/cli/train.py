@@ -42,10 +42,16 @@ class DataOptions:
     may be repeated."""
     category: list[str] | None = None
     """A column that holds categories, whatever its values look like, such as a code; may be repeated."""
+    text: list[str] | None = None
+    """A column of free text, whose words count; may be repeated."""
     series: str | None = None
     """In a long table of series: the column that says which series a row belongs to."""
     step: str | None = None
     """In a long table of series: the column that orders the rows of a series."""
+    wide: str | None = None
+    r"""In a wide table of series, with a row for each: a regular expression for the names of the columns of
+    steps. A group is the number of the step, as in 'ch_(\d+)', a second one the channel; if the groups
+    are named step and channel, their order is free."""
 
 
 @Parameter(name="*", group="Run")
@@ -85,7 +91,7 @@ def train(
     training: Annotated[TrainingArguments | None, Parameter(name="*", group="Training")] = None,
     printing: Printing | None = None,
 ) -> None:
-    """Train on data, test on a fifth of it, and write a run folder with a report.
+    r"""Train on data, test on a fifth of it, and write a run folder with a report.
 
     **Examples**
 
@@ -96,6 +102,8 @@ def train(
         lphm train sales.csv --target sold --time date --folds 5
         lphm train iris --compare
         lphm train flows.parquet --target label --series id --step time
+        lphm train readings.csv --target state --wide 'ch_(\d+)'
+        lphm train GunPoint_TRAIN.ts --test GunPoint_TEST.ts
         lphm train --config runs/digits-1/options.json -o again
         lphm train -o runs/digits-1 --resume
         torchrun --nproc-per-node 4 -m lphm train flows/ --target label
@@ -174,10 +182,12 @@ def _read(
         _require_other(Path(rows.test), Path(source))
     drop, keep, categories = data.drop or [], data.keep or [], data.category or []
     if not Path(source).is_dir():
-        samples = read_dataset(source, data.target, drop, data.series, data.step, categories, rows)
+        options = (data.series, data.step, categories, rows, data.wide, data.text or [])
+        samples = read_dataset(source, data.target, drop, *options)
         return without_misleading(samples, keep, categories)
-    if run.folds or run.compare or data.series or data.step:
-        raise InputError("a directory takes no --folds, --compare, --series or --step; leave them out")
+    if run.folds or run.compare or data.series or data.step or data.wide or data.text:
+        wrong = "--folds, --compare, --series, --step, --wide or --text"
+        raise InputError(f"a directory takes no {wrong}; leave them out")
     validation = training.validation if training.early_stopping else 0.0
     folder, seed = Path(source), training.seed
     stream = open_directory(folder, data.target, drop, seed, validation, categories, rows)

@@ -38,6 +38,10 @@ class Dataset:
     conversions: Conversions = field(default_factory=dict)  # that made columns of numbers
     number: NumberConversion | None = None  # that made the target a number
     columns: tuple[str, str] | None = None  # series and step column of the table that an array was made from
+    wide: list[list[str | None]] | None = (
+        None  # columns ``[step][channel]`` of the table that it was made from
+    )
+    read_as: str = ""  # separator, encoding and the like of a text file, where they are not the usual ones
     row_options: RowOptions = AT_RANDOM  # where the test part, groups, time and weight come from
 
     def __len__(self) -> int:
@@ -112,7 +116,8 @@ def check_counts(name: str, counts: Counter[Any], task: Task) -> None:
 def fit_inputs(data: Dataset) -> InputSchema:
     """The schema of the training part: of series, of matrices laid out in rows, or of features."""
     if isinstance(data.inputs, np.ndarray):
-        return fit_series(data.inputs, data.channels, *(data.columns or ()))
+        series, step = data.columns or (None, None)
+        return fit_series(data.inputs, data.channels, series, step, data.wide)
     if data.grid:
         return fit_grid(data.inputs, *data.grid)
     return fit_features(data.inputs, data.categories, data.conversions)

@@ -15,6 +15,9 @@ from lphm.data.parquet import ParquetIndex
 from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
 from lphm.data.tables import read_table, reading
 from lphm.data.targets import ClassTarget, TargetSchema
+from lphm.data.text_files import content_suffix
+from lphm.data.ts_files import read_ts
+from lphm.data.wide_tables import wide_series
 from lphm.errors import InputError
 
 T = TypeVar("T")
@@ -40,6 +43,14 @@ def read_inputs(path: Path, schema: InputSchema, keep: Sequence[str] = ()) -> In
     """
     if not isinstance(schema, SeriesSchema):
         return Inputs(read_table(path, columns_of_words(schema)), _kept(path, keep))
+    if schema.wide is not None:
+        return Inputs(wide_series(read_table(path), schema.wide), _kept(path, keep))
+    if content_suffix(path) == ".ts" and schema.series is None:
+        if keep:
+            raise InputError(
+                f"{path} must have columns to keep some, got a .ts file; leave it out", option="keep"
+            )
+        return Inputs(read_ts(path)[0], pd.DataFrame())
     if schema.series is None or schema.step is None:
         arrays = read_arrays(path, "X", *keep)
         wrong = [name for name in keep if arrays[name].shape != arrays["X"].shape[:1]]
@@ -101,7 +112,8 @@ def columns_of_words(inputs: InputSchema, target: TargetSchema | None = None) ->
 def read_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
     """All arrays of an ``.npz`` file, which must hold those with these names."""
     with reading(path, ".npz file"), np.load(path, allow_pickle=False) as file:
-        arrays = dict(file)
+        # pandas takes no rows from numbers in another byte order.
+        arrays = {key: array.astype(array.dtype.newbyteorder("="), copy=False) for key, array in file.items()}
     for name in names:
         if name not in arrays:
             raise InputError(f"{path} must hold an array {name!r}, got {', '.join(arrays) or 'none'}")

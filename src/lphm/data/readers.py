@@ -17,7 +17,7 @@ from lphm.data.columns import (
     require_named,
     table_with,
 )
-from lphm.data.conversions import convert, find_conversions, target_conversion
+from lphm.data.conversions import TextHash, convert, find_conversions, target_conversion
 from lphm.data.dataset import Dataset
 from lphm.data.inputs import columns_of_words, read_arrays
 from lphm.data.long_tables import labelled_series
@@ -28,8 +28,14 @@ from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import InputSchema, SeriesSchema
 from lphm.data.tables import UNNAMED, read_table
 from lphm.data.targets import TargetSchema
+from lphm.data.text_files import content_suffix, described
+from lphm.data.ts_files import labelled_ts
+from lphm.data.wide_tables import labelled_wide, wide_series
 from lphm.data.words import is_category
 from lphm.errors import InputError
+
+#: Files that hold series as arrays.
+ARRAYS = (".npz", ".ts")
 
 
 def read_dataset(
@@ -40,39 +46,56 @@ def read_dataset(
     step: str | None = None,
     categories: Sequence[str] = (),
     options: RowOptions = AT_RANDOM,
+    wide: str | None = None,
+    texts: Sequence[str] = (),
 ) -> Dataset:
-    """Samples with a target: a bundled set by its name, a table, an ``.npz`` file or a long table of series.
+    """Samples with a target: a bundled set by its name, a table, an ``.npz`` or ``.ts`` file, or series.
 
     ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out,
-    and those in ``categories`` hold categories, whatever their values look like, which only a table has.
-    In a long table the column ``series`` says which series a row belongs to, and ``step`` orders a series.
-    The columns or arrays that the ``options`` name say how samples are split and what they count.
+    and those in ``categories`` hold categories, whatever their values look like, and those in ``texts`` free text
+    whose words are hashed; only a table has them.
+    In a long table the column ``series`` says which series a row belongs to, and ``step`` orders a series. In
+    a wide one the names of the columns of steps are as the expression ``wide`` says. The columns or arrays
+    that the ``options`` name say how samples are split and what they count.
     """
-    if str(source) in BUNDLED and not Path(source).exists():
-        if series or step or drop or options.columns:
-            wrong = "series, step, drop, group, time and weight"
-            raise InputError(f"{source} must be read without {wrong}; leave them out")
-        data = bundled(str(source))
-        if target not in (None, data.target.name):
-            raise InputError(f"the target of {source} is {data.target.name!r}, got {target!r}; leave it out")
-        if categories:
-            _require_table(source, data.grid is None)
-            frame = pd.DataFrame(data.inputs).assign(**{str(data.target.name): data.target})
-            data = labelled_table(data.name, frame, str(data.target.name), (), categories)
-        return replace(data, row_options=options)
     path = Path(source)
-    if categories:
-        _require_table(path, series is None and path.suffix.lower() != ".npz")
-    if path.suffix.lower() == ".npz":
-        return _labelled_arrays(path, target or "y", options)
+    is_bundled = str(source) in BUNDLED and not path.exists()
+    if is_bundled or content_suffix(path) in ARRAYS:
+        if series or step or wide or drop or (is_bundled and options.columns):
+            rows = ", drop, group, time and weight" if is_bundled else " and drop"
+            wrong = f"series, step, wide{rows}"
+            raise InputError(f"{source} must be read without {wrong}; leave them out")
+        if is_bundled:
+            return _read_bundled(str(source), target, categories, options)
+        _require_table(path, not categories and not texts)
+        return (labelled_ts if content_suffix(path) == ".ts" else _labelled_arrays)(path, target, options)
+    if categories or texts:
+        _require_table(path, series is None and wide is None)
     target = _require_target(target, path)
     if (series is None) != (step is None):
         raise InputError("a long table of series needs both series and step, got one of them")
-    if series is None or step is None:
-        frame = read_table(path, [*categories, *options.words])
-        return labelled_table(path.name, frame, target, drop, categories, options)
-    frame = read_table(path, [series, *options.words])
-    return labelled_series(path.name, frame, target, drop, series, step, options)
+    if series is not None and wide is not None:
+        raise InputError("a table of series must be long (series and step) or wide, got both; leave one out")
+    words = [*categories, *texts] if series is None else [series]
+    frame = read_table(path, [*words, *options.words])
+    if series is not None and step is not None:
+        data = labelled_series(path.name, frame, target, drop, series, step, options)
+    elif wide is not None:
+        data = labelled_wide(path.name, frame, target, drop, wide, options)
+    else:
+        data = labelled_table(path.name, frame, target, drop, categories, options, texts)
+    return replace(data, read_as=described(frame.attrs))
+
+
+def _read_bundled(name: str, target: str | None, categories: Sequence[str], options: RowOptions) -> Dataset:
+    data = bundled(name)
+    if target not in (None, data.target.name):
+        raise InputError(f"the target of {name} is {data.target.name!r}, got {target!r}; leave it out")
+    if categories:
+        _require_table(name, data.grid is None)
+        frame = pd.DataFrame(data.inputs).assign(**{str(data.target.name): data.target})
+        data = labelled_table(data.name, frame, str(data.target.name), (), categories)
+    return replace(data, row_options=options)
 
 
 def read_test(
@@ -83,13 +106,13 @@ def read_test(
     With ``options``, the columns that they name are read too.
     """
     path, name = Path(source), target.name
-    if path.suffix.lower() == ".npz" or (str(source) in BUNDLED and not path.exists()):
+    if content_suffix(path) in ARRAYS or (str(source) in BUNDLED and not path.exists()):
         return read_dataset(source, name, options=options)
     words = columns_of_words(inputs, target) + options.words
     frame = read_table(path, words)
-    if isinstance(inputs, SeriesSchema):
+    if isinstance(inputs, SeriesSchema) and inputs.wide is None:
         if inputs.series is None or inputs.step is None:
-            raise InputError(f"{path} must be an .npz file, for the run was trained on arrays")
+            raise InputError(f"{path} must be an .npz or .ts file, for the run was trained on arrays")
         columns = [name, inputs.series, inputs.step, *inputs.column_labels, *options.columns.values()]
         frame = table_with(frame, columns)[list(dict.fromkeys(columns))]
         return labelled_series(path.name, frame, name, (), inputs.series, inputs.step, options)
@@ -99,7 +122,9 @@ def read_test(
     if not known.any():
         raise InputError(f"{path.name} must have rows in which {name!r} is not missing, got none")
     frame = frame[known]
-    return Dataset(path.name, frame.drop(columns=name), frame[name], **row_arrays(frame, options))
+    wide = inputs.wide if isinstance(inputs, SeriesSchema) else None
+    features = frame.drop(columns=name) if wide is None else wide_series(frame, wide)
+    return Dataset(path.name, features, frame[name], **row_arrays(frame, options))
 
 
 def open_directory(
@@ -136,21 +161,23 @@ def labelled_table(
     drop: Sequence[str] = (),
     categories: Sequence[str] = (),
     options: RowOptions = AT_RANDOM,
+    texts: Sequence[str] = (),
 ) -> Dataset:
     """Split a data frame in features and target; rows without a target are left out.
 
-    What each column holds is decided from all rows, unless it is named in ``categories``. The columns that
-    the options name are no features.
+    What each column holds is decided from all rows, unless it is named in ``categories``, or in ``texts`` for
+    free text. The columns that the options name are no features.
     """
     apart = [target, *drop, *options.columns_beside(target)]
-    require_named(name, [*apart, *categories], list(frame.columns))
+    require_named(name, [*apart, *categories, *texts], list(frame.columns))
     require_categories(name, categories, list(frame.columns), target, apart)
-    comma = frame.attrs.get("separator") == ";"
+    comma = "," in (frame.attrs.get("decimal"),) or frame.attrs.get("separator") == ";"
     number = target_conversion(frame[target], comma)
     labels = as_target(frame[target] if number is None else number.column(frame[target]), target)
     present = labels.notna()
     features = frame.drop(columns=apart)[present]
-    conversions = find_conversions(features, categories, comma)
+    conversions = find_conversions(features, [*categories, *texts], comma)
+    conversions |= dict.fromkeys(texts, TextHash())
     features = convert(features, conversions)
     if features.empty:
         raise InputError(
@@ -171,11 +198,12 @@ def labelled_table(
     )
 
 
-def _labelled_arrays(path: Path, target: str, options: RowOptions) -> Dataset:
+def _labelled_arrays(path: Path, target: str | None, options: RowOptions) -> Dataset:
     """``X`` ``(N, steps, channels)``, a target ``(N,)`` and, if given, ``channels``, their names.
 
     The options name arrays ``(N,)``.
     """
+    target = target or "y"
     of_rows = options.columns_beside(target)
     arrays = read_arrays(path, "X", target, *of_rows)
     x, y = arrays["X"], arrays[target]

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -158,7 +158,8 @@ class GridSchema(Strict):
 class SeriesSchema(Strict):
     """Series with a row per step and a column per channel: ``(N, steps, channels)``.
 
-    ``series`` and ``step`` name the columns of the long table that the series came from; None for an array.
+    ``series`` and ``step`` name the columns of the long table that the series came from, and ``wide`` the
+    columns of a wide one by step and channel, None where a step has no column; all are None for an array.
     """
 
     layout: Literal["series"] = "series"
@@ -166,8 +167,15 @@ class SeriesSchema(Strict):
     channels: list[Channel] = Field(min_length=1)
     series: str | None = None
     step: str | None = None
+    wide: list[list[str | None]] | None = None
     has_categories: ClassVar[bool] = False
     ragged: bool = False  # whether some series of the training end before others
+
+    @model_validator(mode="after")
+    def _fits(self) -> "SeriesSchema":
+        if self.wide is not None and {len(self.channels)} != {len(step) for step in self.wide}:
+            raise ValueError("wide must name a column, or None, for each channel of every step")
+        return self
 
     @property
     def labels(self) -> list[str]:
@@ -212,7 +220,11 @@ def _scaled(values: np.ndarray, mean: float | np.ndarray, std: float | np.ndarra
 
 
 def fit_series(
-    array: np.ndarray, names: Sequence[str] | None = None, series: str | None = None, step: str | None = None
+    array: np.ndarray,
+    names: Sequence[str] | None = None,
+    series: str | None = None,
+    step: str | None = None,
+    wide: list[list[str | None]] | None = None,
 ) -> SeriesSchema:
     """The schema of series ``(N, steps, channels)``; a constant channel is centred and not scaled."""
     array = as_series(array)
@@ -231,7 +243,8 @@ def fit_series(
         channels.append(Channel(name=name, mean=moments.mean, std=std, gaps=has_gaps))
     lengths = array.shape[1] - after.sum(axis=1)
     ragged = bool((lengths != lengths.max()).any())
-    return SeriesSchema(steps=int(lengths.max()), channels=channels, series=series, step=step, ragged=ragged)
+    steps = int(lengths.max())
+    return SeriesSchema(steps=steps, channels=channels, series=series, step=step, wide=wide, ragged=ragged)
 
 
 def fit_grid(features: pd.DataFrame, rows: int, columns: int) -> GridSchema:

@@ -1,6 +1,5 @@
-"""A table from a CSV or Parquet file: every column by its name, with the types that the file gives."""
+"""A table from a text or Parquet file: every column by its name, with the types that the file gives."""
 
-import csv
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -11,23 +10,37 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lphm.data.columns import is_text, require_distinct
+from lphm.data.text_files import COMPRESSIONS, content_suffix, open_text, read_text, table_layout
 from lphm.errors import EDITED, InputError
 
 #: Why a column is left out, that cannot stay.
 UNNAMED, CONSTANT = "an index without a name", "one value in every row"
+TEXT = (".csv", ".tsv", ".txt")
+#: How other files become tables that can be read.
+SHEET = "save the sheet as CSV in the spreadsheet program"
+CONVERSIONS = {
+    **dict.fromkeys((".xls", ".xlsx", ".xlsm", ".xlsb", ".ods"), SHEET),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z"), "unpack it"),
+    ".json": "pandas.read_json({0!r}).to_csv({1!r}, index=False)",
+    ".jsonl": "pandas.read_json({0!r}, lines=True).to_csv({1!r}, index=False)",
+    ".feather": "pandas.read_feather({0!r}).to_parquet({2!r})",
+    ".orc": "pandas.read_orc({0!r}).to_parquet({2!r})",
+    ".dta": "pandas.read_stata({0!r}).to_parquet({2!r})",
+}
 
 
 def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
-    """A CSV or Parquet file as a data frame, with rows numbered from 0.
+    """A text or Parquet file as a data frame, with rows numbered from 0.
 
-    In CSV, cells of the columns ``words`` are text whatever they look like, text has no space around it, and
-    only an empty cell is missing, not ``NA``. In Parquet, columns of the type for categories have it in the
-    data frame, an index with a name is a column, and one without is left out, and named in
-    ``attrs["left_out"]``.
+    In text, cells of the columns ``words`` are text whatever they look like, text has no space around it, and
+    only an empty cell is missing, not ``NA``; ``attrs`` has what was found: ``separator``, ``decimal`` and
+    ``encoding``. In Parquet, columns of the type for categories have it in the data frame, an index with a
+    name is a column, and one without is left out, and named in ``attrs["left_out"]``.
     """
     with reading(path, "table"):
-        if path.suffix.lower() == ".csv":
-            frame = _read_csv(path, words)
+        if content_suffix(path) in TEXT:
+            frame, encoding = read_text(path, lambda encoding: _read_rows(path, words, encoding))
+            frame.attrs["encoding"] = encoding
         elif path.suffix.lower() == ".parquet":
             names = pq.read_schema(path).names
             require_distinct(path.name, names)
@@ -36,7 +49,10 @@ def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
             frame = data_frame(pq.read_table(path, columns=named), words)
             frame.attrs["left_out"] = unnamed
         else:
-            raise InputError(f"the table must be a .csv or .parquet file, got {path.name}; convert it first")
+            kinds = f"a {', '.join(TEXT)} (or these with {', '.join(COMPRESSIONS)}) or .parquet file"
+            raise InputError(
+                f"the table must be {kinds}, got {path.name}; convert it first: {_conversion(path)}"
+            )
     if frame.empty:
         raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
     return frame
@@ -70,28 +86,31 @@ def data_frame(table: pa.Table, words: Collection[str] = ()) -> pd.DataFrame:
     return frame
 
 
-def _read_csv(path: Path, words: Collection[str]) -> pd.DataFrame:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        records = (record for record in csv.reader(file) if record)
-        header, first = next(records, []), next(records, [])
+def _conversion(path: Path) -> str:
+    how = CONVERSIONS.get(path.suffix.lower(), "to CSV")
+    return how.format(path.name, path.with_suffix(".csv").name, path.with_suffix(".parquet").name)
+
+
+def _read_rows(path: Path, words: Collection[str], encoding: str) -> pd.DataFrame:
+    separator, decimal, header, first = table_layout(path, encoding)
     if not header:
         raise InputError(f"{path} must hold a header and rows, got an empty file")
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
     require_distinct(path.name, names)
     # Cells beyond the header are none where every row ends in a comma.
     more = [f"cell {place}" for place in range(len(header) + 1, len(first) + 1)]
-    frame = pd.read_csv(
-        path,
-        header=0,
-        names=[*names, *more],
-        index_col=False,
-        dtype=dict.fromkeys(words, str),
-        keep_default_na=False,
-        na_values=[""],
-        low_memory=False,
-        encoding="utf-8-sig",
-        compression=None,
-    )
+    with open_text(path, encoding) as file:
+        frame = pd.read_csv(
+            file,
+            sep=separator,
+            header=0,
+            names=[*names, *more],
+            index_col=False,
+            dtype=dict.fromkeys(words, str),
+            keep_default_na=False,
+            na_values=[""],
+            low_memory=False,
+        )
     for name in more:
         if frame[name].notna().any():
             row = int(frame[name].notna().argmax()) + 1
@@ -100,7 +119,9 @@ def _read_csv(path: Path, words: Collection[str]) -> pd.DataFrame:
     for name in names:
         if is_text(frame[name]):
             frame[name] = frame[name].map(_stripped, na_action="ignore")
-    return frame[names]
+    frame = frame[names]
+    frame.attrs |= {"separator": separator, "decimal": decimal}
+    return frame
 
 
 def _stripped(cell: str | bool) -> str | bool | None:

@@ -117,6 +117,7 @@ def train(
         "interdependence_parameters_full": full_parameters(network),
         "left_out": left_out(prepared.sample, trained.run.config.input),
         "row_columns": prepared.sample.row_options.columns,
+        "read_as": prepared.sample.read_as,
         "history": trained.history.lines,
     }
     return Outcome(trained.run, metrics, evaluation, prepared.sample)
