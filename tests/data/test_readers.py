@@ -10,11 +10,11 @@ import torch
 
 from lphm.data.columns import plain_values
 from lphm.data.dataset import Dataset, fit_inputs
+from lphm.data.fitting import fit_series
 from lphm.data.inputs import read_inputs
 from lphm.data.long_tables import labelled_series
 from lphm.data.readers import labelled_table, open_directory, read_dataset, read_test
 from lphm.data.row_options import RowOptions
-from lphm.data.schema import fit_series
 from lphm.data.targets import fit_target
 from lphm.errors import InputError
 from lphm.nn.embeddings import ended

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lphm.data.dataset import BUNDLED, Dataset, bundled
+from lphm.data.bundled import BUNDLED, bundled
+from lphm.data.dataset import Dataset
 from lphm.data.readers import labelled_table
 from lphm.data.roles import ONE_EACH, RUNNING, TELLS, without_misleading
 from lphm.errors import InputError

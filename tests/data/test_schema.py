@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from lphm.data.columns import as_numbers_or_words
-from lphm.data.schema import FeatureSchema, fit_features, fit_grid
+from lphm.data.fitting import fit_features, fit_grid
+from lphm.data.schema import FeatureSchema
 from lphm.errors import InputError
 
 

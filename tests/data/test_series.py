@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from lphm.data.schema import SeriesSchema, fit_series
+from lphm.data.fitting import fit_series
+from lphm.data.schema import SeriesSchema
 
 
 def series(N: int = 5, steps: int = 8, channels: int = 3) -> np.ndarray:

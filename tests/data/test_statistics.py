@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lphm.data.fitting import FEWEST_PIECES, MOST_PIECES, NUMBERS_OF_A_PIECE, fit_features
 from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_schema import fit_stream
-from lphm.data.schema import FEWEST_PIECES, MOST_PIECES, NUMBERS_OF_A_PIECE, NumericColumn, fit_features
+from lphm.data.schema import NumericColumn
 from lphm.data.statistics import MOST_POINTS, Distribution
 
 PIECES = 16

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from lphm.data.dataset import fit_inputs, infer_task
-from lphm.data.readers import read_dataset, read_inputs, read_test
+from lphm.data.inputs import read_inputs
+from lphm.data.readers import read_dataset, read_test
 from lphm.data.row_options import RowOptions
 from lphm.data.targets import fit_target
 from lphm.data.ts_files import read_ts
@@ -47,7 +48,7 @@ def test_channels_lengths_missing_values_and_classes(tmp_path: Path) -> None:
     assert list(data.target) == ["Up", "down"]
     assert data.inputs.shape == (2, 3, 2)
     schema, target = fit_inputs(data), fit_target(data.target, "classification")
-    assert read_inputs(tmp_path / "a.ts", schema)[0].shape == (3, 3, 2)
+    assert read_inputs(tmp_path / "a.ts", schema).samples.shape == (3, 3, 2)
     np.testing.assert_array_equal(read_test(tmp_path / "a.ts", schema, target).inputs, data.inputs)
 
 

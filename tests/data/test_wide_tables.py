@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from lphm.data.dataset import fit_inputs
-from lphm.data.readers import read_dataset, read_inputs, read_test
+from lphm.data.inputs import read_inputs
+from lphm.data.readers import read_dataset, read_test
 from lphm.data.row_options import RowOptions
 from lphm.data.schema import SeriesSchema
 from lphm.data.targets import fit_target
@@ -39,9 +40,8 @@ def test_steps_are_ordered_by_number_and_missing_ones_are_gaps(tmp_path: Path) -
     again = SeriesSchema.model_validate_json(schema.model_dump_json())
     shuffled = FRAME[["state", "ch_1", "ch_4", "id", "ch_2", "ch_10"]].assign(more="x")
     shuffled.to_parquet(tmp_path / "t.parquet")
-    array, names = read_inputs(tmp_path / "t.parquet", again)
+    array = read_inputs(tmp_path / "t.parquet", again).samples
     assert array.shape == (3, 10, 1)
-    assert names is None
     np.testing.assert_array_equal(array[:2], data.inputs)
     test = read_test(tmp_path / "t.parquet", again, fit_target(data.target, "classification"))
     np.testing.assert_array_equal(test.inputs, data.inputs)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lphm.data.schema import FeatureSchema, InputSchema, NumericColumn, fit_features, fit_grid, fit_series
+from lphm.data.fitting import fit_features, fit_grid, fit_series
+from lphm.data.schema import FeatureSchema, InputSchema, NumericColumn
 from lphm.data.targets import NumberTarget
 from lphm.errors import InputError
 from lphm.learn.config import NetworkRunConfig

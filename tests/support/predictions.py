@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
+from lphm.data.fitting import fit_features, fit_grid, fit_series
+from lphm.data.schema import InputSchema
 from lphm.data.targets import fit_target
 from lphm.learn.config import build_network
 from lphm.learn.defaults import configure

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from lphm.data.dataset import Dataset
-from lphm.data.schema import fit_features
+from lphm.data.fitting import fit_features
 from lphm.data.summary import summarize
 from lphm.data.targets import fit_target
 from lphm.learn.config import NetworkConfig, NetworkRunConfig, TrainingConfig, build_network

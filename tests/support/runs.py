@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 
-from lphm.data.schema import fit_features
+from lphm.data.fitting import fit_features
 from lphm.data.targets import fit_target
 from lphm.learn.config import NetworkConfig, NetworkRunConfig, TrainingConfig, build_network
 from lphm.learn.run import Run, save_run

@@ -9,8 +9,9 @@ import pandas as pd
 
 from lphm.data.columns import column_numbers, plain_values
 from lphm.data.conversions import Conversions, NumberConversion
+from lphm.data.fitting import fit_features, fit_grid, fit_series
 from lphm.data.row_options import AT_RANDOM, RowOptions
-from lphm.data.schema import InputSchema, fit_features, fit_grid, fit_series
+from lphm.data.schema import InputSchema
 from lphm.data.targets import Task
 from lphm.data.words import is_category
 from lphm.errors import InputError

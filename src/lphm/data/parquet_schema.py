@@ -9,9 +9,10 @@ import numpy as np
 
 from lphm.data.columns import check_distance, column_numbers, plain_values, unusable_column
 from lphm.data.dataset import check_counts, task_of
+from lphm.data.fitting import feature_schema
 from lphm.data.parquet import PARTS, ParquetStream, Part
 from lphm.data.progress import Progress, no_progress
-from lphm.data.schema import FeatureSchema, feature_schema
+from lphm.data.schema import FeatureSchema
 from lphm.data.statistics import ColumnStatistics, Moments
 from lphm.data.targets import ClassTarget, NumberTarget, Task, sorted_classes
 from lphm.distributed import gather_results, rank, world_size

@@ -52,11 +52,11 @@ def read_dataset(
     """Samples with a target: a bundled set by its name, a table, an ``.npz`` or ``.ts`` file, or series.
 
     ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out,
-    and those in ``categories`` hold categories, whatever their values look like, and those in ``texts`` free text
-    whose words are hashed; only a table has them.
-    In a long table the column ``series`` says which series a row belongs to, and ``step`` orders a series. In
-    a wide one the names of the columns of steps are as the expression ``wide`` says. The columns or arrays
-    that the ``options`` name say how samples are split and what they count.
+    those in ``categories`` hold categories, whatever their values look like, and those in ``texts`` free text
+    whose words are hashed; only a table has them. In a long table the column ``series`` says which series a
+    row belongs to, and ``step`` orders a series. In a wide one the names of the columns of steps are as the
+    expression ``wide`` says. The columns or arrays that the ``options`` name say how samples are split and
+    what they count.
     """
     path = Path(source)
     is_bundled = str(source) in BUNDLED and not path.exists()
@@ -171,7 +171,7 @@ def labelled_table(
     apart = [target, *drop, *options.columns_beside(target)]
     require_named(name, [*apart, *categories, *texts], list(frame.columns))
     require_categories(name, categories, list(frame.columns), target, apart)
-    comma = "," in (frame.attrs.get("decimal"),) or frame.attrs.get("separator") == ";"
+    comma = frame.attrs.get("decimal") == "," or frame.attrs.get("separator") == ";"
     number = target_conversion(frame[target], comma)
     labels = as_target(frame[target] if number is None else number.column(frame[target]), target)
     present = labels.notna()

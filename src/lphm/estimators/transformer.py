@@ -7,7 +7,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 from torch import Tensor
 
-from lphm.data.schema import fit_series
+from lphm.data.fitting import fit_series
 from lphm.data.series import padded
 from lphm.errors import require_positive
 from lphm.estimators.bases import BaseEstimator, TransformerMixin
