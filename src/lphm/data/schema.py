@@ -80,6 +80,11 @@ class FeatureSchema(Strict):
         return [c.name for c in self.numeric] + [c.name for c in self.categorical]
 
     @property
+    def sources(self) -> list[str]:
+        """The column of the table that each feature is made from."""
+        return self.labels
+
+    @property
     def has_categories(self) -> bool:
         """Whether a column holds categories."""
         return bool(self.categorical)

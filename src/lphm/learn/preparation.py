@@ -39,7 +39,7 @@ VALIDATION_BATCH = 1024
 #: Rows of the test part whose predictions are kept, and of the training part that the summary describes.
 MOST_ROWS = 10_000
 
-Tested: TypeAlias = tuple[dict[str, Any], Evaluation]
+Tested: TypeAlias = tuple[dict[str, Any], Evaluation, Dataset]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Prepared(TrainingData):
     """Training data with a test part.
 
     ``test`` is called with the trained run. It returns scores and rows of each part for ``metrics.json``, and
-    the evaluation of the test part.
+    the evaluation of the test part and its samples, of a directory the first ones.
     """
 
     sample: Dataset  # describes the data; all samples if they are in memory
@@ -153,10 +153,10 @@ def _batches(
 
 
 def _test_table(rest: Dataset, test: Dataset, run: Run, progress: Progress | None) -> Tested:
-    target, (metrics, evaluation) = run.config.target, _test_rows(len(rest), test, run, progress)
+    target, (metrics, *tested) = run.config.target, _test_rows(len(rest), test, run, progress)
     weight = torch.as_tensor(rest.weights)
     scores = _scores(target, run.outputs(rest.inputs), target.encode(rest.target), weight)
-    return {"train": scores, **metrics}, evaluation
+    return {"train": scores, **metrics}, *tested
 
 
 def _test_rows(trained_on: int, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
@@ -165,7 +165,7 @@ def _test_rows(trained_on: int, test: Dataset, run: Run, _progress: Progress | N
         "test": {"loss": evaluation.loss, evaluation.score_name: evaluation.score},
         "rows": {"train": trained_on, "test": len(test)},
     }
-    return metrics, evaluation
+    return metrics, evaluation, test
 
 
 def prepare_stream(
@@ -214,7 +214,7 @@ def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: P
     first = _first_rows(stream, "test")
     rows = {"train": fitted.rows["train"], "test": len(y)}
     metrics = {"test": _scores(run.config.target, outputs, y, weight), "rows": rows}
-    return metrics, evaluate(run, first, outputs=outputs[: len(first)])
+    return metrics, evaluate(run, first, outputs=outputs[: len(first)]), first
 
 
 def _first_rows(stream: ParquetStream, part: Part) -> Dataset:
