@@ -8,8 +8,8 @@ from lphm.learn.pairs import surviving_pairs
 from lphm.learn.run import Run
 from lphm.learn.torch_state import on_the_cpu
 
-#: Samples that are predicted for each of the two answers, for each that the training went through, which takes
-#: about three times as long.
+#: Samples that are predicted for each of the two answers, for each that the training went through; that takes
+#: about three times as long as a prediction.
 SHARE = 0.5
 #: Columns of which pairs are tried, those that matter most.
 MOST_FEATURES = 16

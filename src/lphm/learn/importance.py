@@ -27,7 +27,9 @@ from lphm.nn.patterns import PatternNetwork
 
 #: Fewest and most samples of the test part, and how often each column of them is shuffled.
 FEWEST_ROWS, MOST_ROWS = 50, 2000
-FEWEST_REPEATS, REPEATS = 2, 5
+FEWEST_REPEATS, REPEATS = 3, 5
+#: Parts of the samples, and standard errors over them from which on a rise of the loss is not by chance.
+PARTS, ERRORS = 20, 2.5
 #: Fewest and most columns of a table that are shuffled, and most parts of series or images.
 FEWEST_COLUMNS, MOST_COLUMNS, MOST_PARTS = 10, 50, 24
 #: Parts of the time of series that have one channel.
@@ -69,12 +71,18 @@ class Probe:
         """Combined outputs of the members on the CPU, ``(N, outputs)``."""
         network = self.network if network is None else network
         size = max(1, MOST_NUMBERS // _numbers(self.network))
-        parts = [network(part).cpu() for part in x.split(size)]
+        parts = [network(part).cpu() for part in torch.split(x, size)]
         return self.run.config.target.combine(torch.cat(parts))
 
-    def score(self, x: Tensor) -> float:
-        """Accuracy or R² of the predictions from ``x``."""
-        return self.run.config.target.score(self.outputs(x), self.y, self.weight).item()
+    def score(self, outputs: Tensor) -> float:
+        """Accuracy or R²."""
+        return self.run.config.target.score(outputs, self.y, self.weight).item()
+
+    def losses(self, outputs: Tensor) -> np.ndarray:
+        """The loss of each of ``PARTS`` parts of the samples, by which chance is judged."""
+        parts = np.array_split(np.arange(len(outputs)), min(PARTS, len(outputs)))
+        loss = self.run.config.target.loss
+        return np.array([loss(outputs[part], self.y[part], self.weight[part]).item() for part in parts])
 
 
 def _numbers(network: InterdependenceNetwork | PatternNetwork) -> int:
@@ -92,27 +100,39 @@ def permutation_importance(probe: Probe, samples: int) -> dict[str, Any]:
         samples: about the most that are predicted.
 
     Returns:
-        ``parts``, what was shuffled: ``"column"``, ``"row"``, ``"channel"`` or ``"step"``; ``of``, how many of
-        these there are; ``score`` of the ``rows`` as they are; ``repeats``; and ``drops``, for each part that
-        was shuffled ``name``, ``mean`` and ``spread``, the standard deviation over the repeats.
+        ``parts``, what was shuffled: ``"column"``, ``"row"``, ``"channel"`` or ``"step"``; ``of``, how many
+        of these there are; ``score`` of the ``rows`` as they are; ``repeats``; and ``drops``, for each part
+        that was shuffled ``name``, ``mean``, ``spread``, the standard deviation over the repeats, and
+        ``matters``: whether the loss rises by more than chance explains.
     """
     kind, parts = _parts(probe.run.config.input)
     most = min(max(samples // (len(probe.x) * REPEATS), FEWEST_COLUMNS), MOST_COLUMNS)
     chosen = _most_sensitive(probe, parts, most) if kind == "column" and len(parts) > most else list(parts)
     probe = probe.first(max(samples // (len(chosen) * FEWEST_REPEATS), FEWEST_ROWS))
     repeats = min(max(samples // (len(chosen) * len(probe.x)), FEWEST_REPEATS), REPEATS)
-    random, before = torch.Generator().manual_seed(0), probe.score(probe.x)
+    random, before = torch.Generator().manual_seed(0), probe.outputs(probe.x)
+    score, losses = probe.score(before), probe.losses(before)
     drops = []
     for name in chosen:
-        scores = [probe.score(_shuffled(probe.x, kind, parts[name], random)) for _ in range(repeats)]
-        values = before - np.array(scores)
-        drops.append({"name": name, "mean": float(values.mean()), "spread": float(values.std(ddof=1))})
-    tried = {"parts": kind, "of": len(parts), "score": before, "rows": len(probe.x), "repeats": repeats}
+        x = (_shuffled(probe.x, kind, parts[name], random) for _ in range(repeats))
+        outputs = [probe.outputs(shuffled) for shuffled in x]
+        values = np.array([score - probe.score(each) for each in outputs])
+        rises = np.mean([probe.losses(each) for each in outputs], axis=0) - losses
+        mean, spread = float(values.mean()), float(values.std(ddof=1))
+        drops.append({"name": name, "mean": mean, "spread": spread, "matters": not_by_chance(rises)})
+    tried = {"parts": kind, "of": len(parts), "score": score, "rows": len(probe.x), "repeats": repeats}
     return {**tried, "drops": drops}
 
 
+def not_by_chance(rises: np.ndarray) -> bool:
+    """Whether the mean rise of the loss is above zero by ``ERRORS`` of its standard errors."""
+    if len(rises) < 2:
+        return False
+    return bool(rises.mean() > ERRORS * rises.std(ddof=1) / len(rises) ** 0.5)
+
+
 def leading_features(schema: InputSchema, importance: dict[str, Any], most: int) -> list[int]:
-    """Positions of the features of the columns that matter most, by the result of ``permutation_importance``."""
+    """Positions of the features of the columns that matter most, by ``permutation_importance``."""
     parts = _parts(schema)[1]
     drops = sorted(importance["drops"], key=lambda drop: -float(drop["mean"]))[:most]
     return sorted(position for drop in drops for position in parts[drop["name"]])[: 2 * most]
@@ -165,7 +185,7 @@ def _most_sensitive(probe: Probe, columns: dict[str, list[int]], most: int) -> l
     hook = network.embedding.register_forward_hook(kept)
     try:
         with torch.enable_grad():
-            for x in probe.x.split(size):
+            for x in torch.split(probe.x, size):
                 outputs = network(x).mean(dim=1)
                 # The signs differ from sample to sample, so that outputs which go together do not cancel.
                 signs = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(0))

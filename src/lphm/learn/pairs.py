@@ -21,15 +21,15 @@ import torch
 from torch import Tensor, nn
 
 from lphm.data.schema import SeriesSchema
-from lphm.learn.importance import Probe
+from lphm.learn.importance import PARTS, Probe, not_by_chance
 from lphm.nn.members import MemberInterdependence
 from lphm.nn.network import InterdependenceNetwork, interdependence_layers
 from lphm.ops.functional import apply_grouped
 
 #: Most pairs that are tried, and most that they are compared with; fewest pairs that there must be.
 CANDIDATES, COMPARED, FEWEST_PAIRS = 8, 20, 6
-#: Fewest samples, and parts of them from which the chance error of a rise is estimated.
-FEWEST_ROWS, PARTS = 100, 20
+#: Fewest samples that are predicted, if there are as many.
+FEWEST_ROWS = 100
 #: Least rise of the loss, as a share of it.
 LEAST_RISE = 0.01
 #: Most entries of xi that are computed at a time.
@@ -130,8 +130,8 @@ def surviving_pairs(probe: Probe, samples: int, chosen: Sequence[int]) -> dict[s
 
     Returns:
         ``loss`` of the ``rows`` as the network is; ``compared``, how many random pairs there were, and
-        ``random``, the largest rise of the loss without one; and ``pairs``, those that were tried, the largest
-        rise first, each with ``names``, ``rise`` of the loss, and whether it ``survives``.
+        ``random``, the largest rise of the loss without one; and ``pairs``, those that were tried, the
+        largest rise first, each with ``names``, ``rise`` of the loss, and whether it ``survives``.
     """
     schema, network = probe.run.config.input, probe.network
     every = list(itertools.combinations(range(len(chosen)), 2))
@@ -151,8 +151,8 @@ def surviving_pairs(probe: Probe, samples: int, chosen: Sequence[int]) -> dict[s
     loss, pairs = float(before.mean()), []
     for pair in tried:
         rises = _losses(probe, changed, pair) - before
-        rise, error = float(rises.mean()), float(rises.std(ddof=1)) / len(rises) ** 0.5
-        survives = rise > max(random, 2 * error, LEAST_RISE * loss)
+        rise = float(rises.mean())
+        survives = rise > max(random, LEAST_RISE * loss) and not_by_chance(rises)
         names = [schema.labels[chosen[at]] for at in pair]
         pairs.append({"names": names, "rise": rise, "survives": survives})
     found = {"loss": loss, "rows": len(probe.x), "compared": len(drawn), "random": random}
@@ -188,11 +188,8 @@ def _strengths(changed: InterdependenceNetwork) -> Tensor:
 
 @torch.inference_mode()
 def _losses(probe: Probe, changed: InterdependenceNetwork, pair: Sequence[int] | None) -> np.ndarray:
-    """The loss of each of ``PARTS`` parts of the samples, without the pair."""
+    """The loss of each part of the samples, without the pair."""
     for module in changed.modules():
         if isinstance(module, WithoutPair):
             module.pair = None if pair is None else (int(pair[0]), int(pair[1]))
-    target = probe.run.config.target
-    outputs = target.combine(changed(probe.x).cpu())
-    parts = np.array_split(np.arange(len(outputs)), PARTS)
-    return np.array([target.loss(outputs[part], probe.y[part], probe.weight[part]).item() for part in parts])
+    return probe.losses(probe.run.config.target.combine(changed(probe.x).cpu()))

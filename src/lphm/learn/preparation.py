@@ -153,10 +153,11 @@ def _batches(
 
 
 def _test_table(rest: Dataset, test: Dataset, run: Run, progress: Progress | None) -> Tested:
-    target, (metrics, *tested) = run.config.target, _test_rows(len(rest), test, run, progress)
+    target = run.config.target
+    metrics, evaluation, test = _test_rows(len(rest), test, run, progress)
     weight = torch.as_tensor(rest.weights)
     scores = _scores(target, run.outputs(rest.inputs), target.encode(rest.target), weight)
-    return {"train": scores, **metrics}, *tested
+    return {"train": scores, **metrics}, evaluation, test
 
 
 def _test_rows(trained_on: int, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
