@@ -26,6 +26,31 @@ METRICS: dict[str, Any] = {
     "rows": {"train": 1234, "validation": 56, "test": 78},
     "best_epoch": 2,
     "seconds": 1.0,
+    "importance": {
+        "parts": "column",
+        "of": 40,
+        "score": 0.75,
+        "rows": 78,
+        "repeats": 3,
+        "drops": [
+            {"name": NASTY, "mean": 0.25, "spread": 0.03, "matters": True},
+            {"name": "$x_1$ & more", "mean": 0.5, "spread": 0.04, "matters": True},
+            *(
+                {"name": f"c{i}", "mean": 0.01 - i / 1000, "spread": 0.02, "matters": False}
+                for i in range(14)
+            ),
+        ],
+    },
+    "pairs": {
+        "loss": 0.5,
+        "rows": 70,
+        "compared": 20,
+        "random": 0.02,
+        "pairs": [
+            {"names": [NASTY, "fifth"], "rise": 0.1, "survives": True},
+            {"names": ["$x_1$ & more", "kind"], "rise": 0.01, "survives": False},
+        ],
+    },
     "history": [
         {"epoch": i, "train_loss": 2.0 / i, "val_loss": 1.0 + (i - 2) ** 2, "val_score": 0.1 * i}
         for i in (1, 2, 3)

@@ -6,9 +6,9 @@ to ``xi`` by varying together. Of the attribute kind, with ``d`` for the deviati
     xi' = xi - W_ij d_iᵀ d_j - W_ji d_jᵀ d_i,        d_i = x_i - mean(x_i)
 
 so that what each row says by itself stays. Of the instance kind, the entries ``(i, j)`` and ``(j, i)`` of
-``xi`` become their means over the samples. The strongest pairs are compared with pairs that are drawn at
-random: a pair survives if without it the loss rises more than without any of these, by at least a hundredth,
-and more than chance explains.
+``xi`` become their means over the samples. The strongest pairs, without which the outputs change most, are
+compared with pairs that are drawn at random: a pair survives if without it the loss rises twice as much as
+without any of these, by at least a hundredth, and more than chance explains.
 """
 
 import copy
@@ -28,10 +28,10 @@ from lphm.ops.functional import apply_grouped
 
 #: Most pairs that are tried, and most that they are compared with; fewest pairs that there must be.
 CANDIDATES, COMPARED, FEWEST_PAIRS = 8, 20, 6
-#: Fewest samples that are predicted, if there are as many.
-FEWEST_ROWS = 100
-#: Least rise of the loss, as a share of it.
-LEAST_RISE = 0.01
+#: Fewest samples that are predicted, if there are as many, and samples that say which pairs are strong.
+FEWEST_ROWS, STRENGTH_ROWS = 100, 64
+#: Least rise of the loss, as a share of it, and in units of the largest rise without a random pair.
+LEAST_RISE, LEAST_RATIO = 0.01, 2
 #: Most entries of xi that are computed at a time.
 MOST_ENTRIES = 2**25
 
@@ -51,27 +51,24 @@ class WithoutPair(nn.Module):
 
     Attributes:
         pair: which pair is out, as positions in ``chosen``; None leaves ``xi`` as it is.
-        strength: how strongly each two of the rows act together in the last input, ``(k, k)``.
     """
 
     def __init__(self, layer: MemberInterdependence, n: int, chosen: Tensor) -> None:
         super().__init__()
         self.layer, self.kind, self.chosen = layer, layer.kind, chosen
         self.pair: Pair | None = None
-        self.strength = torch.zeros(())
         if self.kind == "attribute":
-            rows = torch.zeros(len(layer.weight), 1, n, len(chosen), device=chosen.device)
+            rows = layer.weight.new_zeros(len(layer.weight), 1, n, len(chosen))
             rows[..., chosen, range(len(chosen))] = 1
             self.W = layer.matrix(rows).squeeze(1)  # of the chosen rows, (members, channels, k, k)
 
     def matrix(self, x: Tensor) -> Tensor:
         """``xi`` without what the pair adds, ``(members, N, channels, k, k)``."""
         xi = self.layer.matrix(x)
+        if self.pair is None:
+            return xi
         if self.kind == "instance":
             return self._with_mean_entries(xi)
-        if self.pair is None:
-            self._note(x)
-            return xi
         (i, j), (first, second) = self.pair, self._deviations(x)
         outer = (first.unsqueeze(-1) * second.unsqueeze(-2)).unsqueeze(2)  # (members, N, 1, k, k)
         W = self.W[:, None, :, :, :, None, None]
@@ -80,12 +77,11 @@ class WithoutPair(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Apply it; there is no mask where rows are features or rows of an image."""
         assert mask is None
-        if self.kind == "instance":
-            return apply_grouped(self.matrix(x), x, self.kind)
         out: Tensor = self.layer(x)
         if self.pair is None:
-            self._note(x)
             return out
+        if self.kind == "instance":
+            return apply_grouped(self.matrix(x), x, self.kind)
         (i, j), (first, second) = self.pair, self._deviations(x)
         # Each row of x is mixed by xi of its channel.
         W = self.W.repeat_interleave(x.shape[2] // self.W.shape[1], dim=1).unsqueeze(
@@ -103,16 +99,8 @@ class WithoutPair(nn.Module):
         d = x[:, :, [i, j]] - x[:, :, [i, j]].mean(dim=1, keepdim=True)
         return d[:, :, 0], d[:, :, 1]
 
-    def _note(self, x: Tensor) -> None:
-        rows = x[:, :, self.chosen]
-        spread = (rows - rows.mean(dim=1, keepdim=True)).square().sum(-1).mean(dim=1).sqrt()  # (members, k)
-        strength = self.W.abs().mean(dim=1) * spread.unsqueeze(-1) * spread.unsqueeze(-2)
-        self.strength = strength.mean(dim=0)
-
     def _with_mean_entries(self, xi: Tensor) -> Tensor:
-        if self.pair is None:
-            self.strength = xi.std(dim=1).mean(dim=(0, 1))[self.chosen][:, self.chosen]
-            return xi
+        assert self.pair is not None
         i, j = self.chosen[list(self.pair)].tolist()
         xi = xi.clone()
         for entry in (xi[..., i, j], xi[..., j, i]):
@@ -142,17 +130,17 @@ def surviving_pairs(probe: Probe, samples: int, chosen: Sequence[int]) -> dict[s
         return None
     probe = probe.first(_rows(network, samples))
     changed = _changeable(network, torch.tensor(chosen, device=probe.x.device))
-    before = _losses(probe, changed, None)
-    strengths = _strengths(changed)
-    order = sorted(every, key=lambda pair: -strengths[pair].item())
-    tried, rest = np.split(np.array(order), [min(CANDIDATES, len(every) // 3)])
+    strengths = _strengths(probe.first(STRENGTH_ROWS), changed, every)
+    order = np.array(every)[np.argsort(-strengths, kind="stable")]
+    tried, rest = np.split(order, [min(CANDIDATES, len(every) // 3)])
     drawn = np.random.default_rng(0).permutation(rest)[:COMPARED]
-    random = max(float((_losses(probe, changed, pair) - before).mean()) for pair in drawn)
+    before = probe.losses(_outputs(probe, changed, None))
+    random = max(float((probe.losses(_outputs(probe, changed, pair)) - before).mean()) for pair in drawn)
     loss, pairs = float(before.mean()), []
     for pair in tried:
-        rises = _losses(probe, changed, pair) - before
+        rises = probe.losses(_outputs(probe, changed, pair)) - before
         rise = float(rises.mean())
-        survives = rise > max(random, LEAST_RISE * loss) and not_by_chance(rises)
+        survives = rise > max(LEAST_RATIO * random, LEAST_RISE * loss) and not_by_chance(rises)
         names = [schema.labels[chosen[at]] for at in pair]
         pairs.append({"names": names, "rise": rise, "survives": survives})
     found = {"loss": loss, "rows": len(probe.x), "compared": len(drawn), "random": random}
@@ -179,17 +167,16 @@ def _changeable(network: InterdependenceNetwork, chosen: Tensor) -> Interdepende
     return changed
 
 
-def _strengths(changed: InterdependenceNetwork) -> Tensor:
-    """How strongly rows act together, the mean over the interdependences, each in units of its own mean."""
-    layers = [module.strength for module in changed.modules() if isinstance(module, WithoutPair)]
-    mean = torch.stack([strength / strength.mean().clamp_min(1e-30) for strength in layers]).mean(dim=0).cpu()
-    return mean + mean.mT
+def _strengths(probe: Probe, changed: InterdependenceNetwork, pairs: Sequence[Pair]) -> np.ndarray:
+    """How much the outputs change without each pair, whether for better or worse."""
+    before = _outputs(probe, changed, None)
+    return np.array([(_outputs(probe, changed, pair) - before).abs().mean().item() for pair in pairs])
 
 
 @torch.inference_mode()
-def _losses(probe: Probe, changed: InterdependenceNetwork, pair: Sequence[int] | None) -> np.ndarray:
-    """The loss of each part of the samples, without the pair."""
+def _outputs(probe: Probe, changed: InterdependenceNetwork, pair: Sequence[int] | None) -> Tensor:
+    """Combined outputs without the pair, on the CPU."""
     for module in changed.modules():
         if isinstance(module, WithoutPair):
             module.pair = None if pair is None else (int(pair[0]), int(pair[1]))
-    return probe.losses(probe.run.config.target.combine(changed(probe.x).cpu()))
+    return probe.run.config.target.combine(changed(probe.x).cpu())

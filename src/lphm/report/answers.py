@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lphm.learn.pairs import LEAST_RISE
+from lphm.learn.pairs import LEAST_RATIO, LEAST_RISE
 from lphm.report.numbers import percent, with_spread
 from lphm.report.sources import Sources
 
@@ -89,7 +89,7 @@ def together(sources: Sources) -> dict[str, Any] | None:
     if not found:
         return None
     loss = max(float(found["loss"]), 1e-12)
-    limit = max(found["random"], LEAST_RISE * loss)
+    limit = max(LEAST_RATIO * found["random"], LEAST_RISE * loss)
     largest = max([pair["rise"] for pair in found["pairs"]] + [1.25 * limit])
     bars = [
         {

@@ -34,7 +34,7 @@ def _decimal(value: float, digits: int) -> str:
     size = math.floor(math.log10(abs(value))) if value else 0
     if not -7 <= size < 15:
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-        return f"{mantissa} · 10^{int(exponent)}".replace("-", "−")
+        return signed(f"{float(mantissa):g} · 10^{int(exponent)}")
     places = digits - 1 - size
     text = f"{round(value, places):,.{max(places, 0)}f}"
     return signed(text.rstrip("0").rstrip(".") if "." in text else text)
@@ -49,7 +49,7 @@ def signed(text: str) -> str:
 
 def percent(share: float | None) -> str:
     """A share with one decimal."""
-    return "–" if share is None or math.isnan(share) else f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+    return "–" if share is None or math.isnan(share) else signed(f"{100 * share:.1f}") + "\N{NO-BREAK SPACE}%"
 
 
 def with_spread(mean: float, spread: float, most: int) -> str:
