@@ -58,7 +58,7 @@ METRICS: dict[str, Any] = {
 }
 
 
-def dataset(task: str = "classification", samples: int = 90) -> Dataset:
+def dataset(task: str = "classification", samples: int = 90, unit: float = 20.0) -> Dataset:
     """A table with numbers, categories, missing values and nasty names."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -72,7 +72,7 @@ def dataset(task: str = "classification", samples: int = 90) -> Dataset:
     frame.loc[::9, NASTY] = np.nan
     classes = np.array(["01", "NA", NASTY_CLASS])[rng.integers(0, 3, samples)]
     frame["fifth"] = rng.standard_normal(samples)  # with five features, learned rows fill up to eight
-    target = classes if task == "classification" else 100 + 20 * frame["$x_1$ & more"]
+    target = classes if task == "classification" else 100 + unit * frame["$x_1$ & more"]
     return Dataset("t <1>.csv", frame, pd.Series(target, name="answer <b>"))
 
 
@@ -104,9 +104,9 @@ def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
     return Run(config, network)
 
 
-def write_run(folder: Path, task: str = "classification", **changes: Any) -> Run:
+def write_run(folder: Path, task: str = "classification", unit: float = 20.0, **changes: Any) -> Run:
     """Write a complete run folder without the report."""
-    data = dataset(task)
+    data = dataset(task, unit=unit)
     run = run_of(data, task, **changes)
     metrics = METRICS
     if task == "regression":
