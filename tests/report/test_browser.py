@@ -67,7 +67,7 @@ Open = Callable[..., webdriver.Chrome]
 
 @pytest.fixture(scope="module")
 def reports(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Reports of each task, of a wide network, whose heat maps a phone does not hold, and of large numbers."""
+    """Of each task, of a network whose heat maps are wider than a phone, and of large numbers."""
     torch.manual_seed(0)
     wide, large = (tmp_path_factory.mktemp(name) for name in ("wide", "large"))
     write_run(wide, width=48, instance=None)
@@ -240,7 +240,11 @@ def test_light_and_dark_differ(show: Open) -> None:
     for theme in ("light", "dark"):
         driver = show("classification", theme=theme)
         styles = [("body", "backgroundColor"), ("body", "color"), (".cells rect", "fill")]
-        styles += [("svg.chart text", "fill"), (".cell:has(small)", "backgroundColor"), ("select", "backgroundColor")]
+        styles += [
+            ("svg.chart text", "fill"),
+            (".cell:has(small)", "backgroundColor"),
+            ("select", "backgroundColor"),
+        ]
         seen[theme] = [color(driver, *style) for style in styles]
     assert all(a != b for a, b in zip(*seen.values(), strict=True))
     assert seen["light"][0] == "rgb(255, 255, 255)"
