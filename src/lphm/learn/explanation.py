@@ -12,7 +12,7 @@ from lphm.learn.torch_state import on_the_cpu
 #: about three times as long as a prediction.
 SHARE = 0.5
 #: Columns of which pairs are tried, those that matter most.
-MOST_FEATURES = 16
+MOST_FEATURES = 10
 
 
 @on_the_cpu()

@@ -29,7 +29,7 @@ from lphm.ops.functional import apply_grouped
 #: Most pairs that are tried, and most that they are compared with; fewest pairs that there must be.
 CANDIDATES, COMPARED, FEWEST_PAIRS = 8, 20, 6
 #: Fewest samples that are predicted, if there are as many, and samples that say which pairs are strong.
-FEWEST_ROWS, STRENGTH_ROWS = 100, 64
+FEWEST_ROWS, STRENGTH_ROWS = 100, 50
 #: Least rise of the loss, as a share of it, and in units of the largest rise without a random pair.
 LEAST_RISE, LEAST_RATIO = 0.01, 2
 #: Most entries of xi that are computed at a time.
