@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ import pytest
 from support.command import lphm, summary
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.picture import PICTURE, first_words, words_of  # noqa: E402
+
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
 COMMANDS = [
@@ -71,3 +76,13 @@ def test_the_closing_table_is_the_one_shown(tmp_path: Path) -> None:
     steady = [key for key in wanted if "parameters" in key or "Full" in key or "folder" in key]
     assert len(steady) == 4
     assert {key: table[key] for key in steady} == {key: wanted[key] for key in steady}
+
+
+@pytest.mark.slow
+def test_the_picture_is_of_the_report_that_is_written_today(tmp_path: Path) -> None:
+    """If it is stale, ``python -m benchmarks.picture`` makes it anew."""
+    assert f"({PICTURE.relative_to(ROOT)})" in README
+    summary(lphm("train", "-o", "run", cwd=tmp_path))
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert words_of(PICTURE) == first_words(page)
+    assert {"accuracy", "interval", "trivial", "drives", "row", "shuffled"} <= set(words_of(PICTURE).split())

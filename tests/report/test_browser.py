@@ -1,5 +1,6 @@
 """The report in a real browser: on a desktop and on a phone, light and dark, with and without its script."""
 
+import io
 import itertools
 import json
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -42,11 +44,14 @@ const luminance = (rgb) => rgb.slice(0, 3).map((v) => v / 255)
   .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
   .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
 const behind = (element) => {
-  for (let e = element; e; e = e.parentElement) {
-    const color = parse(getComputedStyle(e).backgroundColor);
-    if (color.length === 3 || color[3] > 0) return color;
+  let [color, left] = [[0, 0, 0], 1];  // what is seen, and the share that lies further behind
+  for (let e = element; e && left; e = e.parentElement) {
+    const own = parse(getComputedStyle(e).backgroundColor);
+    const share = left * (own.length === 3 ? 1 : own[3]);
+    color = color.map((v, i) => v + share * own[i]);
+    left -= share;
   }
-  return [255, 255, 255];
+  return color.map((v) => v + left * 255);
 };
 const ownText = (e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
 return [...document.querySelectorAll("body *")]
@@ -62,12 +67,13 @@ Open = Callable[..., webdriver.Chrome]
 
 @pytest.fixture(scope="module")
 def reports(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A report of each task, and one of a wide network, whose heat maps are wider than a phone."""
+    """Of each task, of a network whose heat maps are wider than a phone, and of large numbers."""
     torch.manual_seed(0)
-    wide = tmp_path_factory.mktemp("wide")
+    wide, large = (tmp_path_factory.mktemp(name) for name in ("wide", "large"))
     write_run(wide, width=48, instance=None)
+    write_run(large, "regression", unit=1_234_567.0)
     paths = {task: folder / "report.html" for task, folder in folders.items()}
-    return {**paths, "wide": write_report(wide)}
+    return {**paths, "wide": write_report(wide), "large": write_report(large)}
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +121,9 @@ class Opened:
     events: list[dict]
 
 
-SETTINGS = list(itertools.product(("classification", "regression", "wide"), (1280, 375), ("light", "dark")))
+SETTINGS = list(
+    itertools.product(("classification", "regression", "wide", "large"), (1280, 390), ("light", "dark"))
+)
 
 
 @pytest.fixture(scope="module", params=SETTINGS, ids=lambda setting: "-".join(map(str, setting)))
@@ -136,8 +144,64 @@ def test_nothing_overflows(opened: Opened) -> None:
         ".map((e) => e.tagName + ' ' + e.textContent.slice(0, 40))"
     )
     assert driver.execute_script(wider) == []
-    scrolled = "return [...document.querySelectorAll('.scroll')].some((e) => e.scrollWidth > e.clientWidth)"
-    assert driver.execute_script(scrolled) == (width == 375)
+    scrolled = (
+        "return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth)"
+        ".map((e) => e.getAttribute('aria-label') + ' ' + e.scrollWidth + ' ' + e.clientWidth)"
+    )
+    regions = driver.execute_script(scrolled)
+    assert bool(regions) == (width == 390), regions
+
+
+#: Texts of a chart that lie on each other; turned ones are compared by their boxes, too.
+OVERLAPS = """
+const apart = (a, b) => a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1
+  || b.bottom <= a.top + 1;
+const charts = document.querySelectorAll("svg.chart, svg.map .scale, table.bar-chart, nav ul");
+return [...charts].flatMap((chart) => {
+  const texts = [...chart.querySelectorAll("text, tbody th, tbody td:last-child, .track, a")]
+    .map((e) => [e.getBoundingClientRect(), e.textContent]).filter(([box]) => box.width);
+  return texts.flatMap(([a, text], i) => texts.slice(i + 1).filter(([b]) => !apart(a, b))
+    .map(([, other]) => text + " lies on " + other));
+});
+"""
+#: Elements whose text needs more room than they have, and charts whose text reaches out of them.
+CUT_OFF = """
+const outside = [...document.querySelectorAll("svg.chart text, svg.map text")].filter((e) => {
+  const [a, b] = [e.getBoundingClientRect(), e.closest("svg").getBoundingClientRect()];
+  return a.left < b.left - 2 || a.right > b.right + 2 || a.top < b.top - 2 || a.bottom > b.bottom + 2;
+});
+const narrow = [...document.querySelectorAll("main *")].filter((e) => e.checkVisibility()
+  && !e.closest("svg, .hidden, select") && !e.matches(".scroll") && e.scrollWidth > e.clientWidth + 1
+  && getComputedStyle(e).display !== "inline");
+return [...outside, ...narrow].map((e) => e.tagName + " " + e.className + ": " + e.textContent.slice(0, 60));
+"""
+
+
+def test_no_text_lies_on_another_or_is_cut_off(opened: Opened) -> None:
+    assert opened.driver.execute_script(OVERLAPS) == []
+    assert opened.driver.execute_script(CUT_OFF) == []
+
+
+def test_the_first_screen_holds_score_and_drivers(show: Open) -> None:
+    for name in ("classification", "regression"):
+        driver = show(name)
+        boxes = [driver.find_element(By.ID, section).rect for section in ("scores", "drivers")]
+        assert boxes[0]["y"] == boxes[1]["y"]  # side by side
+        assert all(box["y"] + box["height"] < 1000 and 500 < box["width"] < 600 for box in boxes)
+        assert boxes[1]["x"] + boxes[1]["width"] > 1150
+
+
+def test_a_table_that_scrolls_shows_it(show: Open) -> None:
+    """At 390 pixels there is a shadow at the right edge of a table that goes on, and none where it ends."""
+    driver = show("classification", width=390)
+    edges = {}
+    for label in ("Confusion matrix", "Scores"):
+        region = driver.find_element(By.CSS_SELECTOR, f".scroll[aria-label='{label}']")
+        driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", region)
+        image = Image.open(io.BytesIO(region.screenshot_as_png)).convert("L")
+        edges[label] = image.getpixel((image.width - 2, image.height - 8))
+    assert edges["Confusion matrix"] < 230
+    assert edges["Scores"] > 250
 
 
 def test_all_text_can_be_read(opened: Opened) -> None:
@@ -176,7 +240,11 @@ def test_light_and_dark_differ(show: Open) -> None:
     for theme in ("light", "dark"):
         driver = show("classification", theme=theme)
         styles = [("body", "backgroundColor"), ("body", "color"), (".cells rect", "fill")]
-        styles += [("svg.chart text", "fill"), (".cell", "backgroundColor"), ("select", "backgroundColor")]
+        styles += [
+            ("svg.chart text", "fill"),
+            (".cell:has(small)", "backgroundColor"),
+            ("select", "backgroundColor"),
+        ]
         seen[theme] = [color(driver, *style) for style in styles]
     assert all(a != b for a, b in zip(*seen.values(), strict=True))
     assert seen["light"][0] == "rgb(255, 255, 255)"
@@ -219,7 +287,7 @@ def shown(driver: webdriver.Chrome, name: str) -> tuple[list[str], list[str], li
 
 @pytest.mark.parametrize(("choice", "name"), [("instance-xi-choice", "instance-xi"), ("w0-A-choice", "w0-S")])
 def test_a_choice_changes_the_heat_map_and_back(show: Open, choice: str, name: str) -> None:
-    driver = show("classification", width=375)
+    driver = show("classification", width=390)
     select = Select(driver.find_element(By.ID, choice))
     before = shown(driver, name)
     select.select_by_index(1)
@@ -239,7 +307,7 @@ def test_a_choice_changes_the_heat_map_and_back(show: Open, choice: str, name: s
 
 
 def test_an_entry_that_is_touched_is_read_out(show: Open) -> None:
-    driver = show("classification", width=375)
+    driver = show("classification", width=390)
     for selector in ("#attribute-xi .cells rect:nth-child(3)", "#w1-T .cells rect:nth-child(2)"):
         cell = driver.find_element(By.CSS_SELECTOR, selector)
         driver.execute_script("arguments[0].scrollIntoView({block: 'center', inline: 'center'})", cell)

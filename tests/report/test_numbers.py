@@ -10,6 +10,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import (
     confusion_matrix,
     mean_absolute_error,
+    median_absolute_error,
     precision_score,
     recall_score,
     root_mean_squared_error,
@@ -19,10 +20,22 @@ from lphm.learn.evaluation import Evaluation
 from lphm.learn.run import load_run
 from lphm.nn.network import interdependence_layers
 from lphm.report import write_report
-from lphm.report.content import calibration, calibration_error, confusion, normal_quantiles, residuals
+from lphm.report.charts import tick
+from lphm.report.numbers import exact, percent, plain, with_spread
+from lphm.report.quality import (
+    calibration,
+    calibration_error,
+    confusion,
+    largest_errors,
+    most_confident_errors,
+    most_confused,
+    normal_quantiles,
+    overconfidence,
+    residuals,
+)
 from lphm.structures import Full, RandomMatrixAdaptation, Toeplitz
 from support.report_cases import dataset, write_run
-from support.report_reader import Element, data_of, heat_map_of, page_of, rows_of, section
+from support.report_reader import Element, data_of, heat_map_of, page_of, rows_of, section, table_of
 
 
 def test_scores_are_those_of_the_metrics(pages: dict[str, Element]) -> None:
@@ -43,13 +56,6 @@ def test_the_configuration_is_that_of_the_run(pages: dict[str, Element]) -> None
     assert training["batch size"] == "4"
 
 
-def test_the_first_paragraph_compares_with_a_constant_prediction(pages: dict[str, Element]) -> None:
-    first = pages["classification"].all("p")[0].text
-    classes = dataset().target.value_counts()
-    assert f"always predicting the most frequent class would reach {100 * classes.max() / 90:.1f} %" in first
-    assert "predicting the mean scores 0, a perfect model 1" in pages["regression"].all("p")[0].text
-
-
 def test_confusion_against_scikit_learn(classified: Path, pages: dict[str, Element]) -> None:
     frame = Evaluation.load(classified).predictions
     truth, predicted = frame.iloc[:, 1], frame.iloc[:, 2]
@@ -58,7 +64,7 @@ def test_confusion_against_scikit_learn(classified: Path, pages: dict[str, Eleme
     counts = [[cell[0] for cell in cells] for cells, _, _ in confusion(frame, classes)["rows"]]
     np.testing.assert_array_equal(counts, expected)
     assert len(np.unique(expected)) > 4  # otherwise the test could not tell a transposed matrix
-    table = section(pages["classification"], "errors").all("table")[0]
+    table = table_of(section(pages["classification"], "errors"), "Confusion matrix")
     assert [th.text for th in table.all("thead")[0].all("th")][1:-2] == classes
     recall = recall_score(truth, predicted, average=None, labels=classes)
     for i, row in enumerate(rows_of(table)):
@@ -110,7 +116,7 @@ def test_calibration_against_scikit_learn(classified: Path, pages: dict[str, Ele
     assert calibration_error(bins) == pytest.approx(error)
     assert error > 0.02
     shown = section(pages["classification"], "calibration")
-    assert shown.all("strong")[0].text == f"{100 * error:.1f} %"
+    assert shown.all("strong")[-1].text == f"{100 * error:.1f} %"
     first = np.flatnonzero(counts)[0]
     assert rows_of(shown)[0][0] == f"{10 * first} – {10 * first + 10} %"
     assert [row[1] for row in rows_of(shown)] == [str(n) for n in counts if n]
@@ -123,7 +129,8 @@ def test_residuals_against_scikit_learn(regressed: Path, pages: dict[str, Elemen
     assert numbers["rmse"] == pytest.approx(root_mean_squared_error(truth, predicted))
     assert numbers["mae"] == pytest.approx(mean_absolute_error(truth, predicted))
     assert numbers["bias"] == pytest.approx((truth - predicted).mean())
-    assert section(pages["regression"], "errors").all("strong")[0].text == f"{numbers['rmse']:,.4g}"
+    assert section(pages["regression"], "errors").all("strong")[0].text == f"{numbers['rmse']:,.1f}"
+    assert numbers["median"] == pytest.approx(median_absolute_error(truth, predicted))
 
 
 def test_normal_samples_match_the_normal_quantiles() -> None:
@@ -161,24 +168,31 @@ def test_samples_are_described(classified: Path, regressed: Path, pages: dict[st
         assert option.text == f"sample {row + 1}: answer <b> {truth}, predicted {predicted} ({verdict})"
     frame = Evaluation.load(regressed).predictions
     option = pages["regression"].all("select", id="instance-xi-choice")[0].all("option")[-1]
-    assert f"answer <b> {frame.iloc[:, 1].max():.4g}, predicted" in option.text
+    assert f"answer <b> {frame.iloc[:, 1].max():.6g}, predicted" in option.text
 
 
 def test_factors_are_those_of_the_layers(classified: Path, pages: dict[str, Element]) -> None:
     page = pages["classification"]
     network, data = load_run(classified).network, data_of(page)
     layers = list(interdependence_layers(network).values())
-    assert len(section(page, "factors").all("details")) == len(layers) == 5
+    titles = [heading.text for heading in section(page, "factors").all("h3")]
+    assert [title.partition(":")[0] for title in titles] == [
+        "block 1, mixing of columns",
+        "block 1, mixing of rows",
+        "block 2, mixing of columns",
+        "block 2, mixing of rows",
+        "readout of xi of the columns",
+    ]
+    assert len(layers) == 5
     for i, layer in enumerate(layers):
         factors = layer.structure.unpack(layer.weight.detach()[0])
         for letter, factor in zip(layer.structure.factor_shapes, factors, strict=True):
             np.testing.assert_allclose(heat_map_of(page, f"w{i}-{letter}")[1], factor[0].numpy(), rtol=1e-3)
             values = np.array(data[f"w{i}-{letter}"]["values"])
             np.testing.assert_allclose(values, factor.flatten(1).numpy(), rtol=1e-3)
-    titles = [caption.text for caption in section(page, "factors").all("figcaption")]
-    assert titles[:3] == ["A, 2 × 4", "S, 4 × 3", "T, 2 × 3"]
-    summary = section(page, "factors").all("summary")[0].text
-    assert "attribute interdependence, LPHM(n=8, p=2, q=4, r=3), 2 channels, 52 parameters" in summary
+    captions = [caption.text for caption in section(page, "factors").all("figcaption")]
+    assert captions[:3] == ["A, 2 × 4", "S, 4 × 3", "T, 2 × 3"]
+    assert titles[0] == "block 1, mixing of columns: LPHM(n=8, p=2, q=4, r=3), 52 parameters"
 
 
 @pytest.mark.parametrize("structure", [Full(n=8), RandomMatrixAdaptation(n=8, r=3), Toeplitz(n=8, lags=5)])
@@ -195,12 +209,11 @@ def test_factors_of_every_member_can_be_chosen(tmp_path: Path) -> None:
     (layer, *_) = interdependence_layers(write_run(tmp_path, members=3, instance=None).network).values()
     page = page_of(write_report(tmp_path).parent)
     names = [o.text for o in page.all("select", id="w0-A-choice")[0].all("option")]
-    assert names == [f"channel {c} of member {m}" for m in (1, 2, 3) for c in (1, 2)]
+    assert names == [f"member {m}, channel {c}" for m in (1, 2, 3) for c in (1, 2)]
     first = layer.structure.unpack(layer.weight.detach())[0]
     values = np.array(data_of(page)["w0-A"]["values"])
     np.testing.assert_allclose(values, first.reshape(6, -1).numpy(), rtol=1e-3)
-    summary = section(page, "factors").all("summary")[0].text
-    assert "2 channels of each of 3 members, 156 parameters" in summary
+    assert section(page, "factors").all("h3")[0].text.endswith(", 156 parameters")
 
 
 def test_parameters_are_counted(classified: Path, pages: dict[str, Element]) -> None:
@@ -211,7 +224,7 @@ def test_parameters_are_counted(classified: Path, pages: dict[str, Element]) -> 
     for name, tensor in model.network.named_parameters():
         shape = " × ".join(map(str, tensor.shape))
         assert rows[name][:2] == [shape, f"{tensor.numel():,}"]
-    counts = [int(row[1].replace(",", "")) for row in rows.values() if row[2] == "interdependence"]
+    counts = [int(row[1].replace(",", "")) for row in rows.values() if row[2]]
     attribute, instance = 8 + 3 * (4 + 2), 6 + 2 * (3 + 2)
     assert sorted(counts) == sorted(3 * [2 * attribute] + 2 * [2 * instance])
     total = sum(p.numel() for p in model.network.parameters())
@@ -219,3 +232,54 @@ def test_parameters_are_counted(classified: Path, pages: dict[str, Element]) -> 
     words = shown.all("p")[0].text
     assert f"{total:,} parameters; {sum(counts)} of them ({100 * sum(counts) / total:.1f} %)" in words
     assert f"these would be {full}, {full / sum(counts):.1f} times as many" in words
+
+
+def test_numbers_are_written_as_people_write_them() -> None:
+    written = {
+        97412.0: "97,400",
+        1234567.0: "1,230,000",
+        0.00123456: "0.00123",
+        0.0: "0",
+        2.0: "2",
+        19.96: "20",
+    }
+    written |= {-0.5: "−0.5", 999.6: "1,000", 1e-9: "1 · 10^−9", 2.5e20: "2.5 · 10^20", float("nan"): "–"}
+    assert {value: plain(value) for value in written} == written
+    assert exact(1489960.0) == "1,489,960"
+    assert plain([1, "a", None, 12345]) == "1, a, –, 12,345"
+    assert percent(-0.0001) == "0.0\N{NO-BREAK SPACE}%"
+    assert [with_spread(1.386, spread, 3) for spread in (0.12, 0.012, 0)] == [
+        "1.4 ± 0.1",
+        "1.39 ± 0.01",
+        "1.386 ± 0.000",
+    ]
+
+
+def test_ticks_are_short() -> None:
+    assert [tick(v) for v in (-40000.0, 1.2e6, 2.5e9, 0.30000000000000004)] == [
+        "−40,000",
+        "1.2 M",
+        "2.5 G",
+        "0.3",
+    ]
+
+
+def test_errors_are_listed_the_largest_first() -> None:
+    frame = pd.DataFrame({"row": [0, 1, 2], "y": [1.0, 5.0, 3.0], "predicted": [1.5, 1.0, 3.0]})
+    assert largest_errors(frame) == [(2, 5.0, 1.0, 4.0), (1, 1.0, 1.5, -0.5), (3, 3.0, 3.0, 0.0)]
+    frame = pairs(list("aaabbb"), list("abbbaa"))
+    frame["probability_a"] = [0.9, 0.3, 0.2, 0.1, 0.6, 0.7]
+    frame["probability_b"] = 1 - frame["probability_a"]
+    assert most_confused(frame) == [("a", "b", 2, 2 / 3), ("b", "a", 2, 2 / 3)]
+    assert [error[:3] for error in most_confident_errors(frame)] == [
+        (3, "a", "b"), (2, "a", "b"), (6, "b", "a"), (5, "b", "a"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "sign", "certain"), [(60, 1, True), (90, 0, False), (100, -1, True)])
+def test_calibration_has_a_direction(right: int, sign: int, certain: bool) -> None:
+    frame = pairs(["a"] * 100, ["a"] * right + ["b"] * (100 - right))
+    frame["probability_a"] = np.where(frame.predicted == "a", 0.9, 0.1)
+    frame["probability_b"] = 1 - frame["probability_a"]
+    assert overconfidence(frame) == (pytest.approx(0.9 - right / 100), certain)
+    assert np.sign(round(0.9 - right / 100, 9)) == sign

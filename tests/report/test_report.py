@@ -13,7 +13,9 @@ from support.sources import SOURCES
 def test_every_section_is_there_and_linked(page: Element) -> None:
     sections = [s.attributes["id"] for s in page.all("section")]
     assert sections == [a.attributes["href"][1:] for a in page.all("nav")[0].all("a")]
-    assert len(sections) == 9
+    assert sections[:3] == ["scores", "drivers", "together"]  # the answers first
+    assert sections[-2:] == ["factors", "parameters"]
+    assert len(sections) == 11
     assert all(s.all("h2") for s in page.all("section"))
     assert "missing" not in [p.attributes.get("class") for p in page.all("p")]
 
@@ -69,7 +71,7 @@ def test_charts_use_the_colours_of_the_page_and_keep_their_text(page: Element, t
 def test_learning_curves_are_described_in_words(pages: dict[str, Element]) -> None:
     charts = section(pages["classification"], "curves").all("div", role="img")
     assert [chart.attributes["aria-label"] for chart in charts] == [
-        "Loss of each epoch: training from 2 to 0.6667, validation from 2 to 2",
+        "Loss of each epoch: training from 2 to 0.667, validation from 2 to 2",
         "Validation accuracy of each epoch: validation from 0.1 to 0.3",
     ]
 
@@ -81,7 +83,9 @@ def test_names_are_escaped(pages: dict[str, Element]) -> None:
     assert not page.all("b")
     assert page.all("h1")[0].text == "t <1>.csv: answer <b>"
     assert page.all("title")[0].words == ["t <1>.csv: answer <b>"]
-    assert NASTY in [th.text for th in section(page, "data").all("th")]
+    for place in ("data", "drivers"):
+        assert NASTY in [th.text for th in section(page, place).all("th")]
+    assert NASTY in [each.text for each in section(page, "together").all("strong")]
     assert NASTY_CLASS in [th.text for th in section(page, "errors").all("th")]
     assert any(NASTY in title.text for title in section(page, "interdependence").all("title"))
     assert any(NASTY_CLASS in option.text for option in page.all("option"))

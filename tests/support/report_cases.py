@@ -26,6 +26,31 @@ METRICS: dict[str, Any] = {
     "rows": {"train": 1234, "validation": 56, "test": 78},
     "best_epoch": 2,
     "seconds": 1.0,
+    "importance": {
+        "parts": "column",
+        "of": 40,
+        "score": 0.75,
+        "rows": 78,
+        "repeats": 3,
+        "drops": [
+            {"name": NASTY, "mean": 0.25, "spread": 0.03, "matters": True},
+            {"name": "$x_1$ & more", "mean": 0.5, "spread": 0.04, "matters": True},
+            *(
+                {"name": f"c{i}", "mean": 0.01 - i / 1000, "spread": 0.02, "matters": False}
+                for i in range(14)
+            ),
+        ],
+    },
+    "pairs": {
+        "loss": 0.5,
+        "rows": 70,
+        "compared": 20,
+        "random": 0.02,
+        "pairs": [
+            {"names": [NASTY, "fifth"], "rise": 0.1, "survives": True},
+            {"names": ["$x_1$ & more", "kind"], "rise": 0.01, "survives": False},
+        ],
+    },
     "history": [
         {"epoch": i, "train_loss": 2.0 / i, "val_loss": 1.0 + (i - 2) ** 2, "val_score": 0.1 * i}
         for i in (1, 2, 3)
@@ -33,7 +58,7 @@ METRICS: dict[str, Any] = {
 }
 
 
-def dataset(task: str = "classification", samples: int = 90) -> Dataset:
+def dataset(task: str = "classification", samples: int = 90, unit: float = 20.0) -> Dataset:
     """A table with numbers, categories, missing values and nasty names."""
     rng = np.random.default_rng(0)
     frame = pd.DataFrame(
@@ -47,7 +72,7 @@ def dataset(task: str = "classification", samples: int = 90) -> Dataset:
     frame.loc[::9, NASTY] = np.nan
     classes = np.array(["01", "NA", NASTY_CLASS])[rng.integers(0, 3, samples)]
     frame["fifth"] = rng.standard_normal(samples)  # with five features, learned rows fill up to eight
-    target = classes if task == "classification" else 100 + 20 * frame["$x_1$ & more"]
+    target = classes if task == "classification" else 100 + unit * frame["$x_1$ & more"]
     return Dataset("t <1>.csv", frame, pd.Series(target, name="answer <b>"))
 
 
@@ -79,9 +104,9 @@ def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
     return Run(config, network)
 
 
-def write_run(folder: Path, task: str = "classification", **changes: Any) -> Run:
+def write_run(folder: Path, task: str = "classification", unit: float = 20.0, **changes: Any) -> Run:
     """Write a complete run folder without the report."""
-    data = dataset(task)
+    data = dataset(task, unit=unit)
     run = run_of(data, task, **changes)
     metrics = METRICS
     if task == "regression":

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-VOID = {"meta", "link", "br", "img", "input"}
+VOID = {"meta", "link", "br", "wbr", "col", "img", "input"}
 
 
 @dataclass
@@ -64,6 +64,12 @@ def section(page: Element, name: str) -> Element:
 
 def rows_of(table: Element, part: str = "tbody") -> list[list[str]]:
     return [[cell.text for cell in row.children] for row in table.all(part)[0].all("tr")]
+
+
+def table_of(section: Element, label: str) -> Element:
+    """The table of that label."""
+    (region,) = section.all("div", **{"aria-label": label})
+    return region.all("table")[0]
 
 
 def heat_map_of(page: Element, name: str) -> tuple[Element, np.ndarray]:

@@ -80,6 +80,13 @@ def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) 
     return table
 
 
+def _matters_most(importance: dict[str, Any] | None) -> dict[str, str]:
+    """The three columns, channels or rows without which the score falls most."""
+    drops = [drop for drop in (importance or {}).get("drops", []) if drop["matters"] and drop["mean"] > 0]
+    leading = sorted(drops, key=lambda drop: -float(drop["mean"]))[:3]
+    return {"what matters most": ", ".join(drop["name"] for drop in leading)} if leading else {}
+
+
 def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
     """The table that closes a training."""
     tested = metrics["test"]
@@ -99,6 +106,7 @@ def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
             "parameters in all": f"{metrics['parameters']:,}",
             "epochs": f"{len(metrics['history'])}{best}{stopped}",
             "seconds": f"{metrics['seconds']:.0f}",
+            **_matters_most(metrics.get("importance")),
             **({"the file is": metrics["read_as"]} if metrics.get("read_as") else {}),
             **{
                 f"{role} column, no feature": name

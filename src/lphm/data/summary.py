@@ -7,7 +7,7 @@ import pandas as pd
 
 from lphm.data.columns import column_numbers, is_text, plain_values
 from lphm.data.dataset import Dataset, infer_task
-from lphm.data.series import channel_names
+from lphm.data.series import channel_names, ended
 from lphm.data.targets import Task, sorted_classes
 from lphm.data.words import category_words
 
@@ -18,8 +18,9 @@ BINS, MOST_CATEGORIES, MOST_CLASSES = 20, 10, 100
 def summarize(data: Dataset, task: Task | None = None) -> dict[str, Any]:
     """Every feature and the target of a dataset, described.
 
-    The result has ``name``, ``samples``, ``series``, ``shape`` of a sample where it is a matrix, ``missing``
-    (the share of missing values), ``features`` and ``target``. A number has ``mean``, ``std``, ``min``,
+    The result has ``name``, ``samples``, ``series``, ``shape`` of a sample where it is a matrix, ``lengths``
+    of the shortest and the longest series, ``missing`` (the share of missing values; what fills up shorter
+    series is none), ``features`` and ``target``. A number has ``mean``, ``std``, ``min``,
     ``max`` (None if nothing is there) and a ``histogram`` of ``edges`` and ``counts``; a category has
     ``distinct`` and the most frequent ``categories`` with their ``count``; a target's are in the order
     of its classes. Series are described by channel.
@@ -31,10 +32,12 @@ def summarize(data: Dataset, task: Task | None = None) -> dict[str, Any]:
     Raises:
         InputError: a column holds neither numbers nor text.
     """
-    inputs = data.inputs
+    inputs, lengths = data.inputs, None
     if isinstance(inputs, np.ndarray):
         shape, names = inputs.shape[1:], data.channels or channel_names(inputs)
-        features = [_number(name, inputs[..., i].astype(float).ravel()) for i, name in enumerate(names)]
+        there = ~ended(inputs.astype(float))  # what fills up shorter series is not missing
+        lengths = [int(end(there.sum(axis=1))) for end in (np.min, np.max)]
+        features = [_number(name, inputs[..., i][there].astype(float)) for i, name in enumerate(names)]
     else:
         shape, features = data.grid, [_column(inputs[name]) for name in inputs]
     return {
@@ -42,6 +45,7 @@ def summarize(data: Dataset, task: Task | None = None) -> dict[str, Any]:
         "samples": len(data),
         "series": isinstance(inputs, np.ndarray),
         "shape": None if shape is None else list(shape),
+        "lengths": lengths,
         "missing": float(np.mean([feature["missing"] for feature in features])) if features else 0.0,
         "features": features,
         "target": _target(data.target, task or infer_task(data.target)),

@@ -40,7 +40,7 @@ VALIDATION_BATCH = 1024
 #: Rows of the test part whose predictions are kept, and of the training part that the summary describes.
 MOST_ROWS = 10_000
 
-Tested: TypeAlias = tuple[dict[str, Any], Evaluation]
+Tested: TypeAlias = tuple[dict[str, Any], Evaluation, Dataset]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Prepared(TrainingData):
     """Training data with a test part.
 
     ``test`` is called with the trained run. It returns scores and rows of each part for ``metrics.json``, and
-    the evaluation of the test part.
+    the evaluation of the test part and its samples, of a directory the first ones.
     """
 
     sample: Dataset  # describes the data; all samples if they are in memory
@@ -165,10 +165,11 @@ def _batches(
 
 
 def _test_table(rest: Dataset, test: Dataset, run: Run, progress: Progress | None) -> Tested:
-    target, (metrics, evaluation) = run.config.target, _test_rows(len(rest), test, run, progress)
+    target = run.config.target
+    metrics, evaluation, test = _test_rows(len(rest), test, run, progress)
     weight = torch.as_tensor(rest.weights)
     scores = _scores(target, run.outputs(rest.inputs), target.encode(rest.target), weight)
-    return {"train": scores, **metrics}, evaluation
+    return {"train": scores, **metrics}, evaluation, test
 
 
 def _test_rows(trained_on: int, test: Dataset, run: Run, _progress: Progress | None) -> Tested:
@@ -177,7 +178,7 @@ def _test_rows(trained_on: int, test: Dataset, run: Run, _progress: Progress | N
         "test": evaluation.scores,
         "rows": {"train": trained_on, "test": len(test)},
     }
-    return metrics, evaluation
+    return metrics, evaluation, test
 
 
 def prepare_stream(
@@ -226,7 +227,7 @@ def _test_stream(stream: ParquetStream, fitted: StreamFit, run: Run, progress: P
     first = first_rows(stream, "test")
     rows = {"train": fitted.rows["train"], "test": len(y)}
     metrics = {"test": _scores(run.config.target, outputs, y, weight), "rows": rows}
-    return metrics, evaluate(run, first, outputs=outputs[: len(first)])
+    return metrics, evaluate(run, first, outputs=outputs[: len(first)]), first
 
 
 def first_rows(stream: ParquetStream, part: Part) -> Dataset:

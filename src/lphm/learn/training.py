@@ -23,6 +23,7 @@ from lphm.errors import InputError
 from lphm.learn.config import PatternRunConfig, build_network
 from lphm.learn.evaluation import Evaluation
 from lphm.learn.execution import Execution, History
+from lphm.learn.explanation import explained
 from lphm.learn.loop import fit
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
@@ -103,7 +104,7 @@ def train(
         InputError: the loss is not finite, the device is not available, or the checkpoint is damaged.
     """
     trained = _fit(prepared, Execution(prepared.options.device, folder, resume, progress))
-    tested, evaluation = prepared.test(trained.run, progress)
+    tested, evaluation, samples = prepared.test(trained.run, progress)
     network = trained.run.network
     metrics = {
         "task": trained.run.config.target.task,
@@ -119,6 +120,7 @@ def train(
         "row_columns": prepared.sample.row_options.columns,
         "read_as": prepared.sample.read_as,
         "history": trained.history.lines,
+        **explained(trained.run, samples, len(trained.history.lines) * tested["rows"]["train"]),
     }
     return Outcome(trained.run, metrics, evaluation, prepared.sample)
 

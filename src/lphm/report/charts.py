@@ -15,7 +15,9 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
+
+from lphm.report.numbers import plain
 
 P = ParamSpec("P")
 #: Placeholder colours, replaced by CSS variables of the page when the SVG is written.
@@ -51,12 +53,24 @@ def _chart(draw: Callable[Concatenate[Axes, P], None]) -> Callable[Concatenate[s
         out = io.StringIO()
         with matplotlib.rc_context(SETTINGS):
             figure = Figure(figsize=(4.4, 3.0), layout="constrained")
-            draw(figure.add_subplot(), *args, **kwargs)
+            axes = figure.add_subplot()
+            draw(axes, *args, **kwargs)
+            for axis in (axes.xaxis, axes.yaxis):
+                if axis.get_scale() == "linear":
+                    axis.set_major_formatter(FuncFormatter(tick))
             blank = dict.fromkeys(("Date", "Creator", "Format", "Type"))
             figure.savefig(out, format="svg", transparent=True, metadata=blank)
         return _element(name, out.getvalue())
 
     return chart
+
+
+def tick(value: float, _position: int | None = None) -> str:
+    """A number at an axis, as short as it can be read: 40,000 and 1.2 M."""
+    for unit, letter in ((1e12, " T"), (1e9, " G"), (1e6, " M")):
+        if abs(value) >= unit:
+            return plain(value / unit) + letter
+    return plain(float(f"{value:.6g}"), 6)
 
 
 def _element(name: str, svg: str) -> Markup:
@@ -81,16 +95,19 @@ def curves(
 ) -> None:
     """Lines against the epoch, with the best epoch marked; a loss of wide range has a logarithmic axis."""
     for color, style, (line, values) in zip((FIRST, SECOND), ("-", "--"), lines.items(), strict=False):
-        marker = "." if len(epochs) < 3 else ""
-        axes.plot(epochs, values, color=color, linestyle=style, marker=marker, label=line)
+        measured = np.isfinite(values)  # not every epoch is validated
+        marker = "." if measured.sum() < 10 else ""
+        points = np.array(epochs)[measured], np.array(values)[measured]
+        axes.plot(*points, color=color, linestyle=style, marker=marker, label=line)
     if best is not None:
         axes.axvline(best, color=LINE, linestyle=":", label="best epoch")
     finite = np.array([v for values in lines.values() for v in values if np.isfinite(v)])
     if label == "loss" and len(finite) and finite.min() > 0 and finite.max() > 5 * finite.min():
         axes.set_yscale("log")
-        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
-        axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
+        few_decades = finite.max() < 300 * finite.min()
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if few_decades else ()))
+        axes.yaxis.set_major_formatter(FuncFormatter(tick))
+        axes.yaxis.set_minor_formatter(FuncFormatter(tick))
     axes.set(xlabel="epoch", ylabel=label)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.legend()
@@ -114,6 +131,7 @@ def scatter_chart(axes: Axes, x: np.ndarray, y: np.ndarray, labels: tuple[str, s
     axes.plot(ends, ends, color=LINE, linestyle="--")
     axes.plot(x[drawn], y[drawn], "o", color=FIRST, markersize=3, alpha=0.6, markeredgewidth=0)
     axes.set(xlabel=labels[0], ylabel=labels[1])
+    axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
 @_chart
@@ -122,3 +140,5 @@ def residual_histogram(axes: Axes, residuals: np.ndarray) -> None:
     axes.hist(residuals, bins=min(30, max(5, len(residuals) // 5)), color=FIRST, alpha=0.7)
     axes.axvline(0, color=LINE, linestyle="--")
     axes.set(xlabel="residual: true minus predicted", ylabel="samples")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))

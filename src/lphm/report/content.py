@@ -1,23 +1,22 @@
 """The values that the templates name, computed from the files of a run folder."""
 
-from statistics import NormalDist
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from torch import nn
 
 from lphm.learn.run import Run
 from lphm.nn.network import full_parameters, interdependence_layers, interdependence_parameters
-from lphm.report.charts import BINS, curves, reliability_chart, residual_histogram, scatter_chart
-from lphm.report.heat_maps import factor_panels, xi_panels
+from lphm.report.answers import drivers, together
+from lphm.report.charts import curves
+from lphm.report.heat_maps import factor_panels, layer_name, xi_panels
+from lphm.report.numbers import plain
+from lphm.report.quality import quality
 from lphm.report.sources import Sources
 from lphm.structures import from_config
 
 PARTS, ROLES = ("train", "validation", "test"), ("group", "time", "weight")
-#: Largest number of classes in the confusion matrix, which shows the most frequent ones.
-MAX_CLASSES = 30
 
 
 def content(sources: Sources) -> dict[str, Any]:
@@ -31,7 +30,10 @@ def content(sources: Sources) -> dict[str, Any]:
         "classes": sources.classes,
         "scores": scores(sources),
         "row_columns": dict.fromkeys(ROLES) | (sources.metrics.get("row_columns") or {}),
+        "drivers": drivers(sources),
+        "together": together(sources),
         "summary": sources.summary,
+        "left_out": sources.metrics.get("left_out") or [],
         "configuration": configuration(run),
         "training": training(sources),
         "quality": quality(sources),
@@ -81,7 +83,8 @@ def training(sources: Sources) -> dict[str, Any] | None:
     ):
         values = {name: lines[key].tolist() for name, key in keys.items() if key in lines}
         if values:
-            words = ", ".join(f"{name} from {v[0]:.4g} to {v[-1]:.4g}" for name, v in values.items())
+            measured = {name: lines[key].dropna().tolist() for name, key in keys.items() if key in lines}
+            words = ", ".join(f"{name} {_course(each)}" for name, each in measured.items() if each)
             charts.append((title, curves(f"curves{len(charts)}", axis, epochs, values, best), words))
     return {
         "epochs": len(epochs),
@@ -92,92 +95,9 @@ def training(sources: Sources) -> dict[str, Any] | None:
     }
 
 
-def quality(sources: Sources) -> dict[str, Any] | None:
-    """How good the predictions of the test part are; None if there are none."""
-    if sources.evaluation is None or sources.evaluation.predictions.empty:
-        return None
-    frame = sources.evaluation.predictions
-    common = {"score": sources.evaluation.score, "samples": len(frame)}
-    if sources.classes is None:
-        return common | residuals(*(frame.iloc[:, column].to_numpy(dtype=float) for column in (1, 2)))
-    bins = calibration(frame)
-    return {
-        **common,
-        "baseline": frame.iloc[:, 1].value_counts(normalize=True).max(),
-        "confusion": confusion(frame, sources.classes),
-        "calibration": bins,
-        "calibration_error": calibration_error(bins),
-        "reliability": reliability_chart("reliability", bins),
-    }
-
-
-def confusion(predictions: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
-    """The confusion matrix of the most frequent classes, with recall and precision of each.
-
-    A cell is its count, its share of the row, and what its colour stands for: correct predictions are
-    negative, errors positive, and a cell that is not empty is never too pale to be seen.
-    """
-    counts = pd.crosstab(predictions.iloc[:, 1], predictions.iloc[:, 2])
-    counts = counts.reindex(index=classes, columns=classes, fill_value=0).to_numpy()
-    totals, correct = counts.sum(axis=1), counts.diagonal()
-    with np.errstate(invalid="ignore"):  # no samples of a class, or no predictions: nan
-        shares = counts / totals[:, None]
-        recall, precision = correct / totals, correct / counts.sum(axis=0)
-    colors = np.where(counts, np.maximum(shares, 0.3), 0).round(3) * (1 - 2 * np.eye(len(classes)))
-    shown = np.sort(np.argsort(-totals, kind="stable")[:MAX_CLASSES])
-    cells = [[(counts[i, j], shares[i, j], colors[i, j]) for j in shown] for i in shown]
-    return {
-        "classes": [classes[i] for i in shown],
-        "rows": list(zip(cells, totals[shown], recall[shown], strict=True)),
-        "precision": precision[shown],
-        "left_out": len(classes) - len(shown),
-    }
-
-
-def calibration(predictions: pd.DataFrame) -> pd.DataFrame:
-    """``samples``, mean ``confidence`` and ``accuracy`` in equal bins of the confidence; no empty bins.
-
-    The confidence is the probability of the predicted class.
-    """
-    confidence = predictions.iloc[:, 3:].max(axis=1)
-    correct = predictions.iloc[:, 1] == predictions.iloc[:, 2]
-    bins = np.searchsorted(np.linspace(0, 1, BINS + 1)[1:-1], confidence)
-    values = pd.DataFrame({"samples": 1, "confidence": confidence, "accuracy": correct})
-    return values.groupby(bins).agg({"samples": "sum", "confidence": "mean", "accuracy": "mean"})
-
-
-def calibration_error(bins: pd.DataFrame) -> float:
-    """The expected calibration error, ``Σ samples |accuracy - confidence| / Σ samples``.
-
-    Reference:
-        Guo et al., 2017, arXiv:1706.04599, equation 3.
-    """
-    return float(np.average((bins.accuracy - bins.confidence).abs(), weights=bins.samples))
-
-
-def residuals(truth: np.ndarray, predicted: np.ndarray) -> dict[str, Any]:
-    """Root mean square, mean absolute and mean residual, and the charts of the residuals."""
-    values = np.sort(truth - predicted)
-    against_truth = scatter_chart("scatter", truth, predicted, ("true value", "predicted value"))
-    normal = normal_quantiles(values)
-    return {
-        "rmse": float(np.sqrt((values**2).mean())),
-        "mae": float(np.abs(values).mean()),
-        "bias": float(values.mean()),
-        "charts": [
-            ("Predicted against true values", against_truth),
-            ("Distribution of the residuals", residual_histogram("residuals", values)),
-        ],
-        "quantiles": scatter_chart("quantiles", normal, values, ("normal quantile", "residual")),
-    }
-
-
-def normal_quantiles(values: np.ndarray) -> np.ndarray:
-    """Sorted values that as many samples of a normal distribution of this mean and spread would have."""
-    ranks = (np.arange(len(values)) + 0.5) / len(values)
-    standard = np.array([NormalDist().inv_cdf(rank) for rank in ranks])
-    quantiles: np.ndarray = values.mean() + values.std() * standard
-    return quantiles
+def _course(values: list[float]) -> str:
+    first, last = plain(values[0]), plain(values[-1])
+    return f"from {first} to {last}" if len(values) > 1 else first
 
 
 def parameters(network: nn.Module) -> dict[str, Any]:
@@ -189,7 +109,9 @@ def parameters(network: nn.Module) -> dict[str, Any]:
                 name,
                 " × ".join(map(str, tensor.shape)),
                 tensor.numel(),
-                "interdependence" if name.removesuffix(".weight") in layers else "parameter",
+                layer_name(name, layers[name.removesuffix(".weight")])
+                if name.removesuffix(".weight") in layers
+                else "",
             )
             for name, tensor in network.named_parameters()
         ],

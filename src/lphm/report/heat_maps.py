@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lphm.learn.evaluation import Interdependence
 from lphm.nn.members import MemberInterdependence
 from lphm.nn.network import interdependence_layers
+from lphm.report.numbers import exact, plain
 from lphm.report.sources import Sources
 
 #: Largest number of cells along a side of a heat map, and of layers whose factors are shown.
@@ -126,7 +127,8 @@ def _sample(row: int, values: pd.Series, sources: Sources) -> str:
     """A sample in words; samples are numbered from 1."""
     truth, predicted = values.iloc[:2]
     if sources.classes is None:
-        return f"sample {row + 1}: {sources.target} {float(truth):.4g}, predicted {float(predicted):.4g}"
+        truth, predicted = exact(float(truth)), plain(float(predicted), 4)
+        return f"sample {row + 1}: {sources.target} {truth}, predicted {predicted}"
     verdict = "correct" if truth == predicted else "wrong"
     return f"sample {row + 1}: {sources.target} {truth}, predicted {predicted} ({verdict})"
 
@@ -141,17 +143,23 @@ def _factor_panel(prefix: str, name: str, layer: MemberInterdependence) -> Panel
     structure, (members, channels) = layer.structure, layer.weight.shape[:2]
     weights = layer.weight.detach().flatten(0, 1)
     factors = zip(structure.factor_shapes, structure.unpack(weights), strict=True)
-    each = f" of each of {members} members" if members > 1 else ""
-    sizes = f"{channels} channel{'s' if channels > 1 else ''}{each}, {layer.weight.numel():,} parameters"
     return Panel(
-        f"{name}: {layer.kind} interdependence, {structure}, {sizes}",
+        f"{layer_name(name, layer)}: {structure}, {layer.weight.numel():,} parameters",
         [
-            f"channel {channel + 1}" + (f" of member {member + 1}" if members > 1 else "")
+            (f"member {member + 1}, " if members > 1 else "") + f"channel {channel + 1}"
             for member in range(members)
             for channel in range(channels)
         ],
         [_factor_map(f"{prefix}-{letter}", letter, factor) for letter, factor in factors],
     )
+
+
+def layer_name(name: str, layer: MemberInterdependence) -> str:
+    """What a person calls the layer that the network calls ``blocks.0.branches.1.mix``."""
+    mixed = "rows" if layer.kind == "instance" else "columns"
+    if name.startswith("readout"):
+        return f"readout of xi of the {mixed}"
+    return f"block {int(name.split('.')[1]) + 1}, mixing of {mixed}"
 
 
 def _factor_map(name: str, letter: str, factor: Tensor) -> HeatMap:

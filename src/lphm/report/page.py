@@ -1,15 +1,13 @@
 """The page: the contents of a run folder, rendered by the templates."""
 
-import math
-from numbers import Integral
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 
 from lphm._io import write_atomically
 from lphm.errors import EDITED, InputError
 from lphm.report.content import content
+from lphm.report.numbers import breakable, exact, percent, plain
 from lphm.report.sources import read_sources
 
 
@@ -39,7 +37,7 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(plain=plain, percent=_percent)
+    environment.filters.update(plain=plain, exact=exact, percent=percent, breakable=breakable)
     try:
         page = environment.get_template("page.html").render(content(sources))
     except (UndefinedError, *EDITED) as error:
@@ -50,20 +48,3 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
     with write_atomically(destination) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
     return destination
-
-
-def plain(value: Any) -> str:
-    """Format a number, a word or a list; None is a dash."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool | str):
-        return str(value)
-    if isinstance(value, Integral):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:.4g}"
-    return ", ".join(map(plain, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _percent(share: float | None) -> str:
-    return "–" if share is None or math.isnan(share) else f"{100 * share:.1f} %"
