@@ -30,6 +30,7 @@ def test_a_new_user_gets_the_error_in_euros(tmp_path: Path, as_people_write_it: 
     assert float(shown["test R²"]) > 0.9
     error, unit = shown["mean absolute error"].split()
     assert unit == "€"
+    assert set(shown["what matters most"].split(", ")) == {"size", "zone", "sold"}
     assert float(error.replace(",", "")) < 0.2 * 500_000
     text = said(trained.stdout)
     for line in (
@@ -73,6 +74,16 @@ def test_a_leak_is_found_before_it_fools_anyone(
     kept = lphm("train", "t.csv", "--target", target, *SHORT, "--keep", left_out[0], "-o", "k", cwd=tmp_path)
     assert f"{left_out[0]} ({TELLS})" not in said(kept.stdout)
     assert kept.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_score_that_rests_on_one_column_is_doubted(tmp_path: Path) -> None:
+    loans().to_csv(tmp_path / "t.csv", index=False)
+    command = ("train", "t.csv", "--target", "paid", "--epochs", 30, "-o")
+    doubt = "rests on 'letter' alone: is it known before 'paid' is? To leave it out: --drop letter"
+    assert doubt in said(lphm(*command, "k", "--keep", "letter", cwd=tmp_path).stdout)
+    assert "The score is almost perfect" in (tmp_path / "k" / "report.html").read_text()
+    assert "almost perfect" not in lphm(*command, "r", cwd=tmp_path).stdout
 
 
 def test_all_misspelt_columns_are_in_one_message_with_the_command(tmp_path: Path, failing) -> None:

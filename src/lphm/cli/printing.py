@@ -1,6 +1,7 @@
 """What a command prints: a table for people, JSON for scripts."""
 
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -85,6 +86,17 @@ def _matters_most(importance: dict[str, Any] | None) -> dict[str, str]:
     drops = [drop for drop in (importance or {}).get("drops", []) if drop["matters"] and drop["mean"] > 0]
     leading = sorted(drops, key=lambda drop: -float(drop["mean"]))[:3]
     return {"what matters most": ", ".join(drop["name"] for drop in leading)} if leading else {}
+
+
+def warning(metrics: dict[str, Any], target: str) -> str:
+    """A word on a score that is too good to be true; empty for others."""
+    column = (metrics.get("importance") or {}).get("suspect")
+    if column is None:
+        return ""
+    said = f"The test score is almost perfect and rests on {column!r} alone"
+    return one_line(
+        f"{said}: is it known before {target!r} is? To leave it out: --drop {shlex.quote(column)}"
+    )
 
 
 def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:

@@ -115,7 +115,7 @@ def train(
         if Path(file).suffix or os.sep in file:
             require_exists(Path(file))
     from lphm.cli.columns import say_columns
-    from lphm.cli.printing import comparison_table, say, summary
+    from lphm.cli.printing import comparison_table, say
     from lphm.cli.progress import bars
     from lphm.data.dataset import Dataset
     from lphm.distributed import broadcast_choice, process_group, rank
@@ -153,14 +153,23 @@ def train(
         say(comparison_table(samples.name, table), asdict(validated), printing, text)
     elif first:
         _complete(folder, outcome)
-        metrics = read_json(folder / METRICS)
-        try:
-            closing = summary(metrics, samples.name, folder)
-        except EDITED as error:
-            got = f"{type(error).__name__}: {error}"
-            message = f"{folder / METRICS} must be as training wrote it, got {got}; train the run anew"
-            raise InputError(message) from error
-        say(closing, metrics, printing)
+        _close(folder, samples.name, prepared.config.target.name, printing)
+
+
+def _close(folder: Path, name: str, target: str, printing: Printing) -> None:
+    """Print what the run folder says of the training, and a doubt about its score."""
+    from lphm.cli.printing import say, summary, warning
+    from lphm.learn.run import METRICS
+
+    metrics = read_json(folder / METRICS)
+    try:
+        closing = summary(metrics, name, folder)
+        doubt = warning(metrics, target)
+    except EDITED as error:
+        got = f"{type(error).__name__}: {error}"
+        message = f"{folder / METRICS} must be as training wrote it, got {got}; train the run anew"
+        raise InputError(message) from error
+    say(closing, metrics, printing, doubt)
 
 
 def _read(

@@ -26,6 +26,8 @@ def content(sources: Sources) -> dict[str, Any]:
     return {
         "run": run,
         "target": sources.target,
+        "unit": f" {run.config.target.unit}" if run.config.target.unit else "",
+        "suspect": (sources.metrics.get("importance") or {}).get("suspect"),
         "score_label": sources.score_label,
         "classes": sources.classes,
         "scores": scores(sources),
