@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lphm.data.schema import SeriesSchema
+from lphm.data.schema import FeatureSchema, SeriesSchema
 from lphm.learn.importance import PARTS, Probe, not_by_chance
 from lphm.nn.members import MemberInterdependence
 from lphm.nn.network import InterdependenceNetwork, interdependence_layers
@@ -122,7 +122,12 @@ def surviving_pairs(probe: Probe, samples: int, chosen: Sequence[int]) -> dict[s
         largest rise first, each with ``names``, ``rise`` of the loss, and whether it ``survives``.
     """
     schema, network = probe.run.config.input, probe.network
-    every = list(itertools.combinations(range(len(chosen)), 2))
+    sources = schema.sources if isinstance(schema, FeatureSchema) else schema.labels
+    every = [
+        pair
+        for pair in itertools.combinations(range(len(chosen)), 2)
+        if sources[chosen[pair[0]]] != sources[chosen[pair[1]]]  # two parts of one date are no pair
+    ]
     if isinstance(schema, SeriesSchema) or not isinstance(network, InterdependenceNetwork):
         return None
     too_few = len(every) < FEWEST_PAIRS or len(probe.x) < PARTS
