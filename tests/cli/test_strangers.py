@@ -116,3 +116,33 @@ def test_everything_that_is_wrong_is_in_one_message_whose_command_runs(tmp_path:
     hashed = (*command[1:-4], "--text", "notes", "--drop", "tags and more")
     trained = lphm(*hashed, cwd=tmp_path)
     assert "notes (text, its words hashed to 32 numbers)" in said(trained.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", ["long", "wide"])
+def test_series_with_decimal_commas_and_units(tmp_path: Path, layout: str) -> None:
+    rng = np.random.default_rng(0)
+    state = np.arange(40) % 2
+    values = rng.normal(size=(40, 12)) + 3 * np.sin(np.arange(12) / 2) * state[:, None]
+    if layout == "long":
+        machine, step = np.divmod(np.arange(480), 12)
+        frame = pd.DataFrame({"machine": machine, "at": [f"{each:02}:30" for each in step]})
+        frame["bar"] = [f"{each:.2f} bar".replace(".", ",") for each in values.ravel()]
+        options = ("--series", "machine", "--step", "at")
+        frame["state"] = np.where(state, "worn", "ok")[machine]
+    else:
+        frame = pd.DataFrame(values, columns=[f"ch_{i}" for i in range(12)]).round(2).astype(str)
+        frame = frame.map(lambda cell: cell.replace(".", ","))
+        options = ("--wide", r"ch_(\d+)")
+        frame["state"] = np.where(state, "worn", "ok")
+    frame.to_csv(tmp_path / "t.csv", index=False, sep=";")
+    trained = lphm("train", "t.csv", "--target", "state", *options, "-o", "r", cwd=tmp_path)
+    assert float(summary(trained)["test accuracy"]) > 0.8
+    one = frame[frame["machine"] == 3] if layout == "long" else frame.iloc[[3]]
+    one.drop(columns="state").to_csv(tmp_path / "one.csv", index=False, sep=";")
+    predicted = lphm("predict", "r", "one.csv", cwd=tmp_path)
+    assert ",worn," in predicted.stdout or predicted.stdout.splitlines()[1].startswith("worn"), (
+        predicted.stderr
+    )
+    evaluated = summary(lphm("evaluate", "r", "t.csv", cwd=tmp_path))
+    assert float(evaluated["accuracy"]) > 0.9

@@ -208,6 +208,24 @@ def target_conversion(column: pd.Series, decimal_comma: bool = False) -> NumberC
     return found
 
 
+def channel_conversions(
+    frame: pd.DataFrame, channels: Sequence[Sequence[str]], decimal_comma: bool = False
+) -> Conversions:
+    """How the columns of the channels of series become numbers; those of one channel in one way."""
+    found: Conversions = {}
+    for columns in channels:
+        together = pd.concat([frame[column] for column in columns], ignore_index=True)
+        conversion = find_conversion(together, decimal_comma)
+        if conversion is not None and not isinstance(conversion, DateFormat):
+            found |= dict.fromkeys(columns, conversion)
+    return found
+
+
+def has_decimal_commas(frame: pd.DataFrame) -> bool:
+    """Whether 1,234 is a number below 2 in the text file that a table was read from."""
+    return "," in str(frame.attrs.get("decimal")) or ";" in str(frame.attrs.get("separator"))
+
+
 def _content(column: pd.Series) -> Literal["date", "duration", "text"] | None:
     """What a column may be converted from."""
     types = pd.api.types

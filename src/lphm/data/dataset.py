@@ -118,7 +118,8 @@ def fit_inputs(data: Dataset) -> InputSchema:
     """The schema of the training part: of series, of matrices laid out in rows, or of features."""
     if isinstance(data.inputs, np.ndarray):
         series, step = data.columns or (None, None)
-        return fit_series(data.inputs, data.channels, series, step, data.wide)
+        schema = fit_series(data.inputs, data.channels, series, step, data.wide)
+        return schema.model_copy(update={"conversions": data.conversions})
     if data.grid:
         return fit_grid(data.inputs, *data.grid)
     return fit_features(data.inputs, data.categories, data.conversions)

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lphm.data.columns import require_named, table_with
+from lphm.data.conversions import convert
 from lphm.data.long_tables import one_of_each, stacked
 from lphm.data.parquet import ParquetIndex
-from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
+from lphm.data.schema import FeatureSchema, GridSchema, InputSchema, SeriesSchema
 from lphm.data.tables import read_table, reading
 from lphm.data.targets import ClassTarget, TargetSchema
 from lphm.data.text_files import content_suffix
@@ -44,7 +45,8 @@ def read_inputs(path: Path, schema: InputSchema, keep: Sequence[str] = ()) -> In
     if not isinstance(schema, SeriesSchema):
         return Inputs(read_table(path, columns_of_words(schema)), _kept(path, keep))
     if schema.wide is not None:
-        return Inputs(wide_series(read_table(path), schema.wide), _kept(path, keep))
+        frame = convert(read_table(path, columns_of_words(schema)), schema.conversions)
+        return Inputs(wide_series(frame, schema.wide), _kept(path, keep))
     if content_suffix(path) == ".ts" and schema.series is None:
         if keep:
             raise InputError(
@@ -58,8 +60,9 @@ def read_inputs(path: Path, schema: InputSchema, keep: Sequence[str] = ()) -> In
             got = f"{arrays[wrong[0]].shape}"
             raise InputError(f"{path} must hold {wrong[0]} ({len(arrays['X'])},) to keep it, got {got}")
         return Inputs(arrays["X"], pd.DataFrame({name: arrays[name] for name in keep}))
-    frame = read_table(path, [schema.series])
+    frame = read_table(path, columns_of_words(schema))
     frame = table_with(frame, [schema.series, schema.step, *schema.column_labels])
+    frame = convert(frame, schema.conversions)
     array, names = stacked(frame, schema.series, schema.step, schema.column_labels)
     others = _kept(path, [name for name in keep if name != schema.series])
     beside = one_of_each(others, frame[schema.series])
@@ -101,9 +104,11 @@ def map_directory(
 
 def columns_of_words(inputs: InputSchema, target: TargetSchema | None = None) -> list[str]:
     """The columns that a run has as words or converts, or that name its series."""
-    words = [inputs.series] if isinstance(inputs, SeriesSchema) and inputs.series else []
-    if isinstance(inputs, FeatureSchema):
-        words = [column.name for column in inputs.categorical] + [*inputs.conversions]
+    words = [] if isinstance(inputs, GridSchema) else [*inputs.conversions]
+    if isinstance(inputs, SeriesSchema):
+        words += [] if inputs.series is None else [inputs.series]
+    elif isinstance(inputs, FeatureSchema):
+        words += [column.name for column in inputs.categorical]
     if isinstance(target, ClassTarget):
         return [*words, target.name] if target.are_words else words
     return words if target is None or target.conversion is None else [*words, target.name]

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from lphm.data.columns import as_target, column_numbers, require_named
+from lphm.data.conversions import channel_conversions, convert, has_decimal_commas, target_conversion
 from lphm.data.dataset import Dataset
 from lphm.data.row_columns import in_order, row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
@@ -31,9 +32,13 @@ def labelled_series(
     channels = [c for c in frame.columns if c not in {target, series, step, *drop, *of_series}]
     if not channels:
         raise InputError(f"{name} must have a channel beside {series!r}, {step!r} and {target!r}, got none")
-    array, ids = stacked(frame, series, step, channels)
+    comma = has_decimal_commas(frame)
+    conversions = channel_conversions(frame, [[channel] for channel in channels], comma)
+    array, ids = stacked(convert(frame, conversions), series, step, channels)
+    number = target_conversion(frame[target], comma)
+    answers = frame[target] if number is None else number.column(frame[target])
     of_row = _ids(frame[series])
-    labels = pd.DataFrame({"series": of_row, "label": as_target(frame[target], target)}).dropna()
+    labels = pd.DataFrame({"series": of_row, "label": as_target(answers, target)}).dropna()
     if labels.empty:
         raise InputError(f"target {target!r} must have one value in every series, got no series with one")
     _require_one_value(f"target {target!r}", labels["label"], labels["series"])
@@ -49,6 +54,8 @@ def labelled_series(
         values,
         channels=tuple(channels),
         columns=(series, step),
+        conversions=conversions,
+        number=number,
         row_options=options,
         **arrays,
     )

@@ -17,7 +17,7 @@ from lphm.data.columns import (
     require_named,
     table_with,
 )
-from lphm.data.conversions import TextHash, convert, find_conversions, target_conversion
+from lphm.data.conversions import TextHash, convert, find_conversions, has_decimal_commas, target_conversion
 from lphm.data.dataset import Dataset
 from lphm.data.inputs import columns_of_words, read_arrays
 from lphm.data.long_tables import labelled_series
@@ -110,6 +110,10 @@ def read_test(
         return read_dataset(source, name, options=options)
     words = columns_of_words(inputs, target) + options.words
     frame = read_table(path, words)
+    if name in frame:
+        frame = frame.assign(**{name: target.read(frame[name])})
+    if isinstance(inputs, SeriesSchema):
+        frame = convert(frame, inputs.conversions)
     if isinstance(inputs, SeriesSchema) and inputs.wide is None:
         if inputs.series is None or inputs.step is None:
             raise InputError(f"{path} must be an .npz or .ts file, for the run was trained on arrays")
@@ -117,7 +121,6 @@ def read_test(
         frame = table_with(frame, columns)[list(dict.fromkeys(columns))]
         return labelled_series(path.name, frame, name, (), inputs.series, inputs.step, options)
     require_named(path.name, [name, *options.columns.values()], list(frame.columns))
-    frame = frame.assign(**{name: target.read(frame[name])})
     known = target.known(frame[name])
     if not known.any():
         raise InputError(f"{path.name} must have rows in which {name!r} is not missing, got none")
@@ -171,7 +174,7 @@ def labelled_table(
     apart = [target, *drop, *options.columns_beside(target)]
     require_named(name, [*apart, *categories, *texts], list(frame.columns))
     require_categories(name, categories, list(frame.columns), target, apart)
-    comma = frame.attrs.get("decimal") == "," or frame.attrs.get("separator") == ";"
+    comma = has_decimal_commas(frame)
     number = target_conversion(frame[target], comma)
     labels = as_target(frame[target] if number is None else number.column(frame[target]), target)
     present = labels.notna()

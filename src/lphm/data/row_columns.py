@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 
 from lphm.data.columns import column_numbers, holds_numbers, row_number
+from lphm.data.conversions import DateFormat, DurationFormat, find_conversion
+from lphm.data.dates import as_dates
 from lphm.data.row_options import RowOptions
 from lphm.data.words import category_words
 from lphm.errors import InputError
@@ -58,7 +60,7 @@ def time_numbers(column: pd.Series) -> np.ndarray:
 
 
 def in_order(column: pd.Series, name: str, role: Literal["step", "time"]) -> pd.Series:
-    """What orders the cells: numbers, or dates; text may hold numbers, or dates as in ISO 8601."""
+    """What orders the cells: numbers, or dates; text may hold numbers, dates or times of day."""
     if pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype):
         return column
     text = column.astype(object)
@@ -68,6 +70,11 @@ def in_order(column: pd.Series, name: str, role: Literal["step", "time"]) -> pd.
     dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
     unread = (dates.isna() & text.notna()).to_numpy()
     if unread.any():
+        found = find_conversion(column)
+        if isinstance(found, DateFormat):
+            return as_dates(column, found.format)
+        if isinstance(found, DurationFormat):
+            return found.column(column)
         position = int(unread.argmax())
         raise InputError(
             f"the {role} {name!r} must hold numbers or dates such as 2024-01-31, got {text.iloc[position]!r} "

@@ -163,6 +163,7 @@ class SeriesSchema(Strict):
     step: str | None = None
     wide: list[list[str | None]] | None = None
     has_categories: ClassVar[bool] = False
+    conversions: Conversions = Field(default_factory=dict)  # of the columns of a table
     ragged: bool = False  # whether some series of the training end before others
 
     @model_validator(mode="after")

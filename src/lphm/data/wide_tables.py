@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from lphm.data.columns import as_target, require_named, table_numbers, table_with
+from lphm.data.conversions import channel_conversions, convert, has_decimal_commas, target_conversion
 from lphm.data.dataset import Dataset
 from lphm.data.row_columns import row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
@@ -40,16 +41,22 @@ def labelled_wide(
         more = f" and {len(other) - 1} more" if len(other) > 1 else ""
         message = f"every column of {name} must be matched by wide or be left out, got {other[0]!r}{more}"
         raise InputError(message, fixes=[Fix(column, "drop") for column in other])
-    labels = as_target(frame[target], target)
+    comma = has_decimal_commas(frame)
+    of_channels = [[column for column in each if column is not None] for each in zip(*wide, strict=True)]
+    conversions = channel_conversions(frame, of_channels, comma)
+    number = target_conversion(frame[target], comma)
+    labels = as_target(frame[target] if number is None else number.column(frame[target]), target)
     known = labels.notna()
     if not known.any():
         raise InputError(f"{name} must have a row in which {target!r} is not missing, got none")
     return Dataset(
         name,
-        wide_series(frame[known], wide),
+        wide_series(convert(frame[known], conversions), wide),
         labels[known],
         channels=channels,
         wide=wide,
+        conversions=conversions,
+        number=number,
         row_options=options,
         **row_arrays(frame[known], options),
     )

@@ -9,6 +9,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from lphm._io import read_json
 from lphm.data.columns import table_with
+from lphm.data.conversions import convert
 from lphm.data.long_tables import stacked
 from lphm.data.schema import InputSchema, SeriesSchema
 from lphm.data.targets import ClassTarget, Task
@@ -126,4 +127,4 @@ def by_name(X: Any, schema: InputSchema) -> Any:
     if schema.series is None or schema.step is None:
         return X
     frame = table_with(X, [schema.series, schema.step, *schema.column_labels]).reset_index(drop=True)
-    return stacked(frame, schema.series, schema.step, schema.column_labels)[0]
+    return stacked(convert(frame, schema.conversions), schema.series, schema.step, schema.column_labels)[0]
