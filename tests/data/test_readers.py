@@ -141,6 +141,9 @@ def test_long_tables_that_cannot_be_read(tmp_path: Path, change, message: str) -
         [datetime.date(2023, 12, 31), datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)],
         pd.to_timedelta([1, 2, 10], unit="D"),
         [0.1, 0.2, 1.0],
+        ["12/30/2023", "12/31/2023", "1/1/2024"],
+        ["30.12.2023", "31.12.2023", "01.01.2024"],
+        ["1:30", "2:10", "12:00"],
     ],
 )
 def test_steps_are_numbers_or_dates(times) -> None:
@@ -150,7 +153,7 @@ def test_steps_are_numbers_or_dates(times) -> None:
 
 
 @pytest.mark.parametrize(
-    "times", [["12/30/2023", "12/31/2023", "1/1/2024"], ["t8", "t9", "t10"], ["1", "2", "x"]]
+    "times", [["31/01/2024", "01/31/2024", "02/02/2024"], ["t8", "t9", "t10"], ["1", "2", "x"]]
 )
 def test_steps_whose_order_is_not_clear_are_refused(times: list[str]) -> None:
     frame = pd.DataFrame({"id": 1, "t": times, "u": [1.0, 2.0, 3.0], "y": "p"})
