@@ -109,7 +109,7 @@ def test_class_weights_count_in_the_validation_part() -> None:
         (
             {},
             {"groups": np.ones(ROWS)},
-            "hold out some of at least 2 groups that count, got 1; train without it",
+            "must hold rows out: there must be at least 2 groups that count, got 1; train without it",
         ),
         ({}, {"groups": CLASSES}, "rows for training must have every class, got none of"),
     ],

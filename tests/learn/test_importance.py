@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from lphm.data.dataset import Dataset
-from lphm.data.schema import FeatureSchema, fit_series
+from lphm.data.fitting import fit_series
+from lphm.data.schema import FeatureSchema
 from lphm.learn.explanation import explained
 from lphm.learn.importance import (
     MOST_COLUMNS,

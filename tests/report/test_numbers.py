@@ -51,7 +51,7 @@ def test_the_configuration_is_that_of_the_run(pages: dict[str, Element]) -> None
     tables = section(pages["regression"], "configuration").all("table")
     run, network, training = (dict(rows_of(table)) for table in tables)
     assert list(run) == ["source", "target", "task", "layout", "format", "method"]
-    assert list(run.values()) == ["t <1>.csv", "answer <b>", "regression", "features", "6", "network"]
+    assert list(run.values()) == ["t <1>.csv", "answer <b>", "regression", "features", "7", "network"]
     assert network["attribute"] == "LPHM(n=8, p=2, q=4, r=3)"
     assert training["batch size"] == "4"
 

@@ -23,7 +23,7 @@ def description(run: Run, metrics: dict[str, Any], weights: int) -> dict[str, st
     rows = {"data": ": ".join(filter(None, [config.source, ", ".join(parts)]))}
     rows |= {"target": _target(config.target), "features": _features(config.input)}
     if left_out := metrics.get("left_out"):
-        rows["left out"] = named(left_out)
+        rows["left out"] = named([f"{name} ({reason})" for name, reason in left_out.items()])
     rows |= {f"{role} column": name for role, name in (metrics.get("row_columns") or {}).items()}
     scores = {part: metrics[key] for key, part in PARTS.items() if metrics.get(key)}
     rows |= {f"{part} score": _score(config.target, values) for part, values in scores.items()}

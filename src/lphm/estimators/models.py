@@ -79,7 +79,8 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, InterdependenceMatric
 
     def _inputs(self, X: Any, reset: bool = False, fitting: bool = False) -> Inputs:
         """A table whose names are text, or an array ``(N, steps, channels)``."""
-        if not reset and self.run_ is getattr(self, "trained_on_a_file_", None):
+        loaded = None if reset else getattr(self, "trained_on_a_file_", None)
+        if loaded is not None and self.run_ is loaded:
             X = by_name(X, self.run_.config.input)
         X = padded(X)
         frame = isinstance(X, pd.DataFrame) and X.size > 0
