@@ -71,8 +71,9 @@ def test_what_stands_beside_the_score_is_that_of_scikit_learn(target, outputs, y
     combined = target.combine(outputs)
     found = target.details(combined, y, weight)
     if target is CLASSES:
-        constant = DummyClassifier(strategy="most_frequent").fit(y, y, weight)
-        assert found == {"baseline": pytest.approx(constant.score(y, y, weight))}
+        truth, weights = y.numpy(), None if weight is None else weight.numpy()
+        constant = DummyClassifier(strategy="most_frequent").fit(truth, truth, weights)
+        assert found == {"baseline": pytest.approx(constant.score(truth, truth, weights))}
         return
     truth, guess = (3 + 2 * values.double().numpy() for values in (y, combined[:, 0]))
     squared = mean_squared_error(truth, guess, sample_weight=weight)
