@@ -73,7 +73,7 @@ def configure(
         **{field.name: getattr(network, field.name) for field in fields(Sizes)},
         channels=channels,
         instance_channels=network.instance_channels or math.gcd(4 if is_series else 1, network.width),
-        members=network.members or max(min(_members(rows, is_table), WIDE // len(schema.labels)), 1),
+        members=network.members or max(min(4 if rows < LARGE else 2, WIDE // len(schema.labels)), 1),
         dropout=dropout if network.dropout is None else network.dropout,
         attribute=_structure("attribute", embedded_rows, network) if kind in ("attribute", "both") else None,
         instance=_structure("instance", network.width, network) if kind in ("instance", "both") else None,
@@ -100,13 +100,6 @@ def _method(schema: InputSchema, rows: int, network: NetworkOptions, training: T
         name, value = next(iter(choices.items()))
         raise InputError(f"{name} must be left out with the method ridge, got {value!r}", option=name)
     return network.method
-
-
-def _members(rows: int, is_table: bool) -> int:
-    """Members, as long as all of them together are not too wide."""
-    if rows < LARGE:
-        return 4
-    return 3 if is_table and rows < VERY_LARGE else 2
 
 
 def _structure(kind: str, n: int, options: NetworkOptions) -> dict[str, Any]:

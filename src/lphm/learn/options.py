@@ -111,8 +111,8 @@ class NetworkOptions(Sizes, StructureOptions):
     instance_channels: Count | None = None
     """Instance interdependences side by side in each layer. Default: 4 for series, else 1."""
     members: Few | None = None
-    """Networks that are trained side by side and averaged. Default: 4, from 5,000 rows on 3 for a table and 2
-    for series and images, from 20,000 rows on 2; fewer for tables of more than 2,048 features."""
+    """Networks that are trained side by side and averaged. Default: 4, from 5,000 rows on 2; fewer for tables
+    of more than 2,048 features."""
     dropout: Share | None = None
     """Share of each branch's output, and of the hidden units of a table's head, that is dropped in training.
     Default: for a table 0.2 below 2,000 rows, else 0.1; for series and images 0.4 below 1,000 rows, 0.1 below
