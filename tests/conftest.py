@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from filelock import FileLock
 
 import lphm.ops.cpp
 import lphm.ops.dispatch
+from lphm.__main__ import main
 
 pytest.register_assert_rewrite("support")
 
@@ -76,3 +77,18 @@ def fresh_choices() -> Iterator[None]:
     forget()
     yield
     forget()
+
+
+@pytest.fixture
+def succeeding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Run ``lphm`` in this process; assert that it ends well; return what it prints."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["lphm", *map(str, arguments)])
+        main()
+        return capsys.readouterr().out
+
+    return run

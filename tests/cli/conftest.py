@@ -1,7 +1,6 @@
 """The command line in this process, where that shows the same as one of its own, for speed."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,21 +27,6 @@ def failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         assert captured.err.count("\n") == 1
         assert sorted(tmp_path.rglob("*")) == before
         return captured.err
-
-    return run
-
-
-@pytest.fixture
-def succeeding(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., str]:
-    """Run ``lphm`` in this process; assert that it ends well; return what it prints."""
-
-    def run(*arguments: object) -> str:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["lphm", *map(str, arguments)])
-        main()
-        return capsys.readouterr().out
 
     return run
 

@@ -161,11 +161,11 @@ def test_info_of_an_error_in_the_unit_of_the_target_and_of_damaged_metrics(tmp_p
     run = make_run()
     target = NumberTarget(name="price", mean=1e5, std=2e4)
     config = run.config.model_copy(update={"target": target})
-    metrics = {"rows": {"train": 16}, "test": {"r2": 0.75, "loss": 0.25}, "seconds": 1.0}
+    metrics = {"rows": {"train": 16}, "test": {"loss": 0.25, "r2": 0.75, "rmse": 1e4}, "seconds": 1.0}
     save_run(Run(config, build_network(config)), tmp_path / "run", metrics)
     said = " ".join(lphm("info", "run", cwd=tmp_path).stdout.split())
     assert "price (regression), 100,000 ± 20,000 in training" in said
-    assert "R² 0.7500, root mean squared error 10,000" in said
+    assert "R² 0.7500, loss 0.2500, root mean squared error 10,000" in said
     assert "1 number: x; 1 category: c" in said
     (tmp_path / "run" / "metrics.json").write_text('{"test": {"loss": 1}}')
     damaged = lphm("info", "run", cwd=tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
 from lphm.data.conversions import (
     Conversions,
@@ -16,6 +17,7 @@ from lphm.data.conversions import (
     TextHash,
     convert,
     find_conversion,
+    find_conversions,
     target_conversion,
 )
 from lphm.data.dataset import fit_inputs, infer_task
@@ -165,6 +167,8 @@ def test_durations_are_seconds(cells: object, seconds: list[float]) -> None:
         (["31.01.2024"], "soon", "a date such as 31.12.2024 .* got 'soon' in row 2"),
         (["31.01.2024"], "2024-01-31", "a date such as 31.12.2024 "),
         (["01:30"], "noon", "a duration such as 01:30:00 .* got 'noon' in row 2"),
+        (["31.01.2024"], 20240131, "a date such as 31.12.2024 .* got 20240131 in row 2"),
+        (["01:30"], 90, "a duration such as 01:30:00 .* got 90 in row 2"),
         ([DAY], "soon", "a date such as 2024-12-31 .* got 'soon' in row 2"),
     ],
 )
@@ -172,6 +176,28 @@ def test_a_cell_that_is_written_otherwise_is_refused(cells: list, other: str, go
     found = find_conversion(column(cells))
     with pytest.raises(InputError, match=f"column 'c' must hold {got}"):
         found.numbers(column([cells[0], other]))
+
+
+def test_numbers_alone_are_no_dates() -> None:
+    found = find_conversion(column(["31.01.2024", "01.02.2024"]))
+    with pytest.raises(InputError, match=r"must hold a date such as 31\.12\.2024"):
+        found.numbers(pd.Series([20240131, 20240201], name="c"))
+
+
+def test_a_whole_number_that_parquet_keeps_as_a_category_is_a_number() -> None:
+    found = find_conversion(column(["1,234", "2,345"]))
+    assert found.numbers(pd.Series([5, None, 7], name="c").astype("category"))["c"][[0, 2]].tolist() == [5, 7]
+
+
+def test_a_date_does_not_take_the_place_of_another_column() -> None:
+    frame = pd.DataFrame({"t": ["2023-01-01", "2024-02-01"], "t: year": [1.0, 2.0]})
+    with pytest.raises(InputError, match="column 't' becomes 't: year', which is a column too; rename"):
+        convert(frame, find_conversions(frame))
+
+
+def test_a_format_that_no_date_has_is_refused() -> None:
+    with pytest.raises(ValidationError, match="must be one that dates are read in, got '%Q'"):
+        DateFormat(format="%Q")
 
 
 def test_a_target_with_few_distinct_cells_is_classes() -> None:

@@ -90,6 +90,13 @@ def test_class_weights_count_in_the_validation_part() -> None:
     assert np.isfinite(model.history_[1]["val_loss"])  # of 20 epochs every second is validated
 
 
+def test_ridge_regression_refuses_a_validation_part() -> None:
+    series = np.random.default_rng(0).standard_normal((40, 12, 2))
+    labels = np.arange(40) % 2
+    with pytest.raises(ValueError, match="which ridge regression has not; leave it out, or choose"):
+        LPHMClassifier().fit(series, labels, X_val=series, y_val=labels)
+
+
 @pytest.mark.parametrize(
     ("changes", "arguments", "message"),
     [

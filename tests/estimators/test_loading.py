@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,22 +10,8 @@ import pytest
 from sklearn.base import clone
 
 from lphm import InputError, LPHMClassifier, LPHMRegressor
-from lphm.__main__ import main
 from lphm.learn.run import save_run
 from support.runs import make_run
-
-
-@pytest.fixture
-def lphm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run the command line in this process; return what it prints."""
-
-    def run(*arguments: object) -> str:
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["lphm", *map(str, arguments)])
-        main()
-        return capsys.readouterr().out
-
-    return run
 
 
 def houses() -> pd.DataFrame:
@@ -38,14 +23,15 @@ def houses() -> pd.DataFrame:
 
 
 @pytest.mark.slow
-def test_a_run_of_a_table_predicts_what_the_command_line_does(tmp_path: Path, lphm) -> None:
+def test_a_run_of_a_table_predicts_what_the_command_line_does(tmp_path: Path, succeeding) -> None:
     frame = houses()
     frame.to_csv(tmp_path / "h.csv", index=False)
     short = ("--epochs", 2, "--members", 1, "--quiet", "--seed", 3)
-    lphm("train", "h.csv", "--target", "price", "--drop", "dear", "-o", "number", *short)
-    lphm("train", "h.csv", "--target", "dear", "--drop", "price", "-o", "classes", "--balanced", *short)
+    succeeding("train", "h.csv", "--target", "price", "--drop", "dear", "-o", "number", *short)
+    succeeding("train", "h.csv", "--target", "dear", "--drop", "price", "-o", "classes", "--balanced", *short)
     number, classes = (
-        pd.read_csv(io.StringIO(lphm("predict", run, "h.csv", "--quiet"))) for run in ("number", "classes")
+        pd.read_csv(io.StringIO(succeeding("predict", run, "h.csv", "--quiet")))
+        for run in ("number", "classes")
     )
     model = LPHMRegressor.load(tmp_path / "number")
     assert np.array_equal(model.predict(frame), number["price"])
@@ -76,7 +62,7 @@ def test_a_run_of_a_table_predicts_what_the_command_line_does(tmp_path: Path, lp
 
 
 @pytest.mark.slow
-def test_a_run_of_series_predicts_a_long_table_and_arrays(tmp_path: Path, lphm) -> None:
+def test_a_run_of_series_predicts_a_long_table_and_arrays(tmp_path: Path, succeeding) -> None:
     array = np.random.default_rng(0).standard_normal((40, 12, 2))
     y = np.where(array[:, :, 0].mean(axis=1) > 0, "up", "down")
     long = pd.DataFrame(array.reshape(-1, 2), columns=["u", "v"])
@@ -89,8 +75,8 @@ def test_a_run_of_series_predicts_a_long_table_and_arrays(tmp_path: Path, lphm) 
     for method in ("ridge", "network"):
         more = ("--epochs", 1, "--members", 1) if method == "network" else ()
         named = ("--target", "y", "--series", "id", "--step", "t", "--method", method, *more)
-        lphm("train", "long.csv", *named, "--quiet", "-o", method)
-        printed = pd.read_csv(io.StringIO(lphm("predict", method, "long.csv", "--quiet")))
+        succeeding("train", "long.csv", *named, "--quiet", "-o", method)
+        printed = pd.read_csv(io.StringIO(succeeding("predict", method, "long.csv", "--quiet")))
         model = LPHMClassifier.load(tmp_path / method)
         assert model.n_features_in_ == 2
         assert not hasattr(model, "feature_names_in_")

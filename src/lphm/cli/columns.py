@@ -1,10 +1,10 @@
 """What each column of a table is used as, printed before the training."""
 
 import shlex
-from collections.abc import Sequence
 
 from lphm.cli.arguments import Printing
 from lphm.cli.printing import PlainConsole, grid
+from lphm.data.amounts import listed
 from lphm.data.schema import FeatureSchema
 from lphm.data.tables import CONSTANT, UNNAMED
 from lphm.distributed import rank
@@ -42,11 +42,7 @@ def say_columns(prepared: Prepared, printing: Printing) -> None:
     if data.hint:
         options = " ".join(f"--{option} {shlex.quote(name)}" for option, name in data.hint.items())
         lines.append(f"{HINTS[next(iter(data.hint))]}: {options}")
-    table = grid(f"{data.name}: columns", {kind: _listed(names) for kind, names in kinds.items() if names})
+    table = grid(
+        f"{data.name}: columns", {kind: listed(names, MOST_LISTED) for kind, names in kinds.items() if names}
+    )
     PlainConsole(markup=False, emoji=False).print(table, *map(one_line, lines), sep="\n", soft_wrap=True)
-
-
-def _listed(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
-    return ", ".join(names[:MOST_LISTED]) + more

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lphm.data.amounts import LABELS, amount, labelled, listed
 from lphm.data.schema import CategoricalColumn, FeatureSchema, GridSchema, InputSchema, NumericColumn
 from lphm.data.targets import ClassTarget, TargetSchema
 from lphm.learn.config import NetworkConfig, PatternRunConfig
@@ -10,8 +11,6 @@ from lphm.learn.run import Run
 from lphm.nn.network import full_parameters, interdependence_parameters
 from lphm.structures import from_config
 
-#: Most names in a list.
-MOST_NAMES = 6
 KINDS = {"attribute": "of columns (attribute)", "instance": "of rows (instance)"}
 PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
@@ -23,7 +22,7 @@ def description(run: Run, metrics: dict[str, Any], weights: int) -> dict[str, st
     rows = {"data": ": ".join(filter(None, [config.source, ", ".join(parts)]))}
     rows |= {"target": _target(config.target), "features": _features(config.input)}
     if left_out := metrics.get("left_out"):
-        rows["left out"] = named([f"{name} ({reason})" for name, reason in left_out.items()])
+        rows["left out"] = listed([f"{name} ({reason})" for name, reason in left_out.items()])
     rows |= {f"{role} column": name for role, name in (metrics.get("row_columns") or {}).items()}
     scores = {part: metrics[key] for key, part in PARTS.items() if metrics.get(key)}
     rows |= {f"{part} score": _score(config.target, values) for part, values in scores.items()}
@@ -41,33 +40,21 @@ def description(run: Run, metrics: dict[str, Any], weights: int) -> dict[str, st
     return rows
 
 
-def named(names: Sequence[object]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else ""
-    return ", ".join(map(str, names[:MOST_NAMES])) + more
-
-
 def _counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
-def _amount(value: float) -> str:
-    """A number as people write it, with four digits or all those before the point."""
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e15 else f"{value:,.4g}"
-
-
 def _target(target: TargetSchema) -> str:
     if isinstance(target, ClassTarget):
-        return f"{target.name} (classification), {len(target.classes)} classes: {named(target.classes)}"
-    return f"{target.name} (regression), {_amount(target.mean)} ± {_amount(target.std)} in training"
+        return f"{target.name} (classification), {len(target.classes)} classes: {listed(target.classes)}"
+    return f"{target.name} (regression), {amount(target.mean)} ± {amount(target.std)} in training"
 
 
 def _score(target: TargetSchema, scores: dict[str, float]) -> str:
-    """The score, and for a number the error in its own unit."""
-    score, loss = scores[target.score_name], scores["loss"]
-    if isinstance(target, ClassTarget):
-        return f"accuracy {score:.4f}, loss {loss:.4g}"
-    return f"R² {score:.4f}, root mean squared error {_amount(loss**0.5 * target.std)}"
+    """The score and what stands beside it, errors in the unit of the target."""
+    shown = {target.score_name: scores[target.score_name]}
+    shown |= {name: value for name, value in scores.items() if name in LABELS}
+    return ", ".join(f"{name} {value}" for name, value in labelled(shown, target.unit).items())
 
 
 def _features(schema: InputSchema) -> str:
@@ -77,14 +64,14 @@ def _features(schema: InputSchema) -> str:
             ("category", "categories", schema.categorical),
         ]
         return "; ".join(
-            f"{len(columns):,} {one if len(columns) == 1 else several}: {named([c.name for c in columns])}"
+            f"{len(columns):,} {one if len(columns) == 1 else several}: {listed([c.name for c in columns])}"
             for one, several, columns in kinds
             if columns
         )
     if isinstance(schema, GridSchema):
-        return f"images of {schema.rows} x {schema.columns}: {named(schema.names)}"
+        return f"images of {schema.rows} x {schema.columns}: {listed(schema.names)}"
     channels = _counted(len(schema.channels), "channel")
-    return f"series of {_counted(schema.steps, 'step')} and {channels}: {named(schema.column_labels)}"
+    return f"series of {_counted(schema.steps, 'step')} and {channels}: {listed(schema.column_labels)}"
 
 
 def _network(sizes: NetworkConfig) -> dict[str, str]:

@@ -1,7 +1,7 @@
-"""Scores, losses and amounts as people read them."""
+"""Scores, losses, amounts and lists as people read them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 #: Scores and losses of ``Evaluation.scores`` as people name them.
 LABELS = {
@@ -30,3 +30,9 @@ def labelled(scores: Mapping[str, float], unit: str = "") -> dict[str, str]:
         LABELS[name]: f"{amount(value)} {unit}".rstrip() if name in ERRORS else f"{value:.4f}"
         for name, value in scores.items()
     }
+
+
+def listed(names: Sequence[object], most: int = 6) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(map(str, names[:most])) + more

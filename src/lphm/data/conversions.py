@@ -12,10 +12,19 @@ from zlib import crc32
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from lphm.data.columns import MISSING_WORDS, row_number
-from lphm.data.dates import DATE_PARTS, DatePart, as_dates, as_seconds, date_format, date_part
+from lphm.data.dates import (
+    DATE_PARTS,
+    FORMATS,
+    ISO8601,
+    DatePart,
+    as_dates,
+    as_seconds,
+    date_format,
+    date_part,
+)
 from lphm.data.number_formats import Decimal, Marks, Thousands, find_marks
 from lphm.data.words import is_category, text, word
 from lphm.errors import InputError
@@ -93,11 +102,18 @@ class DateFormat(Conversion):
     """Dates and times."""
 
     kind: Literal["date"] = "date"
-    format: str = "ISO8601"  # of text
+    format: str = ISO8601  # of text
     parts: tuple[DatePart, ...] = DATE_PARTS
 
+    @field_validator("format")
+    @classmethod
+    def _is_known(cls, form: str) -> str:
+        if form not in FORMATS:
+            raise ValueError(f"format must be one that dates are read in, got {form!r}")
+        return form
+
     def __str__(self) -> str:
-        example = "2024-12-31" if self.format == "ISO8601" else EXAMPLE.strftime(self.format)
+        example = "2024-12-31" if self.format == ISO8601 else EXAMPLE.strftime(self.format)
         return f"date such as {example}"
 
     def names(self, column: str) -> list[str]:
@@ -126,7 +142,10 @@ class DurationFormat(Conversion):
 
 
 class TextHash(Conversion):
-    """Free text as how often its words occur: feature hashing (Weinberger et al., 2009, ICML)."""
+    """Free text as how often its words occur: feature hashing (Weinberger et al., 2009, ICML).
+
+    As scikit-learn's ``HashingVectorizer``, which takes too long to import for a prediction.
+    """
 
     kind: Literal["text"] = "text"
     buckets: int = Field(default=32, ge=1, le=2**16)
@@ -179,7 +198,7 @@ def find_conversion(column: pd.Series, decimal_comma: bool = False) -> FoundConv
     """How a column is read, if it is written for people; None if it holds plain numbers, words or no cell."""
     content = _content(column)
     if content == "date":
-        return _with_parts_that_vary(column, "ISO8601")
+        return _with_parts_that_vary(column, ISO8601)
     if content == "duration":
         return DurationFormat()
     if content is None:
@@ -196,8 +215,9 @@ def _of_text(column: pd.Series, cells: Sequence[str], decimal_comma: bool) -> Fo
     form = date_format(cells)
     if form is not None:
         return _with_parts_that_vary(column, form)
-    first, everything = (pd.Series(some, dtype=object) for some in (cells[:1], cells))
-    return DurationFormat() if all(as_seconds(some).notna().all() for some in (first, everything)) else None
+    if as_seconds(pd.Series(cells[:1], dtype=object)).isna().any():
+        return None
+    return None if as_seconds(pd.Series(cells, dtype=object)).isna().any() else DurationFormat()
 
 
 def target_conversion(column: pd.Series, decimal_comma: bool = False) -> NumberConversion | None:
@@ -223,7 +243,7 @@ def channel_conversions(
 
 def has_decimal_commas(frame: pd.DataFrame) -> bool:
     """Whether 1,234 is a number below 2 in the text file that a table was read from."""
-    return "," in str(frame.attrs.get("decimal")) or ";" in str(frame.attrs.get("separator"))
+    return bool(frame.attrs.get("decimal") == "," or frame.attrs.get("separator") == ";")
 
 
 def _content(column: pd.Series) -> Literal["date", "duration", "text"] | None:
@@ -254,8 +274,11 @@ def convert(frame: pd.DataFrame, conversions: Conversions) -> pd.DataFrame:
         conversion = conversions.get(str(label))
         if conversion is None:
             columns[label] = frame[label]
-        else:
-            columns |= conversion.numbers(frame[label])
+            continue
+        for name, numbers in conversion.numbers(frame[label]).items():
+            if name != label and name in frame:
+                raise InputError(f"column {label!r} becomes {name!r}, which is a column too; rename that one")
+            columns[name] = numbers
     return pd.DataFrame(columns, index=frame.index)
 
 

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Sequence
+from datetime import date
 from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+
+from lphm.data.words import text
 
 DatePart = Literal["year", "month", "day", "weekday", "hour", "days"]
 #: The last is the time that has passed, in days since 1970.
@@ -22,7 +25,9 @@ DAYS = (
     *("%d-%b-%Y", "%d-%b-%y", "%b %Y", "%B %Y"),
 )
 TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S", ", %H:%M")
-FORMATS = [days + times for days in DAYS for times in TIMES] + ["%Y%m%dT%H%M%S", "%a %b %d %H:%M:%S %Y"]
+ISO8601 = "ISO8601"
+FULL = ("%Y%m%dT%H%M%S", "%a %b %d %H:%M:%S %Y")
+FORMATS = [ISO8601, *(days + times for days in DAYS for times in TIMES), *FULL]
 CLOCK = re.compile(r"(?:(\d+) days?,? )?(-?\d{1,4}:\d\d)(:\d\d(?:\.\d+)?)?")
 #: Cells that a format must read before all are tried.
 FIRST_CELLS = 20
@@ -32,11 +37,11 @@ def date_format(cells: Sequence[str]) -> str | None:
     """The format that reads all cells, "ISO8601" if it is that one; None if there is none."""
     everything = pd.Series(cells, dtype=object)
     if all(map(ISO.fullmatch, cells)):
-        return "ISO8601" if _parsed(everything, "ISO8601").notna().all() else None
+        return ISO8601 if _parsed(everything, ISO8601).notna().all() else None
     first = everything[:FIRST_CELLS]
     if not all(any(map(str.isdigit, cell)) and 6 <= len(cell) <= 40 for cell in first):
         return None
-    for form in FORMATS:
+    for form in FORMATS[1:]:
         if _parsed(first, form).notna().all() and _parsed(everything, form).notna().all():
             return form
     return None
@@ -49,9 +54,10 @@ def as_dates(column: pd.Series, form: str) -> pd.Series:
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return column.dt.tz_localize(None)
     cells = column.astype(object)
-    if pd.api.types.infer_dtype(cells, skipna=True) == "string":
-        return _parsed(cells.str.strip(), form)
-    return pd.to_datetime(cells, errors="coerce", utc=True).dt.tz_localize(None)
+    # Numbers are no dates: pandas would count them from 1970.
+    dates = cells.map(lambda cell: cell if isinstance(cell, date | np.datetime64) else None)
+    words = cells.map(lambda cell: text(cell).strip() if isinstance(cell, str | bytes) else None)
+    return pd.to_datetime(dates, errors="coerce", utc=True).dt.tz_localize(None).fillna(_parsed(words, form))
 
 
 def _parsed(cells: pd.Series, form: str) -> pd.Series:

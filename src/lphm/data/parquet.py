@@ -99,7 +99,7 @@ class ParquetIndex:
         except InputError as error:
             file = self.files[group.file].name
             message = str(error) if file in str(error) else f"{file}: {error}"
-            raise type(error)(message, option=error.option, value=error.value) from error
+            raise type(error)(message, error.option, error.value, error.fixes) from error
 
     def batches(self, group: RowGroup, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """The rows of a row group, at most ``rows`` at a time."""

@@ -72,7 +72,7 @@ def without_misleading(data: Dataset, keep: Sequence[str] = (), categories: Sequ
     hint = _series(data, found)
     if "step" in hint and hint["step"] not in keep:
         found[hint["step"]] = f"orders the rows of each {hint['series']!r}"
-    features = [name for name in data.inputs if sources([str(name)], data.conversions)[0] not in found]
+    features = [name for source, columns in of_source.items() if source not in found for name in columns]
     if not features:
         return data
     data = replace(data, inputs=data.inputs[features], left_out={**data.left_out, **found})
@@ -82,8 +82,9 @@ def without_misleading(data: Dataset, keep: Sequence[str] = (), categories: Sequ
 def _columns_by_source(data: Dataset) -> dict[str, list[str]]:
     """The features, by the column of the file that they were made of."""
     of_source: dict[str, list[str]] = {}
-    for name in map(str, data.inputs):
-        of_source.setdefault(sources([name], data.conversions)[0], []).append(name)
+    names = list(map(str, data.inputs))
+    for name, source in zip(names, sources(names, data.conversions), strict=True):
+        of_source.setdefault(source, []).append(name)
     return of_source
 
 

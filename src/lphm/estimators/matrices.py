@@ -1,5 +1,6 @@
 """The interdependence matrices of samples, with names."""
 
+from abc import ABC, abstractmethod
 from typing import Literal, overload
 
 import numpy as np
@@ -16,13 +17,14 @@ from lphm.nn.network import InterdependenceNetwork, interdependence_layers
 from lphm.ops.checks import Kind
 
 
-class InterdependenceMatrices:
+class InterdependenceMatrices(ABC):
     """``interdependence_matrix`` of a fitted estimator."""
 
     run_: Run
 
+    @abstractmethod
     def _inputs(self, X: ArrayLike) -> Inputs:
-        raise NotImplementedError
+        """The checked samples."""
 
     @overload
     def interdependence_matrix(

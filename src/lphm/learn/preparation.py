@@ -119,6 +119,9 @@ def encode(
             settled = training_config(training, rows, config.input)
             config = config.model_copy(update={"training": settled})
     if not isinstance(config, NetworkRunConfig):
+        if validation is not None:
+            message = "a validation part chooses epochs, which ridge regression has not"
+            raise InputError(f"{message}; leave it out, or choose the method network")
         return TrainingData(config, training, _batches(config, train_part, training, rows), None)
     batches = _batches(config, train_part, training, config.training.batch_size)
     if validation is not None:

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import binomtest
 
 from lphm.learn.pairs import LEAST_RATIO, LEAST_RISE
 from lphm.report.numbers import percent, with_spread
 from lphm.report.sources import Sources
 
-#: Normal quantile of a 95 % interval, and samples that are drawn anew for the interval of R².
-QUANTILE, DRAWS = 1.96, 500
+#: Test parts that are drawn anew for the interval of R².
+DRAWS = 500
 #: Bars that are shown at once; the others are folded.
 MOST_BARS = 12
 
@@ -35,10 +36,8 @@ def trust(sources: Sources, frame: pd.DataFrame) -> dict[str, Any]:
 
 def wilson(share: float, samples: int) -> tuple[float, float]:
     """The 95 % interval of a share (Wilson, 1927, JASA 22)."""
-    z2 = QUANTILE**2
-    center = (share + z2 / (2 * samples)) / (1 + z2 / samples)
-    half = QUANTILE / (1 + z2 / samples) * np.sqrt(share * (1 - share) / samples + z2 / (4 * samples**2))
-    return max(0.0, float(center - half)), min(1.0, float(center + half))
+    found = binomtest(round(share * samples), samples).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
 
 
 def bootstrap_r2(truth: np.ndarray, predicted: np.ndarray) -> tuple[float, float] | None:
