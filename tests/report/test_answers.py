@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def edited(folder: Path, **changes: object) -> Element:
 def test_the_interval_of_an_accuracy() -> None:
     # Brown, Cai and DasGupta, 2001, Statistical Science 16: the roots of a quadratic equation.
     for share, samples in ((0.9, 50), (0.5, 10), (1.0, 80), (0.0, 3)):
-        z2 = 1.96**2
+        z2 = NormalDist().inv_cdf(0.975) ** 2
         roots = np.roots([1 + z2 / samples, -(2 * share + z2 / samples), share**2]).real
         assert wilson(share, samples) == pytest.approx(sorted(roots), abs=1e-6)
 
