@@ -56,8 +56,9 @@ def test_what_misleads_about_classes() -> None:
     ).drop(columns="y")
     assert left_out(frame, target="sold") == {"reason": TELLS, "fee": TELLS}
     assert left_out(frame, "fee", target="sold") == {"reason": TELLS}
-    rare = frame.assign(sold=["yes"] * 5 + ["no"] * (ROWS - 5))  # always saying no is right almost always
-    assert left_out(rare, target="sold") == {}
+    rare = np.arange(ROWS) < 7  # always saying no is right almost always
+    words = frame.assign(sold=np.where(rare, "yes", "no"), reason=np.where(rare, "cheap", "far"))
+    assert left_out(words.drop(columns="fee"), target="sold") == {}
 
 
 def test_a_date_that_tells_the_target_is_left_out_as_a_whole() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 
 from lphm.data.dataset import Dataset
 from lphm.data.fitting import fit_series
+from lphm.data.readers import labelled_table
 from lphm.data.schema import FeatureSchema
 from lphm.learn.explanation import explained
 from lphm.learn.importance import (
@@ -61,6 +62,31 @@ def test_a_product_is_found_and_noise_is_not(kind: str) -> None:
     pairs = metrics["pairs"]["pairs"]
     assert [set(pair["names"]) for pair in pairs if pair["survives"]] == [{"x0", "x1"}]
     assert pairs[0]["rise"] > 3 * metrics["pairs"]["loss"]
+
+
+@pytest.mark.slow
+def test_two_parts_of_one_date_are_one_column_and_no_pair() -> None:
+    random = np.random.default_rng(0)
+    days = pd.Series(pd.Timestamp("2023-01-01") + pd.to_timedelta(random.integers(0, 360, 500), unit="D"))
+    frame = pd.DataFrame({"t": days, "a": random.standard_normal(500), "b": random.standard_normal(500)})
+    frame["y"] = (days.dt.day_of_week - 3) * (days.dt.month - 6.5) / 6 + frame["a"]
+    metrics = trained_on(labelled_table("made", frame, "y"))
+    assert set(drops_of(metrics)) == {"t", "a", "b"}
+    assert drops_of(metrics)["t"]["mean"] > 0.5
+    sources = [{name.split(":")[0] for name in pair["names"]} for pair in metrics["pairs"]["pairs"]]
+    assert sources
+    assert all(len(each) == 2 for each in sources)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("together", "suspect"), [(False, "x0"), (True, None)])
+def test_a_perfect_score_is_suspect_if_it_rests_on_one_column(together: bool, suspect: str | None) -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.choice([-1.0, 1.0], (500, 3)), columns=["x0", "x1", "x2"])
+    sign = frame["x0"] * (frame["x1"] if together else 1)
+    metrics = trained_on(Dataset("made", frame, pd.Series(np.where(sign > 0, "yes", "no"), name="y")))
+    assert metrics["test"]["accuracy"] == 1
+    assert metrics["importance"]["suspect"] == suspect
 
 
 @pytest.mark.slow
