@@ -1,12 +1,15 @@
 """The command line starts in no time: what a command does not need is not imported."""
 
+import gc
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
+from lphm.cli.arguments import loading
 from lphm.learn.run import save_run
 from support.runs import FRAME, make_run
 from support.sources import SOURCES
@@ -119,3 +122,30 @@ def test_rich_and_flags_are_of_the_command_line_alone() -> None:
                 "--task",
             ):
                 assert flag not in text or name == "lphm.errors", name
+
+
+@pytest.mark.parametrize("command", ["predict run t.csv -o out.csv", "evaluate run t.csv", "info run"])
+def test_no_garbage_is_collected_while_torch_is_imported(tmp_path: Path, command: str) -> None:
+    save_run(make_run(), tmp_path / "run", {})
+    FRAME.assign(y=["no", "yes"] * 6).to_csv(tmp_path / "t.csv", index=False)
+    script = """
+import gc, sys
+from lphm.__main__ import main
+during = []
+def note(phase, info):
+    module = sys.modules.get("torch")
+    if module is not None and module.__spec__._initializing:
+        during.append(info)
+gc.callbacks.append(note)
+main()
+print("COLLECTED", len(during), "torch" in sys.modules, gc.isenabled())
+"""
+    call = [sys.executable, "-c", script, *command.split()]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "COLLECTED 0 True True"
+
+
+def test_garbage_is_collected_again_after_an_import_that_fails() -> None:
+    with pytest.raises(ModuleNotFoundError, match="absent"), loading():
+        import_module("absent")
+    assert gc.isenabled()

@@ -13,6 +13,7 @@ from lphm.cli.arguments import (
     Printing,
     Sided,
     Structure,
+    loading,
     require_exists,
     require_output,
     same_file,
@@ -73,11 +74,12 @@ def apply(
     options, structure = options or ApplyOptions(), structure or StructureOptions()
     printing = printing or Printing()
     _check_files(file, output, options)
-    from lphm.cli.printing import grid, say
-    from lphm.cli.progress import bars
-    from lphm.streamed.files import open_rows
-    from lphm.streamed.job import apply_file, job_folder, read_weights, require_fits
-    from lphm.structures.named import structure_for
+    with loading():
+        from lphm.cli.printing import grid, say
+        from lphm.cli.progress import bars
+        from lphm.streamed.files import open_rows
+        from lphm.streamed.job import apply_file, job_folder, read_weights, require_fits
+        from lphm.structures.named import structure_for
 
     if same_file(job_folder(output), file):
         raise InputError(f"the input must not be the folder of the job, got {file}; choose another output")

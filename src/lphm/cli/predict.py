@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lphm.cli.arguments import RunFolder, require_exists, require_output, when_interrupted
+from lphm.cli.arguments import RunFolder, loading, require_exists, require_output, when_interrupted
 from lphm.errors import InputError, one_line
 from lphm.learn.options import DeviceName
 
@@ -48,10 +48,11 @@ def predict(
     if path is not None:
         _check_output(path, run, file, spreadsheet)
     with when_interrupted(lambda: "" if path is None else "nothing was written"):
-        from lphm.cli.progress import bars
-        from lphm.data.outputs import write_table
-        from lphm.learn.predictions import Predictions
-        from lphm.learn.run import load_run
+        with loading():
+            from lphm.cli.progress import bars
+            from lphm.data.outputs import write_table
+            from lphm.learn.predictions import Predictions
+            from lphm.learn.run import load_run
 
         predictions = Predictions(replace(load_run(run), device=device), tuple(keep or ()), spreadsheet)
         with bars(not quiet) as progress:

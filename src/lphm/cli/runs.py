@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lphm._io import read_json
-from lphm.cli.arguments import Output, Printing, RunFolder, Source, require_exists, require_output
+from lphm.cli.arguments import Output, Printing, RunFolder, Source, loading, require_exists, require_output
 from lphm.errors import EDITED, InputError, one_line
 from lphm.learn.options import DeviceName
 
@@ -24,11 +24,12 @@ def evaluate(
         device: Where the network predicts. auto: on a GPU (cuda, then mps) if there is one.
     """
     require_exists(run)
-    from lphm.cli.printing import grid, say
-    from lphm.cli.progress import bars
-    from lphm.data.amounts import labelled
-    from lphm.learn.run import load_run
-    from lphm.learn.scores import score
+    with loading():
+        from lphm.cli.printing import grid, say
+        from lphm.cli.progress import bars
+        from lphm.data.amounts import labelled
+        from lphm.learn.run import load_run
+        from lphm.learn.scores import score
 
     printing = printing or Printing()
     model = replace(load_run(run), device=device)
@@ -54,7 +55,8 @@ def report(run: RunFolder, /, *, output: Output | None = None) -> None:
     require_exists(run)
     if output is not None:
         require_output(output, *(path for path in run.glob("*") if path.name != "report.html"))
-    from lphm.report import write_report
+    with loading():
+        from lphm.report import write_report
 
     print(one_line(str(write_report(run, output))))
 
@@ -70,9 +72,10 @@ def info(run: RunFolder, /, *, json: bool = False) -> None:
         json: Print the result as JSON, for scripts.
     """
     require_exists(run)
-    from lphm.cli.description import description
-    from lphm.cli.printing import grid, say
-    from lphm.learn.run import METRICS, WEIGHTS, load_run
+    with loading():
+        from lphm.cli.description import description
+        from lphm.cli.printing import grid, say
+        from lphm.learn.run import METRICS, WEIGHTS, load_run
 
     model, path = load_run(run), run / METRICS
     metrics = read_json(path) if path.exists() else {}
