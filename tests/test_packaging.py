@@ -4,10 +4,12 @@ import re
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+import lphm
 from support.sources import ROOT, SOURCES
 
 PROJECT = ROOT.parent
@@ -41,3 +43,19 @@ def test_every_dependency_has_one_lower_bound() -> None:
     assert len(lines) > 20
     assert all(re.fullmatch(r"[\w-]+==\d[\d.]*", line) for line in lines)
     assert not [line for line in lines if line.startswith(("torch=", "lphm"))]
+
+
+def test_every_place_names_one_version() -> None:
+    citation = (PROJECT / "CITATION.cff").read_text()
+    assert f"\nversion: {lphm.__version__}\n" in citation
+    assert f"## {lphm.__version__}" in (PROJECT / "CHANGELOG.md").read_text()
+    assert version("lphm") == lphm.__version__
+
+
+def test_the_versions_of_python_that_are_named_are_tried() -> None:
+    project = (PROJECT / "pyproject.toml").read_text()
+    classified = re.findall(r"Python :: (3\.\d+)", project)
+    workflow = (PROJECT / ".github/workflows/tests.yml").read_text()
+    tried = set(re.findall(r'"(3\.\d+)"', workflow))
+    assert set(classified) <= tried
+    assert f'requires-python = ">={classified[0]}"' in project
