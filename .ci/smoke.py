@@ -1,4 +1,4 @@
-"""What must work where torch and the package alone are installed: the layer, its gradient, and the message about extras."""
+"""What must work where nothing but torch and the package is installed: the layer, its gradient, a helpful message."""
 
 import subprocess
 import sys
