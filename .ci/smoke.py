@@ -1,4 +1,4 @@
-"""What must work where nothing but torch and the package is installed: the layer, its gradient, a helpful message."""
+"""What must work where only torch and the package are installed: the layer, its gradient, a helpful message."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Write what users keep, run folders and the state of a layer, and what they compute, into a folder per version.
+"""Write what users keep, runs and the state of a layer, and what they compute, into a folder per version.
 
     python tests/formats/make.py
 
