@@ -1,4 +1,4 @@
-"""What must work where only torch and the package are installed: the layer, its gradient, a helpful message."""
+"""What must work where only torch and the package are installed: the layer, its gradient, a clear message."""
 
 import subprocess
 import sys
