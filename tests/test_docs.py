@@ -2,8 +2,10 @@
 
 import doctest
 import re
+import subprocess
 import sys
 import types
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -38,8 +40,9 @@ worked = run(PAGE, "docs_structures")
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
-def test_the_blocks_of_a_page_run(name: str) -> None:
+def test_the_blocks_of_a_page_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One block goes on where the last one ended; what is shown below a ``>>>`` is what is printed."""
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     report: list[str] = []
     runner, parser = doctest.DocTestRunner(), doctest.DocTestParser()
@@ -48,9 +51,46 @@ def test_the_blocks_of_a_page_run(name: str) -> None:
             example = parser.get_doctest(block, names, f"block {number}", name, 0)
             runner.run(example, out=report.append, clear_globs=False)
             names = example.globs
-        elif name != "structures.md":  # run above
+        elif name != "structures.md" and not name.startswith("start_"):  # run above and below
             exec(compile(block, name, "exec"), names)
     assert not report, "".join(report)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(name for name in PAGES if name.startswith("start_")))
+def test_a_first_page_works_from_an_empty_folder(name: str, tmp_path: Path) -> None:
+    """Its blocks and commands, one after another, print what is shown, but for rounding and time."""
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```", PAGES[name], re.DOTALL | re.MULTILINE)
+    for (kind, block), (following, shown) in pairwise([*blocks, ("", "")]):
+        if kind == "python" and ">>>" not in block:
+            printed = started([sys.executable, "-c", block], tmp_path)
+            assert_alike(printed, shown if following == "text" else "")
+        elif kind == "console":
+            command, _, output = block.removeprefix("$ ").partition("\n")
+            if not command.startswith("pip "):
+                assert_alike(started(command.split(), tmp_path), output)
+
+
+def started(command: list[str], cwd: Path) -> str:
+    """What a command prints."""
+    if command[0] == "lphm":
+        command = [sys.executable, "-m", *command]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def assert_alike(printed: str, shown: str) -> None:
+    """The words are the same, and so are, up to rounding, the scores, sizes and predictions."""
+    number = r"[+-]?\d[\d,]*\.?\d*"
+    now, then = (re.sub("[━─┏┓┡┩┳┻╇┌┐└┘├┤┬┴┼]", "", text) for text in (printed, shown))
+    assert re.sub(number, "#", " ".join(now.split())) == re.sub(number, "#", " ".join(then.split()))
+    for line, wanted in zip(now.splitlines(), then.splitlines(), strict=False):
+        if re.search(r"^│ (test|mean|root|interdependence|the same|parameters)|^[\d.,]+$|^\[", wanted):
+            found, expected = (
+                [float(each.replace(",", "")) for each in re.findall(number, text)] for text in (line, wanted)
+            )
+            assert found == pytest.approx(expected, rel=0.1, abs=0.01)
 
 
 def test_every_block_of_code_says_its_language() -> None:
