@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 import types
+from contextlib import redirect_stdout
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -58,24 +60,30 @@ def test_the_blocks_of_a_page_run(name: str, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(name for name in PAGES if name.startswith("start_")))
-def test_a_first_page_works_from_an_empty_folder(name: str, tmp_path: Path) -> None:
+def test_a_first_page_works_from_an_empty_folder(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its blocks and commands, one after another, print what is shown, but for rounding and time."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": name}
     blocks = re.findall(r"^```(\w+)\n(.*?)^```", PAGES[name], re.DOTALL | re.MULTILINE)
     for (kind, block), (following, shown) in pairwise([*blocks, ("", "")]):
         if kind == "python" and ">>>" not in block:
-            printed = started([sys.executable, "-c", block], tmp_path)
-            assert_alike(printed, shown if following == "text" else "")
+            with redirect_stdout(StringIO()) as printed:
+                exec(compile(block, name, "exec"), names)
+            assert_alike(printed.getvalue(), shown if following == "text" else "")
         elif kind == "console":
             command, _, output = block.removeprefix("$ ").partition("\n")
             if not command.startswith("pip "):
-                assert_alike(started(command.split(), tmp_path), output)
+                assert_alike(output_of(command.split()), output)
 
 
-def started(command: list[str], cwd: Path) -> str:
+def output_of(command: list[str]) -> str:
     """What a command prints."""
-    if command[0] == "lphm":
-        command = [sys.executable, "-m", *command]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    module = {"lphm": "lphm", "torchrun": "torch.distributed.run"}[command[0]]
+    done = subprocess.run(
+        [sys.executable, "-m", module, *command[1:]], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
