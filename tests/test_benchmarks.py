@@ -6,6 +6,7 @@ No peer has to be installed, and no test asserts a time.
 import importlib
 import importlib.util
 import json
+import re
 import runpy
 import sys
 from dataclasses import replace
@@ -20,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import counts, memory, oracle, peers, plots, roofline, runner, scaling, tables  # noqa: E402
+from benchmarks import counts, idea, memory, oracle, peers, plots, roofline, runner, scaling, tables  # noqa: E402
 from benchmarks.cases import TABLE, Case, draw, parse_sizes, select  # noqa: E402
 from benchmarks.contenders import LINEAR, LPHM, PLAIN, SOFTMAX, Contender, lphm_step  # noqa: E402
 from benchmarks.settings import Settings  # noqa: E402
@@ -462,3 +463,16 @@ def test_results_that_are_not_numbers_are_not_written(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "results.json", {"ratio": float("nan")})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_picture_of_the_idea_is_what_its_script_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed = re.findall(r">([^<>\n]+)</text>", idea.PICTURE.read_text(encoding="utf-8"))
+    monkeypatch.setattr(idea, "PICTURE", tmp_path / "idea.svg")
+    idea.main()
+    drawn = re.findall(r">([^<>\n]+)</text>", idea.PICTURE.read_text(encoding="utf-8"))
+    assert drawn == committed
+    assert "W = A ⊗ (S Tᵀ)" in drawn
+    found = idea.matrices()
+    assert torch.allclose(found["xi"], found["X"].mT @ found["W"] @ found["X"], atol=1e-5)
