@@ -141,29 +141,40 @@ class InterdependenceAttention(nn.Module):
                 "attn_mask must be given with is_causal=True, which says that it is causal, got None; use "
                 "nn.Transformer.generate_square_subsequent_mask"
             )
-        left, right, values = self._heads(query, key, value)
         causal = is_causal and key_padding_mask is None and not need_weights
         mask = None if causal else self._joined(key_padding_mask, attn_mask, query.dtype)
-        dropout = self.dropout if self.training else 0.0
-        scale = self.head_dim**-0.5
-        if need_weights:
-            scores = (left * scale) @ right.mT  # (N, H, L, S)
-            scores = scores if mask is None else scores + mask
-            weights = F.dropout(scores.softmax(dim=-1), dropout)
-            out = weights @ values
-        else:
-            weights = None
-            # For unequal widths torch has no kernel on CPU that forms no scores; zeros change nothing.
-            width = max(left.shape[-1], self.head_dim)
-            left, right, values = (F.pad(x, (0, width - x.shape[-1])) for x in (left, right, values))
-            out = F.scaled_dot_product_attention(left, right, values, mask, dropout, causal, scale=scale)
-            out = out[..., : self.head_dim]
+        out, weights = self._attend(*self._heads(query, key, value), mask, causal, need_weights)
         out = self.out_proj(out.transpose(1, 2).flatten(2))  # (N, L, embed_dim)
         if weights is not None and average_attn_weights:
             weights = weights.mean(dim=1)
         if query.dim() == 2:
             return out.squeeze(0), weights if weights is None else weights.squeeze(0)
         return out if self.batch_first else out.transpose(0, 1), weights
+
+    def _attend(
+        self,
+        left: Tensor,
+        right: Tensor,
+        values: Tensor,
+        mask: Tensor | None,
+        causal: bool,
+        need_weights: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Output of the heads ``(N, H, L, d)``, and weights ``(N, H, L, S)`` if they are needed."""
+        dropout = self.dropout if self.training else 0.0
+        scale = self.head_dim**-0.5
+        if need_weights:
+            scores = (left * scale) @ right.mT
+            scores = scores if mask is None else scores + mask
+            weights = F.dropout(scores.softmax(dim=-1), dropout)
+            return weights @ values, weights
+        # For unequal widths torch has no kernel on CPU that forms no scores; zero columns change nothing.
+        if (missing := self.head_dim - left.shape[-1]) > 0:
+            left, right = F.pad(left, (0, missing)), F.pad(right, (0, missing))
+        elif missing < 0:
+            values = F.pad(values, (0, -missing))
+        out = F.scaled_dot_product_attention(left, right, values, mask, dropout, causal, scale=scale)
+        return out[..., : self.head_dim], None
 
     def _heads(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Left of queries ``(N, H, L, K)``, right of keys ``(N, H, S, K)``, and values ``(N, H, S, d)``."""
@@ -203,7 +214,9 @@ class InterdependenceAttention(nn.Module):
         padded = torch.nested.to_padded_tensor(x, 0.0)  # (N, L, embed_dim)
         steps = torch.arange(padded.shape[1], device=x.device)
         absent = steps >= torch.tensor(lengths, device=x.device).unsqueeze(1)
-        out, weights = self(padded, padded, padded, absent, need_weights, None, average_attn_weights)
+        out, weights = self.forward(
+            padded, padded, padded, absent, need_weights, average_attn_weights=average_attn_weights
+        )
         samples = [sample[:length] for sample, length in zip(out, lengths, strict=True)]
         return torch.nested.as_nested_tensor(samples), weights
 
