@@ -61,7 +61,7 @@ class InterdependenceAttention(nn.Module):
         TypeError: ``structure`` is no ``Structure``; in ``forward``, a tensor or a mask of another type.
 
     Example:
-        >>> layer = nn.TransformerEncoderLayer(64, nhead=4, batch_first=True)
+        >>> layer = torch.nn.TransformerEncoderLayer(64, nhead=4, batch_first=True)
         >>> layer.self_attn = InterdependenceAttention(64, 4, dropout=0.1, batch_first=True)
         >>> layer(torch.randn(8, 30, 64)).shape
         torch.Size([8, 30, 64])
