@@ -5,7 +5,7 @@ topic is held out. The models differ in the maps of queries and keys alone. Prin
 bits per character on the topics held out, the parameters of these maps and of all, and the CPU seconds of
 training: means over the seeds, with the range of the bits.
 
-    python examples/character_model.py            # about two minutes of CPU time
+    python examples/character_model.py            # about two and a half minutes of CPU time
     python examples/character_model.py --quick    # one seed, a few steps
 """
 

@@ -167,6 +167,16 @@ def test_rows_that_see_nothing_are_those_of_torch(need_weights: bool, which: str
     same(got, want)
 
 
+@with_or_without_weights
+def test_masks_of_another_precision_are_converted(need_weights: bool) -> None:
+    """With weights, they are an error for nn.MultiheadAttention."""
+    _, ours = pair(batch_first=True, dtype=torch.bfloat16)
+    x = inputs(dtype=torch.bfloat16)
+    mask = torch.randn(L, S)
+    want = ours(*x, attn_mask=mask.bfloat16(), need_weights=need_weights)
+    same(ours(*x, attn_mask=mask, need_weights=need_weights), want)
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("vdim", [None, 5])
 def test_biases_and_the_width_of_values(bias: bool, vdim: int | None) -> None:
