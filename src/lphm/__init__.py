@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lphm import rpn, sharded, streamed
     from lphm.errors import DivisibilityError, InputError, RankLostError
     from lphm.estimators import InterdependenceTransformer, LPHMClassifier, LPHMRegressor
-    from lphm.nn import BilinearInterdependence, initialize_
+    from lphm.nn import BilinearInterdependence, InterdependenceAttention, initialize_
     from lphm.ops.functional import interdependence_apply, interdependence_matrix
     from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
     from lphm.structures.nearest import nearest
@@ -26,6 +26,7 @@ __all__ = [
     "DualLPHM",
     "Full",
     "InputError",
+    "InterdependenceAttention",
     "InterdependenceTransformer",
     "LPHMClassifier",
     "LPHMRegressor",
@@ -47,7 +48,7 @@ __all__ = [
 _ORIGINS = {
     "lphm.errors": ["DivisibilityError", "InputError", "RankLostError"],
     "lphm.estimators": ["InterdependenceTransformer", "LPHMClassifier", "LPHMRegressor"],
-    "lphm.nn": ["BilinearInterdependence", "initialize_"],
+    "lphm.nn": ["BilinearInterdependence", "InterdependenceAttention", "initialize_"],
     "lphm.ops.functional": ["interdependence_apply", "interdependence_matrix"],
     "lphm.structures": [
         "HM",

@@ -24,6 +24,8 @@ lphm.interdependence_matrix(w, structure, x)  # error: Argument 1 to "interdepen
 lphm.BilinearInterdependence(structure, kind="column")  # error: Argument "kind"
 lphm.BilinearInterdependence(12)  # error: Argument 1 to "BilinearInterdependence" has incompatible type "int"
 lphm.BilinearInterdependence(structure, chanels=2)  # error: did you mean "channels"?
+lphm.InterdependenceAttention(12, 2, structure="lphm")  # error: Argument "structure"
+lphm.InterdependenceAttention(12, 2, kdim=6)  # error: Unexpected keyword argument "kdim"
 lphm.nearest(structure.to_dense(w), structure)  # error: Argument 1 to "nearest"; Argument 2 to "nearest"
 streamed.interdependence_apply(structure, w, [x])  # error: Argument 3 to "interdependence_apply"
 sharded.interdependence_matrix(structure, w, x, "attribute")  # error: Argument 4

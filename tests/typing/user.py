@@ -59,6 +59,16 @@ class Network(nn.Module):
         return out
 
 
+def transformer(x: Tensor) -> Tensor:
+    layer = nn.TransformerEncoderLayer(12, nhead=2, dim_feedforward=8, batch_first=True)
+    attention = lphm.InterdependenceAttention(12, 2, 0.1, budget=60, batch_first=True)
+    layer.register_module("self_attn", attention)
+    output, weights = attention.forward(x, x, x, need_weights=False)
+    assert_type(weights, Tensor | None)
+    mixed: Tensor = layer.eval()(x)
+    return output + mixed
+
+
 def specification(x: Tensor) -> Tensor:
     xi = rpn.lphm_parameterized_bilinear_interdependence(
         r=2, p=3, q=2, b=12, m=5, interdependence_type="attribute", postprocess_functions=["torch.tanh"]
@@ -105,4 +115,5 @@ if __name__ == "__main__":
     x = torch.randn(12, 5)
     print(*sizes())
     print(functions(x) < 1e-5, Network(12, 5)(x).shape, specification(x).shape)
+    print(transformer(torch.randn(3, 4, 12)).shape)
     print(rows_that_come_in_blocks(x).shape, estimators().shape)
