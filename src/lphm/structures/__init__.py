@@ -24,6 +24,7 @@ __all__ = [
     "from_config",
 ]
 
+#: Every structure, by the name that ``to_config`` writes.
 STRUCTURES: dict[str, type[Structure]] = {
     cls.name: cls for cls in (Full, LowRank, HM, LPHM, DualLPHM, RandomMatrixAdaptation, Toeplitz)
 }
