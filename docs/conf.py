@@ -6,6 +6,7 @@ maintenance mode until it ends in November 2026, and MkDocs 1 is no longer maint
 """
 
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 DOCS = Path(__file__).parent
@@ -38,11 +39,10 @@ nitpicky = True
 UNDOCUMENTED = r"lphm\.(errors\.Fix|learn\.run\.Run)"
 nitpick_ignore_regex = [("py:.*", rf"(?!lphm\.).*|{UNDOCUMENTED}")]
 
-autosummary_imported_members = True
 autodoc_member_order = "bysource"
-autodoc_inherit_docstrings = True
 maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
@@ -53,7 +53,8 @@ myst_heading_anchors = 4
 
 html_theme = "pydata_sphinx_theme"
 html_title = "lphm"
-html_static_path = ["_static"]
+FONTS = Path(find_spec("ziamath").origin).parent / "fonts"  # STIX Two Math, which site.css names
+html_static_path = ["_static", str(FONTS)]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
 html_theme_options = {

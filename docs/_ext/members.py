@@ -39,7 +39,7 @@ def type_text(hint: Any) -> str:
     """A type in words: ``int of at least 1``."""
     arguments = get_args(hint)
     if get_origin(hint) is Annotated:
-        return f"{type_text(arguments[0])} {arguments[1]}"
+        return f"{type_text(arguments[0])} {arguments[1]}".removesuffix(f" and at most {2**31 - 1}")
     if get_origin(hint) is Literal:
         return ", ".join(map(repr, arguments))
     if get_origin(hint) in (Union, UnionType):
