@@ -32,6 +32,7 @@ extensions = [
 root_doc = "index"
 exclude_patterns = ["_*"]
 templates_path = ["_templates"]
+smartquotes = False  # it makes a dash of --
 
 # Every name that a page links to must be known. Those of other packages are not: their lists are on the network.
 nitpicky = True
@@ -56,12 +57,14 @@ html_title = "lphm"
 FONTS = Path(find_spec("ziamath").origin).parent / "fonts"  # STIX Two Math, which site.css names
 html_static_path = ["_static", str(FONTS)]
 html_css_files = ["site.css"]
-html_show_sourcelink = False
+html_show_sourcelink = html_copy_source = False
+html_use_index = html_domain_indices = False  # the search finds more, and fits on a phone
 html_theme_options = {
     "logo": {"text": "lphm"},
     "navbar_align": "left",
     "header_links_before_dropdown": 6,
     "show_toc_level": 2,
+    "show_prev_next": False,
     "navbar_end": ["version-switcher", "theme-switcher"],
     "switcher": {"json_url": "_static/switcher.json", "version_match": version},
     "footer_start": ["copyright"],

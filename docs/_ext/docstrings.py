@@ -20,7 +20,7 @@ _used: set[str] = set()
 def write_latex(_app: Sphinx, what: str, name: str, _object: object, _options: Any, lines: list[str]) -> None:
     """Replace the formulas of a docstring."""
     if what in ("property", "attribute"):
-        lines.insert(0, "")  # napoleon takes what stands before a colon in the first line for a type
+        lines[:0] = ["..", ""]  # napoleon takes what stands before a colon in the first line for a type
     paragraphs = "\n".join(lines).split("\n\n")
     above = ""  # the last line that is not indented
     for number, paragraph in enumerate(paragraphs):

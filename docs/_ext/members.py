@@ -1,4 +1,4 @@
-"""Members of classes on the site: those of this package alone, and dataclass fields as arguments."""
+"""Classes on the site: members of this package alone, and the fields of dataclasses as arguments."""
 
 import dataclasses
 import inspect
@@ -6,6 +6,7 @@ import re
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.pycode import ModuleAnalyzer
 
@@ -73,9 +74,17 @@ def without_types(
     return str(shown.replace(parameters=plain, return_annotation=shown.empty)), None
 
 
+def write_dashes(_app: Sphinx, document: nodes.document) -> None:
+    """Write ``name – text`` in the lists of arguments; no other dash is changed, for options begin with two."""
+    for text in list(document.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" – "))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Read docstrings before napoleon does."""
     app.connect("autodoc-skip-member", choose)
     app.connect("autodoc-process-signature", without_types)
+    app.connect("doctree-read", write_dashes)
     app.connect("autodoc-process-docstring", list_arguments, priority=300)
     return {"parallel_read_safe": True}
