@@ -12,7 +12,7 @@ from pathlib import Path
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS.parent / "src"), str(DOCS / "_ext")]
 
-import lphm  # noqa: E402
+import lphm
 
 project = "lphm"
 author = "the lphm authors"
@@ -34,7 +34,7 @@ exclude_patterns = ["_*"]
 templates_path = ["_templates"]
 smartquotes = False  # it makes a dash of --
 
-# Every name that a page links to must be known. Those of other packages are not: their lists are on the network.
+# Every name that a page links to must be known. Those of other packages are not: that takes the network.
 nitpicky = True
 # Of this package, these stand in signatures and have no page.
 UNDOCUMENTED = r"lphm\.(errors\.Fix|learn\.run\.Run)"

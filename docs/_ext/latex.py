@@ -91,7 +91,8 @@ FORMULAS = {
     "W = P Qᵀ": r"W = P\, Q^\top",
     "W = (P Qᵀ) ⊗ (S Tᵀ)": r"W = (P\, Q^\top) \otimes (S\, T^\top)",
     "W = (P ⊗ S)(Q ⊗ T)ᵀ": r"W = (P \otimes S)(Q \otimes T)^\top",
-    "W = diag(λ₁) A diag(λ₂) Bᵀ": r"W = \operatorname{diag}(\lambda_1)\, A \operatorname{diag}(\lambda_2)\, B^\top",
+    "W = diag(λ₁) A diag(λ₂) Bᵀ": r"""
+        W = \operatorname{diag}(\lambda_1)\, A \operatorname{diag}(\lambda_2)\, B^\top""",
     "W[i, j] = t[j - i]": r"W_{ij} = t_{j-i}",
     "W = (I_p ⊗ S)(A ⊗ I_r)(I_q ⊗ T)ᵀ": r"W = (I_p \otimes S)(A \otimes I_r)(I_q \otimes T)^\top",
     "A ⊗ B = (A ⊗ I)(I ⊗ B)": r"A \otimes B = (A \otimes I)(I \otimes B)",

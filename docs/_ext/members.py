@@ -12,7 +12,6 @@ from sphinx.pycode import ModuleAnalyzer
 
 from lphm import LPHMClassifier
 
-
 #: They are listed as arguments.
 FIELDS = {field.name for field in dataclasses.fields(LPHMClassifier)}
 
@@ -31,7 +30,9 @@ def field_texts(cls: type) -> dict[str, str]:
         if base.__module__.startswith("lphm."):
             found = ModuleAnalyzer.for_module(base.__module__).find_attr_docs()
             texts |= {
-                name: " ".join(text).strip() for (owner, name), text in found.items() if owner == base.__name__
+                name: " ".join(text).strip()
+                for (owner, name), text in found.items()
+                if owner == base.__name__
             }
     return texts
 
@@ -75,7 +76,7 @@ def without_types(
 
 
 def write_dashes(_app: Sphinx, document: nodes.document) -> None:
-    """Write ``name – text`` in the lists of arguments; no other dash is changed, for options begin with two."""
+    """Write ``name – text`` in lists of arguments; other dashes stay, for options begin with two."""
     for text in list(document.findall(nodes.Text)):
         if text == " -- ":
             text.parent.replace(text, nodes.Text(" – "))
