@@ -21,6 +21,16 @@ FORMULAS = {
         \text{attribute:} & D\, (X^\top W X) \\
         \text{instance:} & (X\, W X^\top)^\top D
         \end{array}""",
+    "attribute: U = Sᵀ X_p, V = Tᵀ X_q instance: Z = left X": r"""
+        \begin{array}{rl}
+        \text{attribute:} & U = S^\top X_p, \quad V = T^\top X_q \\
+        \text{instance:} & Z = \text{left}\; X
+        \end{array}""",
+    "attribute: X @ xi instance: rightᵀ Z": r"""
+        \begin{array}{rl}
+        \text{attribute:} & X\, \xi \\
+        \text{instance:} & \text{right}^\top Z
+        \end{array}""",
     "l = pq + r (n/p + n/q).": r"l = p\,q + r \left( \frac{n}{p} + \frac{n}{q} \right)",
     "left, right = U, A V K = p r if p <= q left, right = Aᵀ U, V K = q r otherwise.": r"""
         \text{left}, \text{right} = \begin{cases}

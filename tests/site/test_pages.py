@@ -14,8 +14,8 @@ API = ROOT.parent / "docs" / "api"
 PACKAGES = {
     name
     for name, path in SOURCES.items()
-    if path.name == "__init__.py" and "__all__" in path.read_text() and name != "lphm.cli"
-}
+    if path.name == "__init__.py" and "__all__" in path.read_text() and name.count(".") < 2
+} - {"lphm.cli"}
 
 
 def listed() -> list[str]:

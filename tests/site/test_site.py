@@ -17,12 +17,8 @@ pytestmark = pytest.mark.slow
 WITHOUT_FORMULA = {
     "lphm.DivisibilityError",
     "lphm.InputError",
-    "lphm.LPHMClassifier",
-    "lphm.LPHMRegressor",
     "lphm.RankLostError",
     "lphm.report.write_report",
-    "lphm.streamed.Mixing",
-    "lphm.streamed.Reduction",
     "lphm.structures.STRUCTURES",
     "lphm.structures.from_config",
 }
