@@ -45,7 +45,6 @@ maximum_signature_line_length = 80
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
 napoleon_use_rtype = False
 napoleon_custom_sections = ["Shape", "Reference"]
 
@@ -54,6 +53,8 @@ myst_heading_anchors = 4
 
 html_theme = "pydata_sphinx_theme"
 html_title = "lphm"
+html_favicon = "_static/icon.svg"
+html_context = {"default_mode": "auto"}  # dark where the system is
 FONTS = Path(find_spec("ziamath").origin).parent / "fonts"  # STIX Two Math, which site.css names
 html_static_path = ["_static", str(FONTS)]
 html_css_files = ["site.css"]
