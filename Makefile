@@ -28,7 +28,7 @@ lint: $(VENV)/.test
 # The site, in the folder "site". A link that leads nowhere, a page in no table of contents or a formula without LaTeX
 # fails it; it loads nothing from the network, nor do its pages.
 docs: $(VENV)/.docs
-	rm -rf site
+	rm -rf site docs/api/generated
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs site
 
 # Changes the code in small ways and lists what no test notices, see tests/mutation/run.py: all of it, or
