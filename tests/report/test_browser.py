@@ -3,7 +3,6 @@
 import io
 import itertools
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,29 +12,14 @@ import pytest
 import torch
 from PIL import Image
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from lphm.report import write_report
+from support.browser import needs_browser, resize, start
 from support.report_cases import write_run
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
-DRIVER = shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="chromium and chromedriver are not installed"),
-]
-ARGUMENTS = [
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+pytestmark = [pytest.mark.slow, needs_browser]
 #: The contrast (WCAG) of every element that has text of its own, from its computed styles.
 CONTRASTS = """
 const parse = (color) => (color.match(/[\\d.]+/g) || []).map(Number)
@@ -78,13 +62,7 @@ def reports(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = str(BROWSER)
-    profile = tmp_path_factory.mktemp("profile")
-    for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = start(tmp_path_factory.mktemp("profile"))
     try:
         yield driver
     finally:
@@ -96,12 +74,8 @@ def show(browser: webdriver.Chrome, reports: dict[str, Path]) -> Open:
     """Opens a report at a width in a theme, and unfolds everything that can be unfolded."""
 
     def opened(name: str, width: int = 1280, theme: str = "light", script: bool = True) -> webdriver.Chrome:
-        command = browser.execute_cdp_cmd
-        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-        command("Emulation.setDeviceMetricsOverride", size)
-        feature = {"name": "prefers-color-scheme", "value": theme}
-        command("Emulation.setEmulatedMedia", {"features": [feature]})
-        command("Emulation.setScriptExecutionDisabled", {"value": not script})
+        resize(browser, width, theme)
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": not script})
         for log in ("browser", "performance"):
             browser.get_log(log)  # forget the entries of earlier pages
         browser.get(reports[name].as_uri())

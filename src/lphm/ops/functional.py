@@ -96,7 +96,9 @@ def interdependence_apply(
     causal: bool = False,
     grouped: bool = False,
 ) -> Tensor:
-    r"""``xi(X | w)`` applied to ``D``: ``D @ xi`` (attribute) or ``xiᵀ @ D`` (instance).
+    r"""The interdependence matrix applied to data ``D``.
+
+        attribute:  D @ xi(X | w)        instance:  xi(X | w)ᵀ @ D
 
     The order with the fewest counted flops is taken: through ``xi``, past it, or with ``W`` formed, the
     last only for ``n <= max(k, 64)``. A callable ``normalize`` always sees ``xi``. LPHM costs

@@ -46,7 +46,6 @@ class parameterized_bilinear_interdependence(interdependence):
 
     Attributes:
         A: the constant interdependence matrix, or None.
-        structure: the ``lphm.Structure`` of ``W``.
 
     Raises:
         ValueError: an unknown ``interdependence_type``, also when it is assigned later; a size below 1; a
@@ -72,7 +71,7 @@ class parameterized_bilinear_interdependence(interdependence):
 
     @property
     def structure(self) -> Structure:
-        """The structure of ``W``, from the present sizes."""
+        """The ``lphm.Structure`` of ``W``, from the present sizes."""
         letter, n = self._size_of_W
         if n is None:
             raise ValueError(

@@ -25,6 +25,8 @@ def from_tinybig(
 ) -> tuple[Structure, Tensor]:
     """The structure and the vector with the ``W`` that tinyBIG 0.2.1 makes of ``w``.
 
+    What comes of each structure::
+
         Full, LowRank             the same, Qᵀ transposed
         HM, LPHM, DualLPHM        the same, Tᵀ and Qᵀ transposed, if q = 1 or p = n; otherwise Full
         RandomMatrixAdaptation    LowRank, P = diag(λ₁) A diag(λ₂) and Q = B

@@ -40,7 +40,8 @@ class lowrank_parameterized_bilinear_interdependence(parameterized_bilinear_inte
 
     Args:
         r: rank of ``W``.
-        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
+        name, b, m, interdependence_type: as for ``parameterized_bilinear_interdependence``.
+        **kwargs: its other arguments.
 
     Example:
         >>> from lphm.rpn import lowrank_parameterized_bilinear_interdependence
@@ -70,7 +71,8 @@ class hm_parameterized_bilinear_interdependence(parameterized_bilinear_interdepe
 
     Args:
         p, q: row and column blocks of ``W``, divisors of ``n``; ``q`` is ``p`` if not given.
-        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
+        name, b, m, interdependence_type: as for ``parameterized_bilinear_interdependence``.
+        **kwargs: its other arguments.
 
     Example:
         >>> from lphm.rpn import hm_parameterized_bilinear_interdependence
@@ -108,7 +110,8 @@ class lphm_parameterized_bilinear_interdependence(parameterized_bilinear_interde
     Args:
         r: rank of ``S Tᵀ``.
         p, q: row and column blocks of ``W``, divisors of ``n``; ``q`` is ``p`` if not given.
-        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
+        name, b, m, interdependence_type: as for ``parameterized_bilinear_interdependence``.
+        **kwargs: its other arguments.
 
     Example:
         >>> import torch
@@ -151,7 +154,8 @@ class dual_lphm_parameterized_bilinear_interdependence(parameterized_bilinear_in
     Args:
         r: rank of ``P Qᵀ`` and of ``S Tᵀ``.
         p, q: row and column blocks of ``W``, divisors of ``n``; ``q`` is ``p`` if not given.
-        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
+        name, b, m, interdependence_type: as for ``parameterized_bilinear_interdependence``.
+        **kwargs: its other arguments.
 
     Example:
         >>> from lphm.rpn import dual_lphm_parameterized_bilinear_interdependence
@@ -192,7 +196,8 @@ class random_matrix_adaption_parameterized_bilinear_interdependence(parameterize
 
     Args:
         r: rank of ``W``.
-        name, b, m, interdependence_type, **kwargs: as for ``parameterized_bilinear_interdependence``.
+        name, b, m, interdependence_type: as for ``parameterized_bilinear_interdependence``.
+        **kwargs: its other arguments.
         seed: seed from which ``A`` and ``B`` are drawn; at least 0.
 
     Example:

@@ -71,6 +71,9 @@ def interdependence_matrix(
             they differ.
         RankLostError: another rank is gone, or does not answer within the timeout of the group.
 
+    Example:
+        ``torchrun --nproc-per-node 4 examples/rows_over_ranks.py`` trains on the rows of four processes.
+
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
@@ -126,6 +129,9 @@ def interdependence_apply(
         ValueError: as ``interdependence_matrix``; a ``normalize`` that needs all of an instance ``xi``.
         TypeError: as ``interdependence_matrix``.
         RankLostError: as ``interdependence_matrix``.
+
+    Example:
+        ``torchrun --nproc-per-node 4 examples/rows_over_ranks.py`` trains on the rows of four processes.
 
     Reference:
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.

@@ -39,6 +39,8 @@ def kept_numbers(structure: Structure, columns: int, kind: Kind) -> int:
 class Mixing:
     """The second pass: ``xi`` applied to rows.
 
+        attribute:  X @ xi        instance:  rightᵀ Z
+
     Attributes:
         xi: ``(m, m)``; None for the instance kind.
         apply: rows of ``X`` ``(rows, m)``, of the type of ``w``, to their output.
@@ -57,6 +59,8 @@ class Mixing:
 class Reduction:
     """The first pass: what the rows of ``X`` add up to.
 
+        attribute:  U = Sᵀ X_p, V = Tᵀ X_q        instance:  Z = left X
+
     Args:
         structure: what ``W`` is; for the attribute kind one that reduces blocks of rows, ``n`` all rows.
         w: parameters, ``(l,)``.
@@ -73,6 +77,15 @@ class Reduction:
         ValueError: ``w`` does not fit; for the instance kind, ``W`` is not ``m x m`` or ``normalize`` needs
             all of ``xi``.
         TypeError: the structure does not reduce blocks of rows, and the kind is attribute.
+
+    Example:
+        >>> from lphm import LPHM, streamed
+        >>> reduction = streamed.Reduction(LPHM(n=96, p=8, r=4), torch.randn(160), columns=7)
+        >>> x = torch.randn(96, 7)
+        >>> for block in x.split(10):
+        ...     reduction.add(block)
+        >>> reduction.finish()(x[:10]).shape
+        torch.Size([10, 7])
     """
 
     def __init__(

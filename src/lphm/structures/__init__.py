@@ -24,6 +24,7 @@ __all__ = [
     "from_config",
 ]
 
+#: Every structure, by the name that ``to_config`` writes.
 STRUCTURES: dict[str, type[Structure]] = {
     cls.name: cls for cls in (Full, LowRank, HM, LPHM, DualLPHM, RandomMatrixAdaptation, Toeplitz)
 }
@@ -35,6 +36,11 @@ def from_config(config: dict[str, Any]) -> Structure:
     Raises:
         ValueError: the name is unknown, or the sizes do not fit.
         TypeError: a size is missing, is not an int, or has no place in this structure.
+
+    Example:
+        >>> from lphm.structures import from_config
+        >>> from_config({"name": "low_rank", "n": 96, "r": 4})
+        LowRank(n=96, r=4)
     """
     sizes = dict(config)
     name = sizes.pop("name", None)

@@ -50,6 +50,11 @@ class Structure(ABC):
     Raises:
         ValueError: a size is below 1.
         TypeError: a size is not an int.
+
+    Example:
+        >>> structure = LPHM(n=96, p=8, q=8, r=4)
+        >>> structure.to_dense(torch.randn(structure.num_parameters)).shape
+        torch.Size([96, 96])
     """
 
     n: int

@@ -39,6 +39,8 @@ Pair = tuple[Tensor, Tensor]
 def nearest(structure: Structure, W: Tensor) -> Tensor:
     r"""The parameters ``w`` that minimise ``‖W - structure.to_dense(w)‖_F``.
 
+    How they are found, and whether there can be better ones::
+
         Full                     w = W                                       exact
         LowRank                  the first r singular triples of W           exact (Eckart-Young)
         Toeplitz                 the mean of each diagonal                   exact

@@ -1,0 +1,14 @@
+"""The site, built once."""
+
+import pytest
+
+from support.site import Built, build, copied
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The site as ``make docs`` builds it."""
+    pytest.importorskip("sphinx", reason="the extra [docs] is not installed")
+    built = build(copied(tmp_path_factory.mktemp("repository")))
+    assert built.returncode == 0, built.said
+    return built
