@@ -34,10 +34,10 @@ FORMULAS = {
     "head_h = softmax(Q W_h Kᵀ / √d + mask) V_h d = embed_dim / num_heads "
     "output = [head_1 … head_H] · out_projᵀ V = value · in_projᵀ, of which head h has d columns": r"""
         \begin{array}{rl}
-        \text{head}_h & = \operatorname{softmax}\left(\frac{Q\, W_h K^\top}{\sqrt{d}} + \text{mask}\right) V_h,
-        \quad d = \frac{\text{embed\_dim}}{\text{num\_heads}} \\
-        \text{output} & = [\text{head}_1 \dots \text{head}_H]\; \text{out\_proj}^\top,
-        \quad V = \text{value}\; \text{in\_proj}^\top
+        \text{head}_h & = \text{softmax}\left(Q\, W_h K^\top / \sqrt{d} + \text{mask}\right) V_h,
+        \quad d = \text{embed dim} / \text{num heads} \\
+        \text{output} & = [\text{head}_1 \ldots \text{head}_H]\, P^\top,
+        \quad V = \text{value}\, U^\top, \quad P, U \text{: out proj, in proj}
         \end{array}""",
     "l = pq + r (n/p + n/q).": r"l = p\,q + r \left( \frac{n}{p} + \frac{n}{q} \right)",
     "left, right = U, A V K = p r if p <= q left, right = Aᵀ U, V K = q r otherwise.": r"""
