@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lphm.nn import BilinearInterdependence, initialize_
     from lphm.ops.functional import interdependence_apply, interdependence_matrix
     from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
+    from lphm.structures.compression import compress
     from lphm.structures.nearest import nearest
 
 __version__ = "0.1.0"
@@ -34,6 +35,7 @@ __all__ = [
     "RankLostError",
     "Structure",
     "Toeplitz",
+    "compress",
     "initialize_",
     "interdependence_apply",
     "interdependence_matrix",
@@ -59,6 +61,7 @@ _ORIGINS = {
         "Structure",
         "Toeplitz",
     ],
+    "lphm.structures.compression": ["compress"],
     "lphm.structures.nearest": ["nearest"],
 }
 _MODULE_OF = {name: module for module, names in _ORIGINS.items() for name in names}

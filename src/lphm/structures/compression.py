@@ -1,6 +1,6 @@
 """The structure, and its sizes, that come nearest to a matrix with a number of parameters."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from heapq import nlargest
 from typing import Any
@@ -25,7 +25,7 @@ SEARCHED: tuple[type[Structure], ...] = (LPHM, DualLPHM, HM, LowRank, Toeplitz, 
 #: How many sizes of a structure with blocks are fitted.
 FITTED = 3
 #: What a fit for the comparison takes, and what the fit of the best one does.
-COARSE, FINE = Effort(starts=1, gain=1e-4, rounds=10), Effort(gain=1e-6, rounds=100)
+COARSE, FINE = Effort(starts=1, gain=1e-4, rounds=10), Effort(gain=1e-5, rounds=30)
 #: Relative errors, and singular values or coefficients, that are only rounding: of float64, and of others.
 ROUNDING = 1e-14, 1e-5
 
@@ -55,10 +55,10 @@ def compress(W: Tensor, budget: float, structures: Sequence[type[Structure]] = S
 
         error = ‖W - structure.to_dense(w)‖_F / ‖W‖_F        w = lphm.nearest(structure, W),
 
-    as far as a search in ``O(n²)`` finds it: how well the sizes of LPHM, DualLPHM and HM fit is estimated from
-    sketches of ``W``, and the best three of each are fitted. ``r`` and ``lags`` are the largest that the budget
-    allows, without those that turn out to be zero. Among errors that are only rounding, the fewest parameters
-    are best, so that a ``W`` that has a structure is found.
+    as far as the search finds it: how well each size of LPHM, DualLPHM and HM fits is estimated from a sketch
+    of ``W``, and the best three of each structure are fitted, in ``O(n²)`` each. ``r`` and ``lags`` are the
+    largest that the budget allows, without those that turn out to be zero. Among errors that are only
+    rounding, the fewest parameters are best, so that a ``W`` that has a structure is found.
 
     Shape:
         ``W`` ``(n, n)``.
@@ -108,7 +108,8 @@ def _checked_size(W: Tensor) -> int:
 
 def _choices(M: Tensor, limit: int, budget: float, structures: Sequence[type[Structure]]) -> list[Structure]:
     """What is worth a fit."""
-    if unknown := [cls for cls in structures if cls not in SEARCHED] or not structures:
+    unknown = [cls for cls in structures if cls not in SEARCHED]
+    if unknown or not structures:
         known = ", ".join(cls.__name__ for cls in SEARCHED)
         raise TypeError(f"structures must be some of {known}, got {unknown or 'none'}")
     n = len(M)

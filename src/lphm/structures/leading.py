@@ -1,4 +1,4 @@
-"""The leading singular triples of a matrix: all of it decomposed if it is small, by iteration if it is large."""
+"""The leading singular triples of a matrix, which is decomposed as a whole only if it is small."""
 
 from dataclasses import dataclass
 
@@ -13,8 +13,9 @@ MORE = 8
 
 @dataclass(frozen=True)
 class Effort:
-    """When an iteration ends: after ``rounds``, or where one takes less than ``gain`` off the squared distance.
+    """When an iteration ends.
 
+    After so many ``rounds``, or where one takes less than the share ``gain`` off the squared distance.
     ``starts`` is from how many singular vectors alternation starts.
     """
 
@@ -27,7 +28,8 @@ def leading(M: Tensor, k: int, effort: Effort) -> tuple[Tensor, Tensor, Tensor]:
     """``U`` ``(i, k)``, ``σ`` ``(k,)`` and ``Vᵀ`` ``(k, j)`` of ``M`` ``(i, j)``; fewer if ``M`` has fewer.
 
     The subspace iteration for a large ``M`` costs ``4 i j (k + 8)`` flops for a round, in which the distance
-    from ``M`` to its projection decreases. It finds a ``M`` of rank ``k`` up to rounding, and always the same.
+    from ``M`` to its projection decreases. A ``M`` of rank ``k`` is found up to rounding. The result is
+    the same each time.
 
     Reference:
         Halko, Martinsson and Tropp (2011), Finding structure with randomness, algorithm 4.4.

@@ -47,10 +47,10 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
 
     A ``W`` that has the structure is found up to rounding. For any other, no round of alternation increases
     the distance, and the best of several starts is taken. The factors get entries of one size, as
-    ``initialize_`` gives them, so that training can go on. Everything is computed in float64. Up to ``n = 512``
-    it costs a singular value decomposition of ``n²`` numbers, ``O(n³)``, and ``O(n²)`` for a round. Above,
-    leading singular vectors come from an iteration of ``O(n²)`` a round, so what is exact is so up to 1e-6 of
-    the least distance.
+    ``initialize_`` gives them, so that training can go on. Costs, in float64, ``O(n²)`` for a round, and
+    up to ``n = 512`` a singular value decomposition of ``n²`` numbers, ``O(n³)``. Above, singular vectors are
+    those of subspace iteration, ``O(n²)`` a round, until a round takes less than 1e-9 off the squared
+    distance: for a ``W`` without structure, what is exact is then nearly so.
 
     Shape:
         ``W`` ``(*, n, n)``; ``w`` ``(*, l)``, of the type of ``W`` and without a gradient.
@@ -89,7 +89,7 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
 def nearest_factors(structure: Structure, W: Tensor, effort: Effort | None = None) -> Factors:
     """The factors of ``nearest`` for one finite ``W`` ``(n, n)``.
 
-    The method is that of the most derived class that has one, as long as no class before it states ``W`` anew.
+    By the method of the most derived class that has one, as long as no class before it states ``W`` anew.
     """
     for cls in type(structure).__mro__:
         if "nearest_factors" in vars(cls):

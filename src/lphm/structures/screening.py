@@ -1,6 +1,7 @@
 """Which sizes of ``W = A ⊗ B`` are worth a fit: how well each one fits a small sketch of ``W``.
 
-A sketch ``(G_p ⊗ G_s) W (G_q ⊗ G_t)ᵀ`` keeps the structure: that of ``A ⊗ B`` is ``(G_p A G_qᵀ) ⊗ (G_s B G_tᵀ)``.
+A sketch ``(G_p ⊗ G_s) W (G_q ⊗ G_t)ᵀ`` keeps the structure, because that of ``A ⊗ B`` is
+``(G_p A G_qᵀ) ⊗ (G_s B G_tᵀ)``.
 With random ``G`` of orthonormal rows it also keeps the shares of ``‖W‖²``, up to some percent.
 """
 
@@ -62,7 +63,8 @@ def _share(sketch: Tensor, ranks: tuple[int, int]) -> float:
     U, sigma, Th = torch.linalg.svd(Vh[0].view(s, t), full_matrices=False)
     b = ((U * sigma)[:, : ranks[1]] @ Th[: ranks[1]]).flatten()
     a = (R @ b).view(p, q) / b.norm()
-    return (torch.linalg.svdvals(a)[: ranks[0]].square().sum() / R.square().sum()).item()
+    kept: Tensor = torch.linalg.svdvals(a)[: ranks[0]]
+    return float(kept.square().sum() / R.square().sum())
 
 
 @cache
@@ -92,4 +94,5 @@ def _sketched(X: Tensor, p: int) -> Tensor:
 def _orthonormal(rows: int, columns: int) -> Tensor:
     """Random orthonormal rows, so that the sketch of noise is noise."""
     G = torch.randn(columns, rows, generator=torch.Generator().manual_seed(0))
-    return torch.linalg.qr(G)[0].mT
+    Q: Tensor = torch.linalg.qr(G)[0]
+    return Q.mT

@@ -91,7 +91,7 @@ class Sized(Structure):
 
     @classmethod
     def every_size(cls, n: int, limit: int | None = None) -> "Iterator[Self]":
-        """Every ``p`` and ``q`` for ``n``, with the most ``r`` or lags that ``limit`` parameters allow, or one."""
+        """Every ``p`` and ``q`` for ``n``, with one ``r`` or lag, or the most within ``limit`` parameters."""
         choices = {"p": divisors(n), "q": divisors(n), "r": [1], "lags": [1]}
         names = [field.name for field in fields(cls) if field.name in choices]
         for sizes in product(*(choices[name] for name in names)):
