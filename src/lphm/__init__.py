@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lphm import rpn, sharded, streamed
+    from lphm import kernels, rpn, sharded, streamed
     from lphm.errors import DivisibilityError, InputError, RankLostError
     from lphm.estimators import InterdependenceTransformer, LPHMClassifier, LPHMRegressor
     from lphm.nn import BilinearInterdependence, initialize_
@@ -39,6 +39,7 @@ __all__ = [
     "initialize_",
     "interdependence_apply",
     "interdependence_matrix",
+    "kernels",
     "nearest",
     "rpn",
     "sharded",
