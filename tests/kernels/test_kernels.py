@@ -155,7 +155,8 @@ def test_every_public_name_has_a_row_in_the_docs() -> None:
         (
             lambda: kernels.clusters([1, "a"]),
             TypeError,
-            "labels must be of one type that can be sorted, got: '<' not supported between instances of 'str' and 'int'",
+            "labels must be of one type that can be sorted, got: "
+            "'<' not supported between instances of 'str' and 'int'",
         ),
         (
             lambda: kernels.driscoll_kraay([1, 1, 2], 2),
