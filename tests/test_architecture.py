@@ -14,7 +14,7 @@ HOUSE = [
     ["lphm._io", "lphm._memory"],
     ["lphm.distributed"],
     ["lphm.structures"],
-    ["lphm.ops"],
+    ["lphm.ops", "lphm.kernels"],
     ["lphm.nn", "lphm.sharded", "lphm.rpn"],
     ["lphm.data"],
     ["lphm.learn", "lphm.streamed"],

@@ -8,12 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lphm import rpn, sharded, streamed
+    from lphm import kernels, rpn, sharded, streamed
     from lphm.errors import DivisibilityError, InputError, RankLostError
     from lphm.estimators import InterdependenceTransformer, LPHMClassifier, LPHMRegressor
     from lphm.nn import BilinearInterdependence, InterdependenceAttention, initialize_
     from lphm.ops.functional import interdependence_apply, interdependence_matrix
     from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
+    from lphm.structures.compression import compress
     from lphm.structures.nearest import nearest
 
 __version__ = "0.1.0"
@@ -35,9 +36,11 @@ __all__ = [
     "RankLostError",
     "Structure",
     "Toeplitz",
+    "compress",
     "initialize_",
     "interdependence_apply",
     "interdependence_matrix",
+    "kernels",
     "nearest",
     "rpn",
     "sharded",
@@ -60,6 +63,7 @@ _ORIGINS = {
         "Structure",
         "Toeplitz",
     ],
+    "lphm.structures.compression": ["compress"],
     "lphm.structures.nearest": ["nearest"],
 }
 _MODULE_OF = {name: module for module, names in _ORIGINS.items() for name in names}

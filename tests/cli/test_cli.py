@@ -144,6 +144,10 @@ def test_task_and_structure_can_be_chosen(tmp_path: Path) -> None:
         (["apply", "absent.npy", "-o", "out.npy"], "absent.npy must exist, got no such file or folder"),
         (["apply", "x.npy", "-o", "out.txt"], "the output must be a .parquet or .npy file, got out.txt"),
         (
+            ["compress", "W.npy", "-o", "w.safetensors"],
+            "parameter --budget requires an argument",
+        ),
+        (
             ["bench", "--kind", "none"],
             'Invalid value "none" for --kind. Choose from: "attribute", "instance"',
         ),

@@ -59,6 +59,7 @@ def imported(*commands: str, cwd: Path) -> set[str]:
         "predict run absent.csv -o out.csv",
         "info run",
         "apply absent.npy -o out.npy",
+        "compress absent.npy --budget 9 -o out.safetensors",
     ],
 )
 def test_help_and_errors_import_nothing_heavy_and_take_little_time(tmp_path: Path, command: str) -> None:

@@ -80,6 +80,7 @@ def data() -> Files:
     files["d"] = None
     files["d/0.parquet"], files["d/1.parquet"] = files["t.parquet"], files["t.parquet"]
     for name, save in {
+        "w.npy": lambda sink: np.save(sink, numbers[["a", "b", "c"]].to_numpy()[:3]),
         "x.npy": lambda sink: np.save(sink, numbers[["a", "b", "c"]].to_numpy()),
         "s.npz": lambda sink: np.savez(sink, X=rng.standard_normal((24, 4, 2)), y=np.arange(24) % 2),
     }.items():

@@ -97,6 +97,14 @@ OPTIONS: dict[str, dict[str, list[str] | None]] = {
         "--quiet": None,
         "--json": None,
     },
+    "compress": {
+        "--budget": ["0.5", "1", "20", "100"],
+        "--structure": ["lphm", "hm", "toeplitz"],
+        "--tensor": ["a", "y"],
+        "-o": ["o.safetensors", "a/b.safetensors", "run/weights.safetensors"],
+        "--quiet": None,
+        "--json": None,
+    },
     "bench": {
         **STRUCTURE,
         "--kind": ["attribute", "instance"],
@@ -136,6 +144,7 @@ PLACES: dict[str, list[list[str]]] = {
     "report": [["run"], ["regression"], ["series"]],
     "info": [["run"], ["regression"], ["series"]],
     "apply": [["x.parquet"], ["x.npy"], ["d"], ["t.parquet"]],
+    "compress": [["w.npy"], ["x.npy"], ["run/weights.safetensors"]],
     "bench": [[]],
 }
 #: Options whose large values are honest work that takes long, or that take all threads of a machine.
@@ -161,6 +170,7 @@ ENOUGH = {
     "train": ["--target", "y", *SMALL, "-o", "new"],
     "predict": ["-o", "new.csv"],
     "apply": ["-o", "new.parquet"],
+    "compress": ["--budget", "20", "-o", "new.safetensors"],
     "bench": ["--b", "4", "--m", "4"],
 }
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from safetensors.numpy import load_file
 
 from fuzz.calls import Call, Case, Files, Result, call, snapshot, write
 
@@ -150,6 +151,9 @@ def _table(path: Path) -> tuple[int, np.ndarray]:
     if path.suffix.lower() == ".npy":
         array = np.load(path)
         return len(array), array
+    if path.suffix.lower() == ".safetensors":
+        numbers = load_file(path)["w"]
+        return len(numbers), numbers
     if path.suffix.lower() == ".parquet":
         frame = pd.read_parquet(path)
         return len(frame), frame.select_dtypes("float").to_numpy()

@@ -21,6 +21,7 @@ import lphm
 from lphm.errors import InputError, ReadError
 from lphm.streamed import job
 from lphm.streamed.files import RowFile, open_rows
+from lphm.streamed.weights import read_weights
 from support import forked
 from support.children import apply_rows
 
@@ -48,13 +49,13 @@ def parquet(tmp_path: Path) -> Path:
 
 def apply(source: RowFile, output: Path, kind: str = "attribute", **more) -> None:
     structure = STRUCTURES[kind]
-    job.apply_file(source, output, structure, job.read_weights(None, structure, 0), kind, **more)
+    job.apply_file(source, output, structure, read_weights(None, structure, 0), kind, **more)
 
 
 def in_memory(kind: str, normalize: str | None) -> np.ndarray:
     """The output for all rows at once, in float64."""
     structure = STRUCTURES[kind]
-    w, x = job.read_weights(None, structure, 0), torch.from_numpy(NUMBERS).double()
+    w, x = read_weights(None, structure, 0), torch.from_numpy(NUMBERS).double()
     out = lphm.interdependence_apply(structure, w, x, kind=kind, normalize=normalize, partial=True)
     return out.numpy()
 
@@ -112,7 +113,7 @@ def test_integers_and_booleans_become_float64(tmp_path: Path) -> None:
     table = pd.DataFrame({"a": np.arange(50), "b": np.arange(50) % 2 == 0, "c": np.linspace(0, 1, 50)})
     table.to_parquet(tmp_path / "x.parquet")
     structure = lphm.LPHM(n=50, p=5, r=2)
-    w = job.read_weights(None, structure, 0)
+    w = read_weights(None, structure, 0)
     job.apply_file(open_rows(tmp_path / "x.parquet"), tmp_path / "o.parquet", structure, w)
     out = pd.read_parquet(tmp_path / "o.parquet").to_numpy()
     x = torch.from_numpy(table.to_numpy(dtype=np.float64))
@@ -524,13 +525,13 @@ def test_weights_must_be_finite_and_real(tmp_path: Path, w: np.ndarray, got: str
     with pytest.raises(
         InputError, match=f"must hold one tensor of l=16 finite real numbers .*, got {got} in"
     ):
-        job.read_weights(file, STRUCTURES["instance"], 0)
+        read_weights(file, STRUCTURES["instance"], 0)
 
 
 @pytest.mark.parametrize("dtype", ["u2", "i8", "?", "f2"])
 def test_weights_may_be_of_any_type_of_numbers(tmp_path: Path, dtype: str) -> None:
     np.save(tmp_path / "w.npy", np.arange(16).reshape(4, 4).astype(dtype))
-    w = job.read_weights(tmp_path / "w.npy", STRUCTURES["instance"], 0)
+    w = read_weights(tmp_path / "w.npy", STRUCTURES["instance"], 0)
     assert w.tolist() == np.arange(16).astype(dtype).astype(float).tolist()
 
 
@@ -553,19 +554,19 @@ def test_weights_may_be_of_any_type_of_numbers(tmp_path: Path, dtype: str) -> No
             None,
         ),
         (
-            lambda path: job.read_weights(path.with_name("w.npy"), STRUCTURES["instance"], 0),
+            lambda path: read_weights(path.with_name("w.npy"), STRUCTURES["instance"], 0),
             "weights must be a readable .npy or .safetensors file, got .*w.npy: .*No such file",
             "weights",
             None,
         ),
         (
-            lambda path: job.read_weights(write_weights(path, [1.0, 2.0]), STRUCTURES["instance"], 0),
+            lambda path: read_weights(write_weights(path, [1.0, 2.0]), STRUCTURES["instance"], 0),
             r"must hold one tensor of l=16 finite real numbers for LowRank\(n=4, r=2\), got \(2,\) .*w.npy",
             "weights",
             None,
         ),
         (
-            lambda path: job.read_weights(write_weights(path, [np.nan] * 16), STRUCTURES["instance"], 0),
+            lambda path: read_weights(write_weights(path, [np.nan] * 16), STRUCTURES["instance"], 0),
             r"weights must hold one tensor of l=16 finite real numbers .*, got \(16,\)",
             "weights",
             None,
@@ -716,7 +717,7 @@ def test_the_command_takes_lags(tmp_path: Path) -> None:
     done = command("x.npy", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     structure = lphm.Toeplitz(n=ROWS, lags=5)
-    w, x = job.read_weights(None, structure, 0), torch.from_numpy(NUMBERS).double()
+    w, x = read_weights(None, structure, 0), torch.from_numpy(NUMBERS).double()
     xi = pd.read_csv(tmp_path / "xi.csv", index_col=0).to_numpy()
     want = lphm.interdependence_matrix(structure, w, x).numpy()
     np.testing.assert_allclose(xi, want, rtol=1e-10, atol=1e-10 * want.max())

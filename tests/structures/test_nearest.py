@@ -23,6 +23,7 @@ from lphm import (
     Structure,
     Toeplitz,
 )
+from lphm.structures.leading import Effort
 from support import reference
 from support.registry import ROWS, TYPICAL
 
@@ -136,7 +137,9 @@ class Watched:
     rounds: list[list[float]]
     best: Callable[..., object]
 
-    def __call__(self, starts: list[object], improved: Callable, distance: Callable) -> object:
+    def __call__(
+        self, starts: list[object], improved: Callable, distance: Callable, effort: Effort
+    ) -> object:
         def watched(pair: tuple[Tensor, Tensor]) -> float:
             self.rounds[-1].append(distance(pair))
             return self.rounds[-1][-1]
@@ -144,7 +147,7 @@ class Watched:
         ends = []
         for start in starts:
             self.rounds.append([])
-            ends.append(self.best([start], improved, watched))
+            ends.append(self.best([start], improved, watched, effort))
             self.rounds[-1].pop()  # the comparison of the ends
         return min(ends, key=distance)
 
@@ -162,7 +165,7 @@ def test_no_round_increases_the_distance(structure: Structure, watched: Watched)
         W = noise(structure)
         w = lphm.nearest(structure, W)
         for rounds in watched.rounds:
-            assert 2 < len(rounds) < module.ROUNDS
+            assert 2 < len(rounds) < Effort().rounds
             assert all(b <= a * (1 + 1e-12) for a, b in pairwise(rounds))
         least = min(rounds[-1] for rounds in watched.rounds)
         assert distance(structure, w, W) ** 2 == pytest.approx(least, rel=1e-9)

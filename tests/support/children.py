@@ -29,6 +29,7 @@ from lphm.learn.defaults import configure
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.nn import BilinearInterdependence
 from lphm.streamed import files, job
+from lphm.streamed.weights import read_weights
 from lphm.structures import LPHM
 from support.forked import lphm
 
@@ -129,5 +130,5 @@ def apply_rows(source: Path, output: Path, kill_after: int | None = None, resume
         return content(*arguments)  # type: ignore[arg-type]
 
     job.part_content = content_of_all_but_the_last  # type: ignore[assignment]
-    job.apply_file(rows, output, structure, job.read_weights(None, structure, 0), resume=resume)
+    job.apply_file(rows, output, structure, read_weights(None, structure, 0), resume=resume)
     print(peak_megabytes())

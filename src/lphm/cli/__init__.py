@@ -7,7 +7,7 @@ from typing import Any
 
 from cyclopts import App, Parameter
 
-from lphm.cli import apply, bench, runs, train
+from lphm.cli import apply, bench, compress, runs, train
 from lphm.cli.arguments import require_whole_numbers
 from lphm.cli.predict import predict
 
@@ -25,6 +25,14 @@ app = App(
 )
 app.register_install_completion_command()
 app.command(train.train, config=[train.use_config, require_whole_numbers], sort_key=0)
-COMMANDS: list[Any] = [predict, runs.evaluate, runs.report, runs.info, apply.apply, bench.bench]
+COMMANDS: list[Any] = [
+    predict,
+    runs.evaluate,
+    runs.report,
+    runs.info,
+    apply.apply,
+    compress.compress,
+    bench.bench,
+]
 for place, command in enumerate(COMMANDS, start=1):
     app.command(command, sort_key=place)

@@ -35,7 +35,8 @@ class ApplyOptions(Checked):
     normalize: Literal["none", "scale", "softmax"] = "none"
     """How xi is normalised; scale divides it by n."""
     weights: Path | None = None
-    """A .npy or .safetensors file with the parameters of W. Default: drawn from the seed."""
+    """A .npy or .safetensors file with the parameters of W; one of 'lphm compress' has the structure, too.
+    Default: drawn from the seed."""
     seed: Seed = 0
     """Seed for W where no weights are given."""
     drop: list[str] | None = None
@@ -65,20 +66,21 @@ def apply(
         lphm apply flows.parquet --r 8 -o mixed.parquet
         lphm apply flows.parquet --keep id --normalize softmax --matrix xi.csv -o mixed.parquet
         lphm apply x.npy --kind instance -o mixed.npy
+        lphm apply flows.parquet --weights w.safetensors -o mixed.parquet
 
     Args:
         file: A .parquet or .npy file, or a directory of .parquet files.
         output: The .parquet or .npy file to write.
         resume: Continue an interrupted job, or begin it.
     """
-    options, structure = options or ApplyOptions(), structure or StructureOptions()
-    printing = printing or Printing()
+    options, printing = options or ApplyOptions(), printing or Printing()
     _check_files(file, output, options)
     with loading():
         from lphm.cli.printing import grid, say
         from lphm.cli.progress import bars
         from lphm.streamed.files import open_rows
-        from lphm.streamed.job import apply_file, job_folder, read_weights, require_fits
+        from lphm.streamed.job import apply_file, job_folder, require_fits
+        from lphm.streamed.weights import read_weights, structure_of_weights
         from lphm.structures.named import structure_for
 
     if same_file(job_folder(output), file):
@@ -87,10 +89,18 @@ def apply(
     kind = options.kind
     is_attribute = kind == "attribute"
     n = source.rows if is_attribute else len(source.columns)
+    saved = None if options.weights is None else structure_of_weights(options.weights)
+    chosen = structure or StructureOptions()
     try:
-        W = structure_for(structure.structure, n, **sizes_of(structure), larger=is_attribute)
+        W = saved or structure_for(chosen.structure, n, **sizes_of(chosen), larger=is_attribute)
     except ValueError as error:
         raise InputError(str(error)) from error
+    if saved and structure:
+        raise InputError(
+            f"the structure and its sizes must be left out, got those of the weights, {W}, as well"
+        )
+    if is_attribute and n > W.n:
+        raise InputError(f"{W} of the weights must have at least the n={n} rows of {file}", option="weights")
     require_fits(W, len(source.columns), kind)
     w = read_weights(options.weights, W, options.seed)
     normalize = None if options.normalize == "none" else options.normalize

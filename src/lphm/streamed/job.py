@@ -14,14 +14,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from lphm._io import read_json, write_atomically, write_json
@@ -29,7 +27,6 @@ from lphm._memory import require_memory
 from lphm.data.formulas import guard_formulas
 from lphm.data.progress import Progress, no_progress
 from lphm.errors import InputError, ReadError, WriteError
-from lphm.nn.init import initialize_
 from lphm.ops.checks import Kind, Normalize
 from lphm.streamed import Mixing, Reduction
 from lphm.streamed.files import RowFile, first_infinite, join_parts, part_content, part_rows
@@ -58,27 +55,6 @@ def require_fits(structure: Structure, columns: int, kind: Kind) -> None:
     """Raise ``InputError`` unless memory holds ``w``, the sums of the first pass and ``xi``, in float64."""
     numbers = structure.num_parameters + kept_numbers(structure, columns, kind)
     require_memory(f"{structure} and xi of {columns} columns", 8 * numbers, "choose smaller p, q, r or lags")
-
-
-def read_weights(file: Path | None, structure: Structure, seed: int) -> Tensor:
-    """``w`` ``(l,)`` in float64: the only tensor of a file; drawn without a file."""
-    size = structure.num_parameters
-    if file is None:
-        w = torch.empty(size, dtype=torch.float64)
-        return initialize_(structure, w, generator=torch.Generator().manual_seed(seed))
-    try:
-        tensors = [torch.from_numpy(np.load(file))] if file.suffix == ".npy" else [*load_file(file).values()]
-    # The header of an array is Python, of which two errors come.
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, TokenError, SafetensorError) as error:
-        message = f"weights must be a readable .npy or .safetensors file, got {file}: {error}"
-        raise InputError(message, option="weights") from error
-    real = len(tensors) == 1 and not tensors[0].is_complex()
-    w = tensors[0].double().reshape(-1) if real else torch.empty(0)
-    if w.numel() != size or not bool(w.isfinite().all()):
-        got = ", ".join(f"{tuple(tensor.shape)} {tensor.dtype}" for tensor in tensors) or "none"
-        wanted = f"one tensor of l={size} finite real numbers for {structure}"
-        raise InputError(f"weights must hold {wanted}, got {got} in {file}", option="weights")
-    return w
 
 
 def apply_file(

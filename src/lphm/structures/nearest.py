@@ -20,6 +20,7 @@ from lphm.structures.base import DENSE_HOOKS, PAIR_HOOKS, Factors, Structure
 from lphm.structures.dual_lphm import DualLPHM
 from lphm.structures.full import Full
 from lphm.structures.hm import HM
+from lphm.structures.leading import Effort, leading
 from lphm.structures.low_rank import LowRank
 from lphm.structures.lphm import LPHM
 from lphm.structures.random_matrix import RandomMatrixAdaptation, fixed_matrices
@@ -27,10 +28,8 @@ from lphm.structures.toeplitz import Toeplitz
 
 #: What a class states about its ``W``.
 HOOKS = DENSE_HOOKS | PAIR_HOOKS | {"factor_shapes"}
-#: Alternation ends where a round takes less than this share off the squared distance, or after some rounds.
-GAIN, ROUNDS = 1e-9, 1000
-#: The first singular vectors of ``R(W)``, from which alternation starts; those of no weight are left out.
-STARTS, WEIGHT = 3, 1e-12
+#: Singular vectors of ``R(W)`` of less than this share of the first one are no starts of alternation.
+WEIGHT = 1e-12
 
 Pair = tuple[Tensor, Tensor]
 
@@ -50,8 +49,10 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
 
     A ``W`` that has the structure is found up to rounding. For any other, no round of alternation increases
     the distance, and the best of several starts is taken. The factors get entries of one size, as
-    ``initialize_`` gives them, so that training can go on. Costs a singular value decomposition of ``n²``
-    numbers, ``O(n³)``, in float64, and ``O(n²)`` for a round.
+    ``initialize_`` gives them, so that training can go on. Costs, in float64, ``O(n²)`` for a round, and
+    up to ``n = 512`` a singular value decomposition of ``n²`` numbers, ``O(n³)``. Above, singular vectors are
+    those of subspace iteration, ``O(n²)`` a round, until a round takes less than 1e-9 off the squared
+    distance: for a ``W`` without structure, what is exact is then nearly so.
 
     Shape:
         ``W`` ``(*, n, n)``; ``w`` ``(*, l)``, of the type of ``W`` and without a gradient.
@@ -82,23 +83,22 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
         raise ValueError(f"W must be (*, {n}, {n}), got shape {tuple(W.shape)}")
     if not W.isfinite().all():
         raise ValueError("W must be finite, got nan or inf in it")
-    method = _method(structure)
-    vectors = [structure.pack(*method(M)) for M in W.double().reshape(-1, n, n)]
+    vectors = [structure.pack(*nearest_factors(structure, M)) for M in W.double().reshape(-1, n, n)]
     out = torch.stack(vectors) if vectors else W.new_empty(0, structure.num_parameters)
     return out.to(W.dtype).reshape(*W.shape[:-2], structure.num_parameters)
 
 
-def _method(structure: Structure) -> Callable[[Tensor], Factors]:
-    """The function from ``W`` to factors for the class of ``structure``.
+def nearest_factors(structure: Structure, W: Tensor, effort: Effort | None = None) -> Factors:
+    """The factors of ``nearest`` for one finite ``W`` ``(n, n)``.
 
-    It is the one of the most derived class that has one, as long as no class before it states ``W`` anew.
+    By the method of the most derived class that has one, as long as no class before it states ``W`` anew.
     """
     for cls in type(structure).__mro__:
         if "nearest_factors" in vars(cls):
             stated: Callable[[Tensor], Factors] = structure.nearest_factors  # type: ignore[attr-defined]
-            return stated
+            return stated(W)
         if cls in METHODS:
-            return lambda W: _balanced(METHODS[cls](structure, W))
+            return _balanced(METHODS[cls](structure, W, effort or Effort()))
         if not HOOKS.isdisjoint(vars(cls)):
             break
     name = type(structure).__name__
@@ -108,38 +108,38 @@ def _method(structure: Structure) -> Callable[[Tensor], Factors]:
     )
 
 
-def _low_rank(M: Tensor, r: int) -> Pair:
+def _low_rank(M: Tensor, r: int, effort: Effort) -> Pair:
     """``P`` ``(i, r)`` and ``Q`` ``(j, r)`` with ``P Qᵀ`` nearest to ``M`` ``(i, j)``; Eckart-Young."""
-    U, sigma, Vh = torch.linalg.svd(M, full_matrices=False)
-    root = sigma[:r].sqrt()
+    U, sigma, Vh = leading(M, r, effort)
+    root = sigma.sqrt()
     missing = r - len(root)  # r above what M has: zero columns
-    return F.pad(U[:, :r] * root, (0, missing)), F.pad(Vh.mT[:, :r] * root, (0, missing))
+    return F.pad(U * root, (0, missing)), F.pad(Vh.mT * root, (0, missing))
 
 
-def _truncated(M: Tensor, r: int) -> Tensor:
+def _truncated(M: Tensor, r: int, effort: Effort) -> Tensor:
     """The matrix of rank ``r`` nearest to ``M``."""
     if r >= min(M.shape):
         return M
-    P, Q = _low_rank(M, r)
+    P, Q = _low_rank(M, r, effort)
     return P @ Q.mT
 
 
-def _nearest_hm(structure: HM, W: Tensor) -> Factors:
+def _nearest_hm(structure: HM, W: Tensor, effort: Effort) -> Factors:
     p, q = structure.p, structure.q
-    a, b = _low_rank(_rearranged(W, p, q), 1)  # (p q, 1), (s t, 1)
-    return a.view(p, q), b.view(len(W) // p, len(W) // q)
+    a, b = _low_rank(_rearranged(W, p, q), 1, effort)  # (p q, 1), (s t, 1)
+    return a.reshape(p, q), b.reshape(len(W) // p, len(W) // q)
 
 
-def _nearest_lphm(structure: LPHM, W: Tensor) -> Factors:
+def _nearest_lphm(structure: LPHM, W: Tensor, effort: Effort) -> Factors:
     p, q, r = structure.p, structure.q, structure.r
-    A, B = _kronecker(W, p, q, min(p, q), r)
-    return A, *_low_rank(B, r)
+    A, B = _kronecker(W, (p, q), (min(p, q), r), effort)
+    return A, *_low_rank(B, r, effort)
 
 
-def _nearest_dual_lphm(structure: DualLPHM, W: Tensor) -> Factors:
+def _nearest_dual_lphm(structure: DualLPHM, W: Tensor, effort: Effort) -> Factors:
     r = structure.r
-    A, B = _kronecker(W, structure.p, structure.q, r, r)
-    return *_low_rank(A, r), *_low_rank(B, r)
+    A, B = _kronecker(W, (structure.p, structure.q), (r, r), effort)
+    return *_low_rank(A, r, effort), *_low_rank(B, r, effort)
 
 
 def _rearranged(W: Tensor, p: int, q: int) -> Tensor:
@@ -148,32 +148,36 @@ def _rearranged(W: Tensor, p: int, q: int) -> Tensor:
     return W.reshape(p, s, q, t).transpose(1, 2).reshape(p * q, s * t)
 
 
-def _kronecker(W: Tensor, p: int, q: int, rank_A: int, rank_B: int) -> Pair:
+def _kronecker(W: Tensor, blocks: tuple[int, int], ranks: tuple[int, int], effort: Effort) -> Pair:
     """``A`` ``(p, q)`` and ``B`` ``(n/p, n/q)`` of these ranks with ``A ⊗ B`` near to ``W``.
 
     Given ``B``, ``‖R - a bᵀ‖² = ‖b‖² ‖a - R b / ‖b‖²‖² + what does not depend on a``: so the best ``A`` of a
     rank is the truncation of ``R b / ‖b‖²``, and the best ``B`` that of ``Rᵀ a / ‖a‖²``.
     """
+    (p, q), (rank_A, rank_B) = blocks, ranks
     R, shape = _rearranged(W, p, q), (len(W) // p, len(W) // q)
-    _, sigma, Vh = torch.linalg.svd(R, full_matrices=False)
+    _, sigma, Vh = leading(R, effort.starts, effort)
+    total = R.square().sum()
 
     def improved(pair: Pair) -> Pair:
         _, B = pair
-        A = _truncated((R @ B.flatten()).view(p, q) / B.square().sum(), rank_A)
-        return A, _truncated((A.flatten() @ R).view(shape) / A.square().sum(), rank_B)
+        A = _truncated((R @ B.flatten()).view(p, q) / B.square().sum(), rank_A, effort)
+        return A, _truncated((A.flatten() @ R).view(shape) / A.square().sum(), rank_B, effort)
 
     def distance(pair: Pair) -> float:
-        A, B = pair
-        return (R - torch.outer(A.flatten(), B.flatten())).square().sum().item()
+        a, b = (factor.flatten() for factor in pair)
+        return (total - 2 * (a @ R) @ b + a.square().sum() * b.square().sum()).item()
 
     zero = W.new_zeros(p, q)
     if not sigma[0] > 0:
         return zero, W.new_zeros(shape)
-    starts = Vh[:STARTS][sigma[:STARTS] > WEIGHT * sigma[0]]
-    return _best([(zero, _truncated(v.view(shape), rank_B)) for v in starts], improved, distance)
+    starts = Vh[sigma > WEIGHT * sigma[0]]
+    return _best(
+        [(zero, _truncated(v.view(shape), rank_B, effort)) for v in starts], improved, distance, effort
+    )
 
 
-def _nearest_random_matrix(structure: RandomMatrixAdaptation, W: Tensor) -> Pair:
+def _nearest_random_matrix(structure: RandomMatrixAdaptation, W: Tensor, effort: Effort) -> Pair:
     """``λ₁`` ``(n,)`` and ``λ₂`` ``(r,)`` with ``diag(λ₁) A diag(λ₂) Bᵀ`` near to ``W``.
 
     Given ``λ₁ = d``, ``λ₂`` solves ``((Aᵀ diag(d²) A) ∘ (Bᵀ B)) λ₂ = diag(Aᵀ diag(d) W B)``; given ``λ₂``,
@@ -196,24 +200,30 @@ def _nearest_random_matrix(structure: RandomMatrixAdaptation, W: Tensor) -> Pair
         return (W - (d[:, None] * A * second) @ B.mT).square().sum().item()
 
     C = W @ B @ torch.linalg.pinv(gram, hermitian=True)  # (n, r)
-    starts = [_low_rank(C * A, 1)[0][:, 0], _low_rank(C / A, 1)[0][:, 0], torch.ones_like(A[:, 0])]
-    return _best([(d, torch.zeros_like(A[0])) for d in starts], improved, distance)
+    firsts = [_low_rank(M, 1, effort)[0][:, 0] for M in (C * A, C / A)]
+    starts = [(d, torch.zeros_like(A[0])) for d in (*firsts, torch.ones_like(A[:, 0]))]
+    return _best(starts, improved, distance, effort)
 
 
-def _nearest_toeplitz(structure: Toeplitz, W: Tensor) -> Factors:
+def _nearest_toeplitz(structure: Toeplitz, W: Tensor, _effort: Effort) -> Factors:
     h = structure.largest_lag
     return (torch.stack([W.diagonal(lag).mean() for lag in range(-h, h + 1)]),)
 
 
-def _best(starts: list[Pair], improved: Callable[[Pair], Pair], distance: Callable[[Pair], float]) -> Pair:
+def _best(
+    starts: list[Pair],
+    improved: Callable[[Pair], Pair],
+    distance: Callable[[Pair], float],
+    effort: Effort,
+) -> Pair:
     """Alternation from every start until it stops to gain, and the nearest of its ends."""
 
     def settled(pair: Pair) -> Pair:
         last = float("inf")
-        for _ in range(ROUNDS):
+        for _ in range(effort.rounds):
             pair = improved(pair)
             now = distance(pair)
-            if now >= (1 - GAIN) * last:
+            if now >= (1 - effort.gain) * last:
                 break
             last = now
         return pair
@@ -232,9 +242,9 @@ def _balanced(factors: Factors) -> Factors:
 
 
 #: From ``W`` to factors, by the exact class.
-METHODS: dict[type[Structure], Callable[[Any, Tensor], Factors]] = {
-    Full: lambda _, W: (W,),
-    LowRank: lambda structure, W: _low_rank(W, structure.r),
+METHODS: dict[type[Structure], Callable[[Any, Tensor, Effort], Factors]] = {
+    Full: lambda _structure, W, _effort: (W,),
+    LowRank: lambda structure, W, effort: _low_rank(W, structure.r, effort),
     HM: _nearest_hm,
     LPHM: _nearest_lphm,
     DualLPHM: _nearest_dual_lphm,

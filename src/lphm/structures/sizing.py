@@ -75,7 +75,7 @@ class Sized(Structure):
             (LPHM(n=97, p=1, q=1, r=1), LPHM(n=100, p=10, q=10, r=5))
         """
         n = require_positive(n=n)["n"]
-        limit = _limit(n, budget)
+        limit = parameter_limit(n, budget)
         smallest = list(cls._smallest(n, partial))
         fitting = [structure._grown(limit) for structure in smallest if structure.num_parameters <= limit]
         if fitting:
@@ -90,18 +90,27 @@ class Sized(Structure):
         )
 
     @classmethod
+    def every_size(cls, n: int, limit: int | None = None) -> "Iterator[Self]":
+        """Every ``p`` and ``q`` for ``n``, with one ``r`` or lag, or the most within ``limit`` parameters."""
+        choices = {"p": divisors(n), "q": divisors(n), "r": [1], "lags": [1]}
+        names = [field.name for field in fields(cls) if field.name in choices]
+        for sizes in product(*(choices[name] for name in names)):
+            structure = cls(n=n, **dict(zip(names, sizes, strict=True)))
+            if limit is None:
+                yield structure
+            elif structure.num_parameters <= limit:
+                yield structure._grown(limit)
+
+    @classmethod
     def _smallest(cls, n: int, partial: bool) -> "Iterator[Self]":
         """Every ``p`` and ``q`` with one ``r`` or lag, for ``n`` and with ``partial`` for some rows more.
 
         Of ``p`` and ``q`` of different sizes only ``p < q``: ``Wᵀ`` has the same parameters and rank.
         """
         for size in range(n, n + (min(math.isqrt(n), MOST_MORE) if partial else 0) + 1):
-            choices = {"p": divisors(size), "q": divisors(size), "r": [1], "lags": [1]}
-            names = [field.name for field in fields(cls) if field.name in choices]
-            for sizes in product(*(choices[name] for name in names)):
-                chosen = dict(zip(names, sizes, strict=True))
-                if chosen.get("p", 1) <= chosen.get("q", size):
-                    yield cls(n=size, **chosen)
+            for structure in cls.every_size(size):
+                if getattr(structure, "p", 1) <= getattr(structure, "q", size):
+                    yield structure
 
     def _grown(self, limit: int) -> "Self":
         """With the largest useful ``r`` that ``limit`` parameters allow; ``l`` is linear in ``r``."""
@@ -151,7 +160,7 @@ class Sized(Structure):
         )
 
 
-def _limit(n: int, budget: object) -> int:
+def parameter_limit(n: int, budget: object) -> int:
     """``budget`` as a number of parameters."""
     if isinstance(budget, bool) or not isinstance(budget, Integral | Real):
         raise TypeError(f"budget must be an int or a float, got {budget!r} of type {type(budget).__name__}")

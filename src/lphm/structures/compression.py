@@ -1,0 +1,168 @@
+"""The structure, and its sizes, that come nearest to a matrix with a number of parameters."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from heapq import nlargest
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lphm.structures.base import Factors, Structure
+from lphm.structures.dual_lphm import DualLPHM
+from lphm.structures.full import Full
+from lphm.structures.hm import HM
+from lphm.structures.leading import Effort
+from lphm.structures.low_rank import LowRank
+from lphm.structures.lphm import LPHM
+from lphm.structures.nearest import nearest_factors
+from lphm.structures.screening import merits
+from lphm.structures.sizing import Sized, parameter_limit
+from lphm.structures.toeplitz import Toeplitz
+
+#: What is searched, all sizes of each. Random matrices that are only scaled fit no ``W`` better than another.
+SEARCHED: tuple[type[Structure], ...] = (LPHM, DualLPHM, HM, LowRank, Toeplitz, Full)
+#: How many sizes of a structure with blocks are fitted.
+FITTED = 3
+#: What a fit for the comparison takes, and what the fit of the best one does.
+COARSE, FINE = Effort(starts=1, gain=1e-4, rounds=10), Effort(gain=1e-5, rounds=30)
+#: Relative errors, and singular values or coefficients, that are only rounding: of float64, and of others.
+ROUNDING = 1e-14, 1e-5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compressed:
+    """A matrix by fewer numbers.
+
+    Attributes:
+        structure: what ``W`` is.
+        vector: its parameters ``w`` ``(l,)``, of the type of the matrix.
+        error: ``‖W - structure.to_dense(w)‖_F / ‖W‖_F``; 0 for a matrix of zeros.
+        others: what else was fitted, best first.
+    """
+
+    structure: Structure
+    vector: Tensor
+    error: float
+    others: "tuple[Compressed, ...]" = ()
+
+
+@torch.no_grad()
+def compress(W: Tensor, budget: float, structures: Sequence[type[Structure]] = SEARCHED) -> Compressed:
+    r"""The structured matrix of at most ``budget`` parameters that comes nearest to ``W``.
+
+    Of all structures and all of their sizes it is the one of the least
+
+        error = ‖W - structure.to_dense(w)‖_F / ‖W‖_F        w = lphm.nearest(structure, W),
+
+    as far as the search finds it: how well each size of LPHM, DualLPHM and HM fits is estimated from a sketch
+    of ``W``, and the best three of each structure are fitted, in ``O(n²)`` each. ``r`` and ``lags`` are the
+    largest that the budget allows, without those that turn out to be zero. Among errors that are only
+    rounding, the fewest parameters are best, so that a ``W`` that has a structure is found.
+
+    Shape:
+        ``W`` ``(n, n)``.
+
+    Args:
+        W: the matrix.
+        budget: an int, the largest number of parameters; or a float above 0 and up to 1, a share of ``n²``.
+        structures: which classes are searched.
+
+    Raises:
+        ValueError: ``W`` is not square or not finite, or no structure has so few parameters.
+        TypeError: ``W`` is not floating point, a structure cannot be searched, or ``budget`` is not a number.
+
+    Example:
+        >>> structure = LPHM(n=96, p=8, q=4, r=2)
+        >>> W = structure.to_dense(torch.randn(104, dtype=torch.float64))
+        >>> found = compress(W, budget=500)
+        >>> found.structure, found.error < 1e-12
+        (LPHM(n=96, p=8, q=4, r=2), True)
+
+    Reference:
+        Van Loan and Pitsianis (1993), Approximation with Kronecker products; Halko, Martinsson and Tropp
+        (2011), Finding structure with randomness.
+    """
+    n = _checked_size(W)
+    limit = parameter_limit(n, budget)
+    scale = W.abs().max().double()
+    M = W.double() / torch.where(scale > 0, scale, 1)  # its squares are neither 0 nor infinite
+    choices = _choices(M, limit, budget, structures)
+    fits = sorted((_fitted(choice, W, M, scale, COARSE) for choice in choices), key=_order)
+    first, *others = fits
+    best = min(first, _fitted(first.structure, W, M, scale, FINE), key=_order)
+    return replace(best, others=tuple(others))
+
+
+def _checked_size(W: Tensor) -> int:
+    """``n``."""
+    if not isinstance(W, Tensor) or not W.is_floating_point():
+        got = W.dtype if isinstance(W, Tensor) else type(W).__name__
+        raise TypeError(f"W must be a floating-point torch.Tensor, got {got}")
+    if W.dim() != 2 or W.shape[0] != W.shape[1] or not len(W):
+        raise ValueError(f"W must be a square matrix (n, n), got shape {tuple(W.shape)}")
+    if not W.isfinite().all():
+        raise ValueError("W must be finite, got nan or inf in it")
+    return len(W)
+
+
+def _choices(M: Tensor, limit: int, budget: float, structures: Sequence[type[Structure]]) -> list[Structure]:
+    """What is worth a fit."""
+    unknown = [cls for cls in structures if cls not in SEARCHED]
+    if unknown or not structures:
+        known = ", ".join(cls.__name__ for cls in SEARCHED)
+        raise TypeError(f"structures must be some of {known}, got {unknown or 'none'}")
+    n = len(M)
+    found: list[Structure] = []
+    for cls in structures:
+        sizes = [size for size in _sizes(cls, n, limit) if size.num_parameters <= limit]
+        if issubclass(cls, HM | LPHM | DualLPHM):
+            merit = merits(M.float(), sizes)
+            sizes = nlargest(FITTED, sizes, key=merit.__getitem__)
+        found += sizes
+    if not found:
+        smallest = (size for cls in structures for size in _sizes(cls, n))
+        least = min(smallest, key=lambda structure: structure.num_parameters)
+        raise ValueError(
+            f"budget must be at least {least.num_parameters} parameters, those of {least}, got {budget}"
+        )
+    return found
+
+
+def _sizes(cls: type[Structure], n: int, limit: int | None = None) -> list[Any]:
+    return list(cls.every_size(n, limit)) if issubclass(cls, Sized) else [cls(n=n)]
+
+
+def _fitted(structure: Structure, W: Tensor, M: Tensor, scale: Tensor, effort: Effort) -> Compressed:
+    """The nearest to ``M``, for ``W = scale M``."""
+    structure, factors = _without_zeros(structure, nearest_factors(structure, M, effort), _rounding(W))
+    share = scale ** (1 / len(factors))  # W is a product of them
+    vector = (structure.pack(*factors) * share).to(W.dtype)
+    distance = torch.dist(structure.to_dense(vector.double() / share), M)
+    return Compressed(structure=structure, vector=vector, error=(distance / M.norm()).nan_to_num(0).item())
+
+
+def _rounding(W: Tensor) -> float:
+    return ROUNDING[0] if W.dtype == torch.float64 else ROUNDING[1]
+
+
+def _order(fit: Compressed) -> tuple[float, int]:
+    """Best first."""
+    return max(fit.error, _rounding(fit.vector)), fit.structure.num_parameters
+
+
+def _without_zeros(structure: Structure, factors: Factors, rounding: float) -> tuple[Structure, Factors]:
+    """The same ``W`` without the columns of factors, or the largest lags, that only rounding fills."""
+    if isinstance(structure, Toeplitz):
+        (t,) = factors
+        h = structure.largest_lag
+        used = (t.abs() > rounding * t.abs().max()).nonzero().flatten() - h
+        most = int(used.abs().max()) if len(used) else 0
+        return replace(structure, lags=2 * most + 1), (t[h - most : h + most + 1],)
+    if not isinstance(structure, LPHM | DualLPHM | LowRank):
+        return structure, factors
+    first = factors[:1] if isinstance(structure, LPHM) else ()  # A, which has no rank
+    ranked = factors[len(first) :]
+    sizes = [P.norm(dim=0) * Q.norm(dim=0) for P, Q in zip(ranked[::2], ranked[1::2], strict=True)]
+    r = max(1, *(int((size > rounding * size.max()).sum()) for size in sizes))
+    return replace(structure, r=r), (*first, *(factor[:, :r] for factor in ranked))
