@@ -61,6 +61,28 @@ def test_what_misleads_about_classes() -> None:
     assert left_out(words.drop(columns="fee"), target="sold") == {}
 
 
+def test_missing_cells_may_tell_the_target() -> None:
+    sold = table()["y"] > 0
+    days = pd.Series(pd.date_range("2024-01-01", periods=ROWS))
+    frame = table(
+        sold=np.where(sold, "yes", "no"),
+        fee=lambda f: f["a"].where(sold),  # told by being there, in fewer than half of the rows
+        day=days.where(~sold),
+        some=lambda f: f["b"].mask(f["b"] > 1),
+    ).drop(columns="y")
+    assert left_out(frame, target="sold") == {"fee": TELLS, "day": TELLS}
+    dear = table(price=lambda f: (f["y"] * 1.1).where(f["a"] > -0.3))  # another currency, some missing
+    assert left_out(dear) == {"price": TELLS}
+    rare = table(price=lambda f: (f["y"] * 1.1).where(f["a"] > 1))
+    assert left_out(rare) == {}
+
+
+def test_a_target_of_names_is_told_by_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    frame = table(y=[f"name {i}" for i in range(ROWS)], x=np.arange(ROWS) / 3)
+    assert left_out(frame) == {}
+    assert not recwarn.list
+
+
 def test_a_date_that_tells_the_target_is_left_out_as_a_whole() -> None:
     days = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(ROWS), unit="D")
     frame = table(sold=days.strftime("%d.%m.%Y"), y=np.arange(ROWS) * 2.0)
