@@ -140,3 +140,31 @@ def test_only_a_column_that_is_there_can_be_kept() -> None:
 def test_rows_that_are_too_few_decide_nothing(tmp_path: Path) -> None:
     data: Dataset = labelled_table("t", table(id=range(ROWS))[:10], "y")
     assert without_misleading(data) is data
+
+
+@pytest.mark.parametrize(
+    ("numbers", "is_running"),
+    [
+        (np.arange(ROWS), True),
+        (np.arange(ROWS) + 1, True),
+        (np.arange(ROWS) + 2, False),
+        (2 * np.arange(ROWS), False),
+        (np.random.default_rng(5).permutation(ROWS), False),
+    ],
+)
+def test_a_running_number_counts_the_rows_from_0_or_1(numbers: np.ndarray, is_running: bool) -> None:
+    assert left_out(table(count=numbers)) == ({"count": RUNNING} if is_running else {})
+
+
+@pytest.mark.parametrize(("noise", "tells"), [(0.05, True), (1.0, False)])
+def test_words_tell_a_number_if_it_hardly_varies_within_them(noise: float, tells: bool) -> None:
+    rng = np.random.default_rng(6)
+    place = rng.integers(0, 6, ROWS)
+    frame = table(tariff=[f"tariff {each}" for each in place], y=100 + 4 * place + rng.normal(0, noise, ROWS))
+    assert left_out(frame) == ({"tariff": TELLS} if tells else {})
+
+
+def test_words_that_occur_twice_in_one_class_tell_it() -> None:
+    pair = np.arange(ROWS) // 2
+    frame = table(code=[f"code {each}" for each in pair], y=np.where(pair % 3, "yes", "no"))
+    assert left_out(frame) == {"code": TELLS}
