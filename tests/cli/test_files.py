@@ -157,7 +157,4 @@ def test_other_files_are_refused_in_one_line(
 def test_a_directory_is_not_wide(tmp_path: Path, failing) -> None:
     (tmp_path / "d").mkdir()
     message = failing("train", "d", "--target", "y", "--wide", "a(.)")
-    assert (
-        "a directory takes no --folds, --compare, --series, --step, --wide or --text; leave them out"
-        in message
-    )
+    assert "a directory takes no --folds, --compare, --series, --step or --wide; leave them out" in message

@@ -15,7 +15,7 @@ import torch
 
 from lphm.__main__ import main
 from lphm.data.fitting import fit_features, fit_series
-from lphm.data.parquet import ParquetIndex
+from lphm.data.parquet_files import ParquetIndex
 from lphm.data.targets import NumberTarget
 from lphm.errors import InputError
 from lphm.learn.config import PatternConfig, PatternRunConfig, build_network

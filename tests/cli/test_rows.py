@@ -85,7 +85,7 @@ def read(folder: Path, name: str) -> dict:
         (("t.csv", "--group", "w", "--folds", 4), "folds must be at least 2 and at most the 3 groups, got 4"),
         (
             ("d", "--group", "patient", "--folds", 3),
-            "a directory takes no --folds, --compare, --series, --step, --wide or --text",
+            "a directory takes no --folds, --compare, --series, --step or --wide",
         ),
         (
             ("d", "--group", "patient", "--test", "new.csv"),

@@ -1,15 +1,18 @@
 """Files as they come, through the real command."""
 
+import gzip
 import json
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from support.command import lphm, summary
-from support.strangers import houses, loans, sensors, visits
+from support.strangers import contracts, houses, loans, sensors, trips, visits
 
 SHORT = ("--members", 1, "--width", 8, "--epochs", 2)
 TELLS = "tells the target alone"
@@ -57,6 +60,7 @@ def test_a_new_user_gets_the_error_in_euros(tmp_path: Path, as_people_write_it: 
         (sensors, "state", ["machine", "timestamp"], "--series machine --step timestamp"),
         (loans, "paid", ["letter"], "--keep letter"),
         (visits, "cost", ["invoice"], "--keep invoice"),
+        (contracts, "left", ["left_on"], "--keep left_on"),
     ],
 )
 def test_a_leak_is_found_before_it_fools_anyone(
@@ -68,6 +72,7 @@ def test_a_leak_is_found_before_it_fools_anyone(
     for source in ("t.csv", "d"):
         trained = lphm("train", source, "--target", target, *SHORT, "-o", f"r{source}", cwd=tmp_path)
         assert advice in said(trained.stdout), trained.stderr
+        assert "--time" not in trained.stdout
         metrics = json.loads((tmp_path / f"r{source}" / "metrics.json").read_text())
         assert list(metrics["left_out"]) == left_out
         assert metrics["left_out"][left_out[0]] == TELLS
@@ -116,6 +121,95 @@ def test_everything_that_is_wrong_is_in_one_message_whose_command_runs(tmp_path:
     hashed = (*command[1:-4], "--text", "notes", "--drop", "tags and more")
     trained = lphm(*hashed, cwd=tmp_path)
     assert "notes (text, its words hashed to 32 numbers)" in said(trained.stdout)
+
+
+def zstandard(file: Path, text: str) -> None:
+    with pa.CompressedOutputStream(str(file), "zstd") as stream:
+        stream.write(text.encode())
+
+
+#: How the text of a table with ';' gets into a file, and what is said of it.
+FILES: dict[str, tuple[Callable[[Path, str], object], str]] = {
+    "latin.csv": (
+        lambda file, text: file.write_bytes(text.encode("latin-1")),
+        "';', decimal commas, encoding",
+    ),
+    "excel.csv": (lambda file, text: file.write_bytes(text.encode("utf-16")), "encoding utf-16"),
+    "mark.csv": (lambda file, text: file.write_bytes(text.encode("utf-8-sig")), "by ';', decimal commas"),
+    "tabs.tsv": (lambda file, text: file.write_text(text.replace(";", "\t")), "separated by tabs, decimal"),
+    "bars.txt": (lambda file, text: file.write_text(text.replace(";", "|")), "separated by '|', decimal"),
+    "t.csv.gz": (lambda file, text: file.write_bytes(gzip.compress(text.encode())), "separated by ';'"),
+    "t.csv.zst": (zstandard, "separated by ';', decimal commas"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_every_kind_of_cell_in_every_kind_of_file(tmp_path: Path, name: str) -> None:
+    write, told = FILES[name]
+    write(tmp_path / name, trips().to_csv(index=False, sep=";"))
+    trained = lphm("train", name, "--target", "fare", *SHORT, "-o", "r", cwd=tmp_path)
+    text = said(trained.stdout)
+    for line in (
+        "km (number such as 1234,5 km), start (date such as 31/12/2024 18:30), took (duration such as",
+        "01:30:00), active, toll (number such as 1,234.5 $)",
+        "zone (3)",
+        told,
+    ):
+        assert line in text, trained.stderr
+    write(tmp_path / f"new-{name}", trips()[:3].drop(columns="fare").to_csv(index=False, sep=";"))
+    predicted = lphm("predict", "r", f"new-{name}", cwd=tmp_path)
+    assert len(predicted.stdout.splitlines()) == 4, predicted.stderr
+    assert float(summary(lphm("evaluate", "r", name, cwd=tmp_path))["samples"]) == 80
+
+
+def test_cells_that_differ_from_the_others_are_named_and_not_taken_for_an_identifier(
+    tmp_path: Path, failing
+) -> None:
+    frame = pd.DataFrame({"a": np.arange(60) % 7, "price": [f"{3 * i} €" for i in range(60)]})
+    frame["weight"] = [f"{i + 1} kg" if i % 3 else f"{1000 + i} g" for i in range(60)]
+    frame["seen"] = [f"{i % 28 + 1}.{i % 12 + 1}.2024" for i in range(60)]
+    frame["y"] = [f"€ {i}" for i in range(60)]
+    frame.loc[50, ["price", "seen"]] = ["$ 150", "soon"]
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    line = failing("train", "t.csv", "--target", "y")
+    assert "3 columns cannot be used" in line
+    for got in (
+        "column 'price' must hold numbers or categories, got cells such as '0 €' in 59 of 60 rows, "
+        "and '$ 150' in row 51",
+        "such as '2 kg' in 40 of 60 rows, and '1000 g' in row 1",
+        "such as '1.1.2024' in 59 of 60 rows, and 'soon' in row 51",
+    ):
+        assert got in line
+    assert line.endswith("; lphm train t.csv --target y --drop price --drop weight --drop seen\n")
+    frame.loc[7, "y"] = "free"
+    frame[["a", "y"]].to_csv(tmp_path / "t.csv", index=False)
+    line = failing("train", "t.csv", "--target", "y")
+    wanted = "target 'y' must hold numbers or classes, got cells such as '€ 0' in 59 of 60 rows, and 'free'"
+    assert f"{wanted} in row 8; mend these cells, or leave them empty" in line
+
+
+@pytest.mark.slow
+def test_the_words_of_free_text_count_in_a_directory_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    good = rng.random(400) < 0.5
+    notes = [f"{'fine' if each else 'broken'} thing, number {i}, seen today" for i, each in enumerate(good)]
+    frame = pd.DataFrame({"x": rng.normal(size=400), "notes": notes, "y": np.where(good, "keep", "repair")})
+    frame.loc[5, "notes"] = None
+    (tmp_path / "d").mkdir()
+    frame[:250].to_parquet(tmp_path / "d" / "a.parquet", row_group_size=100)
+    frame[250:].astype({"notes": "category"}).to_parquet(tmp_path / "d" / "b.parquet")
+    options = ("--target", "y", "--text", "notes", "--members", 1, "--epochs", 10)
+    trained = lphm("train", "d", *options, "-o", "r", cwd=tmp_path)
+    assert float(summary(trained)["test accuracy"]) > 0.9
+    assert "notes (text, its words hashed to 32 numbers)" in said(trained.stdout)
+    frame.drop(columns="y").to_csv(tmp_path / "n.csv", index=False)
+    for source in ("d", "n.csv"):
+        predicted = lphm("predict", "r", source, "-o", f"{source}.csv", cwd=tmp_path)
+        assert predicted.returncode == 0, predicted.stderr
+    assert (tmp_path / "d.csv").read_text() == (tmp_path / "n.csv.csv").read_text()
+    wrong = lphm("train", "d", "--target", "y", "--text", "nodes", "--drop", "z", cwd=tmp_path)
+    assert "d must have the columns 'z', 'nodes', got x, notes, y; did you mean 'notes'?" in wrong.stderr
 
 
 @pytest.mark.slow

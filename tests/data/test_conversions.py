@@ -308,3 +308,51 @@ def test_estimators_convert_a_data_frame() -> None:
     assert model.predict(X.iloc[:1])[0] == model.predict(X)[0]
     dates = X.assign(sold=pd.to_datetime(X["sold"], format="%d.%m.%Y"))
     np.testing.assert_array_equal(model.predict(dates), model.predict(X))
+
+
+def test_what_is_numbers_already_stays_as_it_is() -> None:
+    for found in (NumberFormat(sign="€"), DurationFormat()):
+        numbers = found.numbers(pd.Series([90, None, 30], dtype="Int64", name="c"))["c"]
+        np.testing.assert_array_equal(numbers, [90.0, np.nan, 30.0])
+        assert numbers.dtype == np.float64
+
+
+def test_durations_are_converted_once_in_training() -> None:
+    clock = [f"{i // 60:02}:{i % 60:02}" for i in range(60, 160)]
+    model = LPHMRegressor(members=1, width=8, epochs=1)
+    data = labelled_table("t", pd.DataFrame({"took": clock, "y": np.arange(100) / 3}), "y")
+    schema = fit_inputs(data)
+    assert schema.encode(data.inputs).equal(schema.encode(pd.DataFrame({"took": clock})))
+    assert model.fit(pd.DataFrame({"took": clock}), data.target).predict(data.inputs).shape == (100,)
+
+
+def test_a_cell_of_another_type_is_refused() -> None:
+    found = find_conversion(column(["€ 1", "€ 2"]))
+    with pytest.raises(InputError, match=r"must hold a number such as 1234\.5 € .* in row 2"):
+        found.numbers(column(["€ 1", datetime.date(2024, 1, 31)]))
+
+
+def test_numbers_with_signs_at_both_sides_are_words() -> None:
+    assert find_conversion(column(["€ 5 m", "€ 6 m"])) is None
+    assert find_conversion(column([*(f"€ {i}" for i in range(60)), "€ 6 m"])) is None
+
+
+def test_all_cells_must_be_durations() -> None:
+    assert find_conversion(column(["01:30", "12:45", "noon"])) is None
+
+
+def test_a_target_of_few_distinct_cells_is_classes() -> None:
+    cells = [f"{i} €" for i in range(21)]
+    assert target_conversion(column(cells[:20])) is None
+    assert target_conversion(column(cells)) == NumberFormat(sign="€")
+
+
+def test_words_are_hashed_with_their_signs() -> None:
+    # crc32 of "fine" is 2 modulo 4, of "broken" 0, both with a leading bit of 1; "the" is 2, with 0.
+    numbers = TextHash(buckets=4).numbers(column(["Fine, fine broken", "the", None, "the fine", "\ud800"]))
+    table = np.array([*numbers.values()]).T
+    np.testing.assert_allclose(table[0], np.array([1, 0, 2, 0]) / 5**0.5)
+    np.testing.assert_allclose(table[1], [0, 0, -1, 0])
+    assert np.isnan(table[2]).all()
+    np.testing.assert_allclose(table[3], np.zeros(4))
+    assert np.isfinite(table[4]).all()

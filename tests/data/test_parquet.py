@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from lphm.data.columns import as_numbers_or_words
-from lphm.data.parquet import ParquetIndex, ParquetStream, RowGroup
+from lphm.data.parquet import ParquetStream
 from lphm.data.parquet_batches import StreamBatches
+from lphm.data.parquet_files import ParquetIndex, RowGroup
 from lphm.data.parquet_schema import fit_stream
 from lphm.data.tables import read_table
 from lphm.errors import InputError

@@ -61,6 +61,28 @@ def test_what_misleads_about_classes() -> None:
     assert left_out(words.drop(columns="fee"), target="sold") == {}
 
 
+def test_missing_cells_may_tell_the_target() -> None:
+    sold = table()["y"] > 0
+    days = pd.Series(pd.date_range("2024-01-01", periods=ROWS))
+    frame = table(
+        sold=np.where(sold, "yes", "no"),
+        fee=lambda f: f["a"].where(sold),  # told by being there, in fewer than half of the rows
+        day=days.where(~sold),
+        some=lambda f: f["b"].mask(f["b"] > 1),
+    ).drop(columns="y")
+    assert left_out(frame, target="sold") == {"fee": TELLS, "day": TELLS}
+    dear = table(price=lambda f: (f["y"] * 1.1).where(f["a"] > -0.3))  # another currency, some missing
+    assert left_out(dear) == {"price": TELLS}
+    rare = table(price=lambda f: (f["y"] * 1.1).where(f["a"] > 1))
+    assert left_out(rare) == {}
+
+
+def test_a_target_of_names_is_told_by_nothing(recwarn: pytest.WarningsRecorder) -> None:
+    frame = table(y=[f"name {i}" for i in range(ROWS)], x=np.arange(ROWS) / 3)
+    assert left_out(frame) == {}
+    assert not recwarn.list
+
+
 def test_a_date_that_tells_the_target_is_left_out_as_a_whole() -> None:
     days = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(ROWS), unit="D")
     frame = table(sold=days.strftime("%d.%m.%Y"), y=np.arange(ROWS) * 2.0)
@@ -118,3 +140,31 @@ def test_only_a_column_that_is_there_can_be_kept() -> None:
 def test_rows_that_are_too_few_decide_nothing(tmp_path: Path) -> None:
     data: Dataset = labelled_table("t", table(id=range(ROWS))[:10], "y")
     assert without_misleading(data) is data
+
+
+@pytest.mark.parametrize(
+    ("numbers", "is_running"),
+    [
+        (np.arange(ROWS), True),
+        (np.arange(ROWS) + 1, True),
+        (np.arange(ROWS) + 2, False),
+        (2 * np.arange(ROWS), False),
+        (np.random.default_rng(5).permutation(ROWS), False),
+    ],
+)
+def test_a_running_number_counts_the_rows_from_0_or_1(numbers: np.ndarray, is_running: bool) -> None:
+    assert left_out(table(count=numbers)) == ({"count": RUNNING} if is_running else {})
+
+
+@pytest.mark.parametrize(("noise", "tells"), [(0.05, True), (1.0, False)])
+def test_words_tell_a_number_if_it_hardly_varies_within_them(noise: float, tells: bool) -> None:
+    rng = np.random.default_rng(6)
+    place = rng.integers(0, 6, ROWS)
+    frame = table(tariff=[f"tariff {each}" for each in place], y=100 + 4 * place + rng.normal(0, noise, ROWS))
+    assert left_out(frame) == ({"tariff": TELLS} if tells else {})
+
+
+def test_words_that_occur_twice_in_one_class_tell_it() -> None:
+    pair = np.arange(ROWS) // 2
+    frame = table(code=[f"code {each}" for each in pair], y=np.where(pair % 3, "yes", "no"))
+    assert left_out(frame) == {"code": TELLS}

@@ -221,7 +221,7 @@ def _words(node: ast.AST, change: ast.AST, parents: list[ast.AST]) -> str:
             f"if {ast.unparse(node.test)} -> if {'True' if isinstance(change.test.op, ast.Or) else 'False'}"
         )
     around: ast.AST = node
-    if not isinstance(node, ast.BinOp | ast.BoolOp | ast.Compare | ast.Call | ast.IfExp):
+    if not isinstance(node, ast.AugAssign | ast.BinOp | ast.BoolOp | ast.Compare | ast.Call | ast.IfExp):
         around = next(
             each for each in parents[::-1] if not isinstance(each, ast.Slice | ast.arguments | ast.keyword)
         )

@@ -108,8 +108,11 @@ def test_pairs_are_told_in_words_and_bars(pages: dict[str, Element], copy: Copy)
     pairs = json.loads((folder / "metrics.json").read_text())["pairs"]
     for pair in pairs["pairs"]:
         pair["survives"] = False
-    text = section(edited(folder, pairs=pairs), "together").text
-    assert "No pair is known to act together." in text
+    without = section(edited(folder, pairs=pairs), "together")
+    assert "No pair is known to act together." in without.text
+    (folded,) = without.all("details")
+    assert [row[0] for row in rows_of(folded)] == [row[0] for row in rows_of(shown)]
+    assert not shown.all("details")
 
 
 def test_a_run_that_was_not_asked_has_neither(copy: Copy) -> None:

@@ -16,8 +16,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from lphm.report import write_report
+from lphm.structures import LPHM
 from support.browser import needs_browser, resize, start
-from support.report_cases import write_run
+from support.report_cases import many_columns, metrics_of, series, write_run
 
 pytestmark = [pytest.mark.slow, needs_browser]
 #: The contrast (WCAG) of every element that has text of its own, from its computed styles.
@@ -51,13 +52,23 @@ Open = Callable[..., webdriver.Chrome]
 
 @pytest.fixture(scope="module")
 def reports(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Of each task, of a network whose heat maps are wider than a phone, and of large numbers."""
+    """Of each task, of a network whose heat maps are wider than a phone, of large numbers, of series and of
+    a table with 200 columns."""
     torch.manual_seed(0)
     wide, large = (tmp_path_factory.mktemp(name) for name in ("wide", "large"))
     write_run(wide, width=48, instance=None)
     write_run(large, "regression", unit=1_234_567.0)
     paths = {task: folder / "report.html" for task, folder in folders.items()}
-    return {**paths, "wide": write_report(wide), "large": write_report(large)}
+    paths |= {"wide": write_report(wide), "large": write_report(large)}
+    sizes = {"attribute": LPHM(n=200, p=10, q=10, r=2).to_config()}
+    for name, data, parts, more in (
+        ("series", series(), "step", {}),
+        ("columns", many_columns(), "column", sizes),
+    ):
+        folder = tmp_path_factory.mktemp(name)
+        write_run(folder, data=data, metrics=metrics_of(data, parts), **more)
+        paths[name] = write_report(folder)
+    return paths
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +107,9 @@ class Opened:
 
 
 SETTINGS = list(
-    itertools.product(("classification", "regression", "wide", "large"), (1280, 390), ("light", "dark"))
+    itertools.product(
+        ("classification", "regression", "wide", "large", "series", "columns"), (1280, 390), ("light", "dark")
+    )
 )
 
 
@@ -163,6 +176,21 @@ def test_the_first_screen_holds_score_and_drivers(show: Open) -> None:
         assert boxes[0]["y"] == boxes[1]["y"]  # side by side
         assert all(box["y"] + box["height"] < 1000 and 500 < box["width"] < 600 for box in boxes)
         assert boxes[1]["x"] + boxes[1]["width"] > 1150
+
+
+def test_a_chart_that_is_alone_is_no_wider_than_one_of_two(show: Open) -> None:
+    widths = []
+    for name in ("classification", "series"):
+        charts = show(name).find_elements(By.CSS_SELECTOR, "#curves svg.chart")
+        widths.append([chart.size["width"] for chart in charts])
+    assert [len(each) for each in widths] == [2, 1]
+    assert widths[1][0] <= 1.05 * widths[0][0]
+
+
+def test_columns_that_stand_below_each_other_are_apart(show: Open) -> None:
+    driver = show("classification", width=390)
+    first, second = driver.find_elements(By.CSS_SELECTOR, "#errors .split > div")
+    assert second.rect["y"] - first.rect["y"] - first.rect["height"] >= 12
 
 
 def test_a_table_that_scrolls_shows_it(show: Open) -> None:

@@ -109,7 +109,10 @@ def test_a_loss_that_was_not_a_number(copy: Copy) -> None:
 def test_a_network_without_interdependence(tmp_path: Path) -> None:
     write_run(tmp_path, attribute=None, instance=None)
     page = reported(tmp_path)
-    assert "This network has no interdependence." in section(page, "interdependence").text
+    assert (
+        "This network has no interdependence of several rows or columns."
+        in section(page, "interdependence").text
+    )
     assert "no W" in section(page, "factors").text
     assert "; 0 of them (0.0 %) define the matrices W" in section(page, "parameters").text
 

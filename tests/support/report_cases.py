@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 
 from lphm.data.dataset import Dataset
-from lphm.data.fitting import fit_features
+from lphm.data.fitting import fit_features, fit_series
 from lphm.data.summary import summarize
 from lphm.data.targets import fit_target
 from lphm.learn.config import NetworkConfig, NetworkRunConfig, TrainingConfig, build_network
@@ -76,6 +76,39 @@ def dataset(task: str = "classification", samples: int = 90, unit: float = 20.0)
     return Dataset("t <1>.csv", frame, pd.Series(target, name="answer <b>"))
 
 
+def series(samples: int = 90) -> Dataset:
+    """Series of one channel, whose end is missing in some."""
+    rng = np.random.default_rng(0)
+    array = rng.standard_normal((samples, 8, 1))
+    array[::9, 6:] = np.nan
+    return Dataset("t.npz", array, pd.Series(rng.choice(["worn", "as new"], samples), name="state"))
+
+
+def many_columns(samples: int = 90) -> Dataset:
+    """200 columns whose names are long, and cannot be broken between words."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.standard_normal((samples, 200)))
+    frame.columns = [f"temperature_of_the_outer_shell_behind_the_valve_{i}" for i in range(200)]
+    return Dataset("t.csv", frame, pd.Series(rng.choice(["good", "fair"], samples), name="grade"))
+
+
+def metrics_of(data: Dataset, parts: str) -> dict[str, Any]:
+    """Metrics of a training without a validation part, in which the first parts of the data matter."""
+    names = [*data.inputs] if isinstance(data.inputs, pd.DataFrame) else ["step 1 to step 4", "step 5"]
+    drops = [
+        {"name": name, "mean": 0.1 / (i + 1), "spread": 0.02, "matters": i < 3}
+        for i, name in enumerate(names[:10])
+    ]
+    pair = {"names": names[:2], "rise": 0.001, "survives": False}
+    changes = {
+        "best_epoch": None,
+        "importance": {**METRICS["importance"], "parts": parts, "of": len(names), "drops": drops},
+        "pairs": {**METRICS["pairs"], "pairs": [pair, {**pair, "names": names[:3:2]}]},
+        "history": [{"epoch": i, "train_loss": 2.0 / i} for i in range(1, 8)],
+    }
+    return {key: value for key, value in {**METRICS, **changes}.items() if key != "validation"}
+
+
 def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
     """A network for the data, all of whose weights are random."""
     sizes: dict[str, Any] = {
@@ -90,7 +123,7 @@ def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
     }
     config = NetworkRunConfig(
         source=data.name,
-        input=fit_features(data.inputs),
+        input=fit_features(data.inputs) if isinstance(data.inputs, pd.DataFrame) else fit_series(data.inputs),
         target=fit_target(data.target, task),
         network=NetworkConfig(**{**sizes, **changes}),
         training=TrainingConfig(
@@ -104,11 +137,17 @@ def run_of(data: Dataset, task: str = "classification", **changes: Any) -> Run:
     return Run(config, network)
 
 
-def write_run(folder: Path, task: str = "classification", unit: float = 20.0, **changes: Any) -> Run:
+def write_run(
+    folder: Path,
+    task: str = "classification",
+    unit: float = 20.0,
+    data: Dataset | None = None,
+    metrics: dict[str, Any] = METRICS,
+    **changes: Any,
+) -> Run:
     """Write a complete run folder without the report."""
-    data = dataset(task, unit=unit)
+    data = data or dataset(task, unit=unit)
     run = run_of(data, task, **changes)
-    metrics = METRICS
     if task == "regression":
         scored = {p: {"loss": METRICS[p]["loss"], "r2": METRICS[p]["accuracy"]} for p in METRICS["rows"]}
         metrics = {**METRICS, "task": task, **scored}

@@ -62,3 +62,38 @@ def visits(rows: int = 300) -> pd.DataFrame:
     minutes, tests = rng.uniform(5, 60, rows), rng.integers(0, 5, rows)
     cost = (30 + 2 * minutes + 25 * tests + rng.normal(0, 8, rows)).round(2)
     return pd.DataFrame({"minutes": minutes, "tests": tests, "invoice": (cost * 1.19).round(2), "cost": cost})
+
+
+def contracts(rows: int = 300) -> pd.DataFrame:
+    """Whether customers left, beside the day on which those who left did."""
+    rng = np.random.default_rng(4)
+    months, calls = rng.integers(1, 60, rows), rng.poisson(2, rows)
+    left = calls - months / 20 + rng.normal(0, 1, rows) > 0
+    days = pd.Timestamp("2023-01-01") + pd.to_timedelta(rng.integers(0, 365, rows), unit="D")
+    return pd.DataFrame(
+        {
+            "months": months,
+            "calls": calls,
+            "left_on": np.where(left, days.strftime("%d.%m.%Y"), None),
+            "left": np.where(left, "yes", "no"),
+        }
+    )
+
+
+def trips(rows: int = 80) -> pd.DataFrame:
+    """Fares, beside cells of every kind that people write: signs, dates, durations, truth values."""
+    rng = np.random.default_rng(5)
+    seconds, active = rng.integers(60, 9000, rows), rng.random(rows) < 0.5
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(rng.integers(0, 500_000, rows), unit="min")
+    fare = 2 + seconds / 300 + 3 * active + rng.normal(0, 0.2, rows)
+    return pd.DataFrame(
+        {
+            "zone": rng.choice(["Nord", "Süd", "Öst"], rows),
+            "km": [f"{each:.2f} km".replace(".", ",") for each in seconds / 120],
+            "start": days.strftime("%d/%m/%Y %H:%M"),
+            "took": [f"{s // 3600:02}:{s // 60 % 60:02}:{s % 60:02}" for s in seconds],
+            "active": np.where(active, "true", "false"),
+            "toll": [f"${each:,}" for each in rng.integers(1000, 9_999_999, rows)],
+            "fare": [f"{each:.2f}".replace(".", ",") for each in fare],
+        }
+    )

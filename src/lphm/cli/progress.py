@@ -24,25 +24,29 @@ class TimeLeft(ProgressColumn):
     def render(self, task: Task) -> Text:
         """Hours, minutes and seconds, once something is done."""
         done = task.completed - task.fields["first"]
-        if not done or not task.elapsed or not task.remaining:
-            return Text("" if done else "-:--:-- left")
+        if not task.remaining or task.stop_time is not None:
+            return Text("")
+        if not done or not task.elapsed:
+            return Text("-:--:-- left")
         seconds = math.ceil(task.remaining * task.elapsed / done)
         return Text(f"{timedelta(seconds=seconds)} left")
+
+
+def columns() -> tuple[ProgressColumn, ...]:
+    """What a bar shows, for one display."""
+    status = TextColumn("{task.fields[status]}", markup=False)
+    return TextColumn("{task.description}", markup=False), BarColumn(), status, TimeLeft()
 
 
 @contextmanager
 def bars(show: bool) -> Iterator[Progress | None]:
     """The ``Progress`` that shows bars until the block ends; None if none are to be shown.
 
-    What is refused before the first report is an error message and no bar.
+    What is refused before the first report is an error message and no bar. Nothing is shown where standard
+    error is no terminal: a file has no use for a bar.
     """
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[status]}", markup=False),
-        TimeLeft(),
-    )
-    display = Bars(*columns, console=Console(stderr=True))
+    console = Console(stderr=True)
+    display = Bars(*columns(), console=console)
     tasks: dict[str, TaskID] = {}
 
     def progress(task: str, done: int, total: int, status: str = "") -> None:
@@ -53,7 +57,9 @@ def bars(show: bool) -> Iterator[Progress | None]:
         display.update(tasks[task], completed=done, total=total, status=status)
 
     try:
-        yield progress if show else None
+        yield progress if show and console.is_terminal else None
     finally:
+        for task in tasks.values():
+            display.stop_task(task)  # no time is left, though training may have stopped early
         if tasks:
             display.stop()

@@ -191,19 +191,19 @@ def _read(
         _require_other(Path(rows.test), Path(source))
     drop, keep, categories = data.drop or [], data.keep or [], data.category or []
     if not Path(source).is_dir():
-        options = (data.series, data.step, categories, rows, data.wide, data.text or [])
-        samples = read_dataset(source, data.target, drop, *options)
+        columns = (data.series, data.step, categories, rows, data.wide, data.text or [])
+        samples = read_dataset(source, data.target, drop, *columns)
         return without_misleading(samples, keep, categories)
-    if run.folds or run.compare or data.series or data.step or data.wide or data.text:
-        wrong = "--folds, --compare, --series, --step, --wide or --text"
+    if run.folds or run.compare or data.series or data.step or data.wide:
+        wrong = "--folds, --compare, --series, --step or --wide"
         raise InputError(f"a directory takes no {wrong}; leave them out")
     validation = training.validation if training.early_stopping else 0.0
-    folder, seed = Path(source), training.seed
-    stream = open_directory(folder, data.target, drop, seed, validation, categories, rows)
+    options = (training.seed, validation, categories, rows, data.text or [])
+    stream = open_directory(Path(source), data.target, drop, *options)
     first = without_misleading(first_rows(stream, "train"), keep, categories)
     without = [name for name in first.left_out if name not in stream.left_out]
     if without:
-        stream = open_directory(folder, data.target, [*drop, *without], seed, validation, categories, rows)
+        stream = open_directory(Path(source), data.target, [*drop, *without], *options)
     stream.left_out, stream.hint = first.left_out, first.hint
     return stream
 

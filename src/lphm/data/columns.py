@@ -35,7 +35,7 @@ CONVERT = "convert it or leave it out"
 def unusable_column(name: str, wanted: str, got: str, remedy: str = "leave it out") -> InputError:
     """The error for a column that does not hold what is wanted, and that can be dropped."""
     message = f"column {name!r} must hold {wanted}, got {got}; {remedy}"
-    return InputError(message, option="drop", value=name)
+    return InputError(message, option="drop", value=name, fixes=[Fix(name, "drop")])
 
 
 def is_text(column: pd.Series) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from lphm.data.columns import MISSING_WORDS, row_number
+from lphm.data.columns import MISSING_WORDS, plain_value, row_number
 from lphm.data.dates import (
     DATE_PARTS,
     FORMATS,
@@ -49,15 +49,19 @@ class Conversion(BaseModel, ABC):
     def numbers(self, column: pd.Series) -> dict[str, np.ndarray]:
         """These columns by name, ``nan`` where a cell is missing.
 
+        One column of a type of numbers has become what it becomes already.
+
         Raises:
             InputError: a cell cannot be read.
         """
+        if self.names(str(column.name)) == [column.name] and pd.api.types.is_numeric_dtype(column.dtype):
+            return {str(column.name): column.to_numpy(dtype=np.float64, na_value=np.nan)}
         missing = column.isna() | column.map(_is_missing_word, na_action="ignore").eq(True)
         columns, read = self._read(column.mask(missing), str(column.name))
         right = read | missing.to_numpy()
         if not right.all():
             position = int(right.argmin())
-            cell, row = column.iloc[position], row_number(column.index, position)
+            cell, row = plain_value(column.iloc[position]), row_number(column.index, position)
             wanted = f"a {self} in every row, as at training"
             raise InputError(f"column {column.name!r} must hold {wanted}, got {cell!r:.60} in row {row}")
         return columns
@@ -84,9 +88,6 @@ class NumberFormat(Conversion):
         return f"number such as 1{self.thousands}234{self.decimal}5 {self.sign}".rstrip()
 
     def _read(self, column: pd.Series, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        if pd.api.types.is_numeric_dtype(column.dtype):
-            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
-            return {name: values}, ~np.isnan(values)
         codes, distinct = pd.factorize(column)
         numbers = [self._number(cell) for cell in distinct]
         of_all = np.array([*(np.nan if number is None else number for number in numbers), np.nan])[codes]

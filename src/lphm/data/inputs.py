@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from lphm.data.columns import require_named, table_with
 from lphm.data.conversions import convert
 from lphm.data.long_tables import one_of_each, stacked
-from lphm.data.parquet import ParquetIndex
+from lphm.data.parquet_files import ParquetIndex
 from lphm.data.schema import FeatureSchema, GridSchema, InputSchema, SeriesSchema
 from lphm.data.tables import read_table, reading
 from lphm.data.targets import ClassTarget, TargetSchema

@@ -1,15 +1,13 @@
-"""Parquet files, read row group by row group: no more than a few row groups are in memory at a time."""
+"""The rows of a directory of Parquet files, each in a part, read row group by row group."""
 
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lphm.data import conversions
 from lphm.data.columns import (
@@ -17,105 +15,19 @@ from lphm.data.columns import (
     as_target,
     holds_numbers,
     require_categories,
-    require_distinct,
     require_named,
 )
+from lphm.data.parquet_files import ParquetIndex, RowGroup
 from lphm.data.row_columns import RowArrays, row_arrays, time_numbers
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.statistics import Distribution
-from lphm.data.tables import UNNAMED, category_columns, data_frame, unnamed_index
-from lphm.errors import InputError, ReadError
+from lphm.data.tables import UNNAMED, category_columns, unnamed_index
+from lphm.errors import InputError
 
 Part = Literal["train", "validation", "test"]
 #: Distinct cells of a row group that decide how a column of text is read.
 MOST_CELLS = 1000
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
-
-
-class RowGroup(NamedTuple):
-    """Some consecutive rows of a Parquet file."""
-
-    file: int  # place of the file in ``ParquetIndex.files``
-    place: int  # place of the row group in its file
-    offset: int  # rows before it in its file
-    first: int  # rows before it in all files
-    rows: int
-
-
-class ParquetIndex:
-    """The row groups of a Parquet file, or of the Parquet files of a directory in the order of their names.
-
-    The files of a directory are those that end in ``.parquet``, in upper or lower case, and do not begin with
-    a dot or an underscore (other programs hide files so, such as those that are still being written). Folders
-    inside it are not searched. All files must have the columns of the first, in any order, and with
-    ``same_types`` their types too. Raises ``InputError`` if they have not, if a file cannot be read, or if
-    there is none.
-    """
-
-    def __init__(self, path: Path, same_types: bool = False) -> None:
-        inside = [path] if path.is_file() else sorted(path.glob("[!._]*"))
-        self.files = [file for file in inside if file.suffix.lower() == ".parquet" and file.is_file()]
-        if not self.files:
-            raise InputError(
-                f"{path} must hold .parquet files, got none; those in folders inside it are not read"
-            )
-        self.groups: list[RowGroup] = []  # of all files
-        self.schemas: list[pa.Schema] = []  # of each file
-        self.rows = 0  # of all files
-        for number, file in enumerate(self.files):
-            with _open(file) as opened:
-                schema, metadata = opened.schema_arrow, opened.metadata
-            require_distinct(str(file), schema.names)
-            self.schemas.append(schema)
-            columns = [f"{field.name} {field.type}" if same_types else field.name for field in schema]
-            if number == 0:
-                self.schema, first = schema, sorted(columns)
-            elif sorted(columns) != first:
-                what, got = "types" if same_types else "columns", ", ".join(columns)
-                raise InputError(f"{file} must have the {what} of {self.files[0].name}, got {got}")
-            offset = 0
-            for place in range(metadata.num_row_groups):
-                rows = metadata.row_group(place).num_rows
-                self.groups.append(RowGroup(number, place, offset, self.rows, rows))
-                offset += rows
-                self.rows += rows
-
-    def read(self, group: RowGroup, columns: list[str], words: Collection[str] = ()) -> pd.DataFrame:
-        """The rows of a row group, as ``data_frame`` has it, with rows numbered as in their file."""
-        frame = data_frame(self.table(group, columns), words)
-        frame.index = pd.RangeIndex(group.offset, group.offset + group.rows)
-        return frame[columns]
-
-    def table(self, group: RowGroup, columns: list[str]) -> pa.Table:
-        """The rows of a row group, with the types of their file."""
-        with _open(self.files[group.file]) as opened:
-            return opened.read_row_group(group.place, columns=columns)
-
-    @contextmanager
-    def naming(self, group: RowGroup) -> Iterator[None]:
-        """Let an error say in which file a row is."""
-        try:
-            yield
-        except InputError as error:
-            file = self.files[group.file].name
-            message = str(error) if file in str(error) else f"{file}: {error}"
-            raise type(error)(message, error.option, error.value, error.fixes) from error
-
-    def batches(self, group: RowGroup, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
-        """The rows of a row group, at most ``rows`` at a time."""
-        with _open(self.files[group.file]) as opened:
-            yield from opened.iter_batches(rows, row_groups=[group.place], columns=columns, use_threads=False)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[pq.ParquetFile]:
-    """The open file; everything that goes wrong while it is read is an ``InputError``."""
-    try:
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=2**20) as opened:
-            yield opened
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise ReadError(f"{path} must be a readable Parquet file, got: {reason}; check the file") from error
 
 
 class ParquetStream:
@@ -125,7 +37,8 @@ class ParquetStream:
     the file; with groups on the seed and its group alone; with times on the share of rows that are later.
     ``test`` is the share of the test part, or 0 if ``options`` name a file for it, and ``validation`` that of
     the validation part in the rest. The columns ``categories`` hold categories, whatever their values look
-    like. Raises ``InputError`` as ``ParquetIndex``, or if a column that is named is missing.
+    like, and the columns ``texts`` free text, whose words are hashed. Raises ``InputError`` as
+    ``ParquetIndex``, or if a column that is named is missing.
     """
 
     def __init__(
@@ -138,6 +51,7 @@ class ParquetStream:
         validation: float = 0.0,
         categories: Collection[str] = (),
         options: RowOptions = AT_RANDOM,
+        texts: Collection[str] = (),
     ) -> None:
         self.name, self.target, self.seed, self.options = folder.name, target, seed, options
         self.test, self.validation = test if options.test is None else 0.0, validation
@@ -150,20 +64,22 @@ class ParquetStream:
         names = [name for name in self.index.schema.names if name not in self.left_out]
         self.of_rows = list(dict.fromkeys(self.options.columns_beside(target)))
         apart = [target, *drop, *self.of_rows]
-        require_named(self.name, apart, names)
+        require_named(self.name, [*apart, *categories, *texts], names)
         require_categories(self.name, categories, names, target, apart)
         self.raw = [name for name in names if name not in apart]  # that the features are made of
         if not self.raw:
             raise InputError(f"{self.name} must have a column beside {target!r}, got none")
         self.groups = self.index.groups
         typed = {name for schema in self.index.schemas for name in category_columns(schema)}
-        words = typed.union(categories)
+        words = typed.union(categories, texts)
+        self.texts = [name for name in texts if name in self.raw]
         found = {name: None if name in words else self._conversion(name) for name in [*self.raw, target]}
         number = found.pop(target)
         self.number = None if isinstance(number, conversions.DateFormat) else number  # of the target
         self.conversions: conversions.Conversions = {
             name: each for name, each in found.items() if each is not None
         }
+        self.conversions |= dict.fromkeys(self.texts, conversions.TextHash())
         made = {name: each.names(name) for name, each in self.conversions.items()}
         self.columns = [column for name in self.raw for column in made.get(name, [name])]  # the features
         self.numbers = dict.fromkeys((column for columns in made.values() for column in columns), True)
@@ -190,7 +106,7 @@ class ParquetStream:
         group = self.groups[number]
         with self.index.naming(group):
             words = [name for name, numbers in self.numbers.items() if not numbers]
-            words += self.options.words
+            words += [*self.texts, *self.options.words]
             frame = self.index.read(group, [*self.raw, self.target, *self.of_rows], words)
             target = frame[self.target] if self.number is None else self.number.column(frame[self.target])
             target = as_target(target, self.target, self.numbers[self.target])

@@ -1,15 +1,23 @@
 """Everything that is wrong with the columns of a table, in one message."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 
-from lphm.data.columns import as_numbers_or_words, is_text, unusable_column
-from lphm.errors import Fix, InputError
+from lphm.data.columns import as_numbers_or_words, holds_numbers, is_text, row_number, unusable_column
+from lphm.data.conversions import MOST_WORDS, find_conversion
+from lphm.errors import InputError
 
 #: Blanks in a cell, on average, from which on words are sentences.
 FEWEST_BLANKS = 5
+#: Cells of one form are read if the first few are; the most forms of a column that are compared.
+CELLS_OF_A_FORM, MOST_FORMS = 3, 50
+#: The least share of cells that are numbers in one way, and the largest of cells that are no numbers at all,
+#: where a column was meant to hold numbers.
+FEWEST_READ, MOST_UNREAD = 0.5, 0.1
+DIGITS = re.compile(r"\d+")
 
 
 def readable(features: pd.DataFrame, categories: Collection[str] = ()) -> pd.DataFrame:
@@ -34,7 +42,7 @@ def readable(features: pd.DataFrame, categories: Collection[str] = ()) -> pd.Dat
         raise next(iter(problems.values()))
     if problems:
         holds = "; ".join(str(error).split("; ")[0] for error in problems.values())
-        fixes = [Fix(name, "drop") for name in problems]
+        fixes = [fix for error in problems.values() for fix in error.fixes]
         raise InputError(f"{len(problems)} columns cannot be used: {holds}; leave them out", fixes=fixes)
     return pd.DataFrame(columns, index=features.index)
 
@@ -48,6 +56,8 @@ def text_problem(column: pd.Series, name: str, is_category: bool) -> InputError 
         return None
     distinct, present = column.nunique(), int(column.notna().sum())
     got = f"{distinct} distinct values in {len(column)} rows"
+    if not is_category and distinct > max(2, present / 2) and (mixed := mixture(column)):
+        return unusable_column(name, "numbers or categories", mixed, "mend these cells, or leave it out")
     if is_category:
         if distinct > max(2, present - 1):
             return unusable_column(name, "categories that occur in several rows", got)
@@ -59,6 +69,43 @@ def text_problem(column: pd.Series, name: str, is_category: bool) -> InputError 
 
 def is_one_each(column: pd.Series) -> bool:
     """Whether there is another word in every row, and no sentences."""
-    if not is_text(column) or column.isna().any() or column.duplicated().any():
+    if not is_text(column) or column.isna().any() or column.duplicated().any() or mixture(column):
         return False
     return float(np.mean([str(cell).count(" ") for cell in column])) < FEWEST_BLANKS
+
+
+def require_one_form(target: pd.Series) -> None:
+    """Raise ``InputError`` if a target of many distinct words was meant to hold numbers."""
+    if is_text(target) and target.nunique() > MOST_WORDS and (mixed := mixture(target)):
+        wanted = f"target {target.name!r} must hold numbers or classes"
+        raise InputError(f"{wanted}, got {mixed}; mend these cells, or leave them empty")
+
+
+def mixture(column: pd.Series) -> str | None:
+    """What words are that were meant to be numbers, dates or durations, and one that differs.
+
+    None if most words are something else, or all are read. Cells have one form if they differ in digits only.
+    """
+    words = column.dropna().astype(object)
+    forms = words.map(lambda cell: DIGITS.sub("0", cell))
+    read: list[str] = []
+    unread: dict[str, bool] = {}  # forms, and whether each is read by itself
+    for form in forms.value_counts().index[:MOST_FORMS]:
+        cells = words[forms == form].unique()[:CELLS_OF_A_FORM].tolist()
+        if _are_read([*read, *cells]):
+            read += cells
+        else:
+            unread[form] = _are_read(cells)
+    others = forms.isin(unread)
+    no_numbers = forms.isin([form for form, is_read in unread.items() if not is_read])
+    if not read or not others.any() or others.mean() > FEWEST_READ or no_numbers.mean() > MOST_UNREAD:
+        return None
+    first = int(others.to_numpy().argmax())
+    rest = f"{words.iloc[first]!r:.60} in row {row_number(words.index, first)}"
+    return f"cells such as {read[0]!r:.60} in {int((~others).sum())} of {len(words)} rows, and {rest}"
+
+
+def _are_read(cells: Sequence[str]) -> bool:
+    """Whether these words are numbers, dates or durations, all written in one way."""
+    column = pd.Series(cells, dtype=object)
+    return bool(holds_numbers(column, "")) or find_conversion(column) is not None

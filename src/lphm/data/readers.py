@@ -22,7 +22,7 @@ from lphm.data.dataset import Dataset
 from lphm.data.inputs import columns_of_words, read_arrays
 from lphm.data.long_tables import labelled_series
 from lphm.data.parquet import ParquetStream
-from lphm.data.problems import readable
+from lphm.data.problems import readable, require_one_form
 from lphm.data.row_columns import row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import InputSchema, SeriesSchema
@@ -138,10 +138,11 @@ def open_directory(
     validation: float = 0.0,
     categories: Sequence[str] = (),
     options: RowOptions = AT_RANDOM,
+    texts: Sequence[str] = (),
 ) -> ParquetStream:
     """The rows of a directory of Parquet files; arguments as ``ParquetStream``."""
     target = _require_target(target, folder)
-    return ParquetStream(folder, target, tuple(drop), seed, 0.2, validation, categories, options)
+    return ParquetStream(folder, target, tuple(drop), seed, 0.2, validation, categories, options, texts)
 
 
 def _require_target(target: str | None, path: Path) -> str:
@@ -177,6 +178,7 @@ def labelled_table(
     comma = has_decimal_commas(frame)
     number = target_conversion(frame[target], comma)
     labels = as_target(frame[target] if number is None else number.column(frame[target]), target)
+    require_one_form(labels)
     present = labels.notna()
     features = frame.drop(columns=apart)[present]
     conversions = find_conversions(features, [*categories, *texts], comma)

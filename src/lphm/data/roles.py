@@ -34,7 +34,7 @@ IDENTIFIER = re.compile(
     r"|(?-i:.*[a-z](?:Id|ID|Key|Nr|No|Index))",
     re.IGNORECASE,
 )
-#: A column with more missing cells does not tell the target.
+#: A column with more missing cells tells the target only if it also does by missing.
 FEWEST_TOLD = 0.5
 #: The least rank correlation with a column that orders the target, such as a price in another currency.
 SAME_ORDER = 0.9999
@@ -111,7 +111,7 @@ def _tells(column: pd.Series, target: pd.Series) -> bool:
     """Whether the target follows from this column alone."""
     is_regression = infer_task(target) == "regression"
     y = target.to_numpy(dtype=np.float64) if is_regression else pd.factorize(target)[0]
-    if not is_regression and np.bincount(y).max() > LARGEST_CLASS * len(y):
+    if not is_regression and (np.bincount(y).max() > LARGEST_CLASS * len(y) or y.max() >= len(y) / 2):
         return False
     rows = np.random.default_rng(0).permutation(len(y))[:MOST_ROWS]
     if is_text(column):
@@ -136,13 +136,21 @@ def _told_by_words(codes: np.ndarray, y: np.ndarray, is_regression: bool) -> flo
 
 
 def _told_by_numbers(x: np.ndarray, y: np.ndarray, is_regression: bool) -> float:
-    """Accuracy or R² of a tree on this column alone, for rows that it has not seen; 1 for the same order."""
+    """The most that a column tells: where it is known, or of all rows, a missing cell being a value too."""
     known = ~np.isnan(x)
+    told = 0.0 if known.all() else _told_by_a_tree(x, y, is_regression)
+    if known.sum() < FEWEST_TOLD * len(known):
+        return told
     x, y = x[known], y[known]
-    if len(y) < FEWEST_TOLD * len(known) or len(np.unique(x)) < 2 or len(np.unique(y)) < 2:
-        return 0.0
-    if is_regression and abs(spearmanr(x, y).statistic) > SAME_ORDER:
+    if is_regression and len(np.unique(x)) > 1 and abs(spearmanr(x, y).statistic) > SAME_ORDER:
         return 1.0
+    return max(told, _told_by_a_tree(x, y, is_regression))
+
+
+def _told_by_a_tree(x: np.ndarray, y: np.ndarray, is_regression: bool) -> float:
+    """Accuracy or R² of a tree on this column alone, for rows that it has not seen."""
+    if len(np.unique(x)) < 2 or len(np.unique(y)) < 2:
+        return 0.0
     tree = (DecisionTreeRegressor if is_regression else DecisionTreeClassifier)(random_state=0)
     folds = KFold(3, shuffle=True, random_state=0)
     train, test = next(folds.split(x))
@@ -177,7 +185,11 @@ def _suggestion(data: Dataset) -> dict[str, str]:
     for name in map(str, table):
         if IDENTIFIER.fullmatch(name) and _are_groups(table[name]):
             return {"group": name}
-    dates = [name for name, conversion in data.conversions.items() if isinstance(conversion, DateFormat)]
+    dates = [
+        name
+        for name, conversion in data.conversions.items()
+        if isinstance(conversion, DateFormat) and name not in data.left_out
+    ]
     return {"time": dates[0]} if len(dates) == 1 else {}
 
 

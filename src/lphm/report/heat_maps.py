@@ -95,7 +95,10 @@ class Panel:
 
 
 def xi_panels(sources: Sources) -> list[Panel]:
-    """The interdependence of each kind: the mean over the test part, and single samples."""
+    """The interdependence of each kind: the mean over the test part, and single samples.
+
+    One row or column has none with others.
+    """
     if sources.evaluation is None:
         return []
     frame = sources.evaluation.predictions
@@ -107,6 +110,7 @@ def xi_panels(sources: Sources) -> list[Panel]:
             [_xi_map(kind, xi)],
         )
         for kind, xi in sources.evaluation.interdependence.items()
+        if len(xi.labels) > 1
     ]
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lphm.data.columns import require_named, unusable_column
-from lphm.data.parquet import ParquetIndex
+from lphm.data.parquet_files import ParquetIndex
 from lphm.data.tables import reading
 from lphm.errors import InputError
 
