@@ -106,7 +106,7 @@ class Monitor:
 
     def stops(self, epoch: Epoch) -> bool:
         """Call every callback; whether one of them returned True, on every process."""
-        return any(broadcast_choice(lambda: [each(epoch) is True for each in self.callbacks]))
+        return any(broadcast_choice(lambda: [bool(each(epoch)) for each in self.callbacks]))
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
         """Log the metrics of an epoch, or of the test."""
