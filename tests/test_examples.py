@@ -1,7 +1,10 @@
 """The examples run and reach the results that they describe."""
 
+import json
 import runpy
 from pathlib import Path
+
+import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -15,6 +18,22 @@ def test_rows_on_ranks_are_learned() -> None:
     assert runpy.run_path(str(EXAMPLES / "rows_over_ranks.py"))["main"]() < 0.1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["lines", "tensorboard", "mlflow"])
+@pytest.mark.filterwarnings("default")  # of Lightning and what it imports
+def test_a_training_is_logged_and_stopped(kind: str, tmp_path: Path) -> None:
+    if kind != "lines":
+        pytest.importorskip("lightning.pytorch.loggers")
+        pytest.importorskip(kind)
+    epochs = runpy.run_path(str(EXAMPLES / "training_log.py"))["main"](kind, tmp_path)
+    assert epochs < 20
+    if kind == "lines":
+        lines = list(map(json.loads, (tmp_path / "cancer.jsonl").read_text().splitlines()))
+        assert [line.get("step") for line in lines] == [None, *range(1, epochs + 1), None]
+        assert lines[-2]["val_score"] >= 0.95
+        assert lines[-1] == {"status": "success"}
+
+
 def test_every_example_is_tested() -> None:
-    tested = {"recover_interdependence.py", "rows_over_ranks.py"}
+    tested = {"recover_interdependence.py", "rows_over_ranks.py", "training_log.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
