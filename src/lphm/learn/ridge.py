@@ -19,7 +19,8 @@ from lphm.data.targets import ClassTarget, TargetSchema
 from lphm.learn.calibration import calibrate
 from lphm.learn.execution import Execution, History
 from lphm.learn.monitor import Epoch
-from lphm.nn.patterns import BLOCK, PatternNetwork
+from lphm.nn.pattern_network import PatternNetwork
+from lphm.nn.patterns import BLOCK
 
 #: Strengths of the ridge, of which the best is taken, for features of variance 1.
 STRENGTHS = np.logspace(-3, 3, 10)

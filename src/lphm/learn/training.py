@@ -33,7 +33,7 @@ from lphm.learn.ridge import fit_ridge
 from lphm.learn.run import Run
 from lphm.learn.torch_state import plain_torch, usable_threads
 from lphm.nn.network import InterdependenceNetwork, full_parameters, interdependence_parameters
-from lphm.nn.patterns import PatternNetwork
+from lphm.nn.pattern_network import PatternNetwork
 
 
 @dataclass(frozen=True)
