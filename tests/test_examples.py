@@ -34,6 +34,14 @@ def test_a_training_is_logged_and_stopped(kind: str, tmp_path: Path) -> None:
         assert lines[-1] == {"status": "success"}
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of aeon, pyriemann and what they import
+def test_features_of_series_in_company() -> None:
+    accuracies = runpy.run_path(str(EXAMPLES / "series_features.py"))["main"]()
+    assert "searched" in accuracies
+    assert min(accuracies.values()) > 0.9  # a guess has a third
+
+
 def test_every_example_is_tested() -> None:
-    tested = {"recover_interdependence.py", "rows_over_ranks.py", "training_log.py"}
+    tested = {"recover_interdependence.py", "rows_over_ranks.py", "series_features.py", "training_log.py"}
     assert {path.name for path in EXAMPLES.glob("*.py")} == tested
