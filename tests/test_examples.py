@@ -1,5 +1,6 @@
 """The examples run and reach the results that they describe."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -32,6 +33,36 @@ def test_characters_are_predicted_with_each_attention(
     assert abs(bits["LowRank(n=64, r=16)"] - bits["nn.MultiheadAttention"]) < 0.05
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["lines", "tensorboard", "mlflow"])
+@pytest.mark.filterwarnings("default")  # of Lightning and what it imports
+def test_a_training_is_logged_and_stopped(kind: str, tmp_path: Path) -> None:
+    if kind != "lines":
+        pytest.importorskip("lightning.pytorch.loggers")
+        pytest.importorskip(kind)
+    epochs = runpy.run_path(str(EXAMPLES / "training_log.py"))["main"](kind, tmp_path)
+    assert epochs < 20
+    if kind == "lines":
+        lines = list(map(json.loads, (tmp_path / "cancer.jsonl").read_text().splitlines()))
+        assert [line.get("step") for line in lines] == [None, *range(1, epochs + 1), None]
+        assert lines[-2]["val_score"] >= 0.95
+        assert lines[-1] == {"status": "success"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of aeon, pyriemann and what they import
+def test_features_of_series_in_company() -> None:
+    accuracies = runpy.run_path(str(EXAMPLES / "series_features.py"))["main"]()
+    assert "searched" in accuracies
+    assert min(accuracies.values()) > 0.9  # a guess has a third
+
+
 def test_every_example_is_tested() -> None:
-    tested = {"character_model.py", "recover_interdependence.py", "rows_over_ranks.py"}
-    assert {path.name for path in EXAMPLES.glob("*.py")} == tested
+    tested = {
+        "character_model",
+        "recover_interdependence",
+        "rows_over_ranks",
+        "series_features",
+        "training_log",
+    }
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == tested

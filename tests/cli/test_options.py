@@ -54,7 +54,7 @@ def test_the_estimators_have_the_same_arguments_and_defaults(cls: type) -> None:
     arguments = inspect.signature(cls).parameters
     for name, field in (NETWORK | FIT).items():
         assert arguments[name].default == field.default
-    more = {"random_state", "warm_start", "verbose", "categorical_features"}
+    more = {"random_state", "warm_start", "verbose", "categorical_features", "callbacks", "logger"}
     more |= {"class_weight"} if cls is LPHMClassifier else set()
     assert set(arguments) == NETWORK.keys() | FIT.keys() | more
 

@@ -118,3 +118,31 @@ def test_it_works_in_a_pipeline_and_a_grid() -> None:
     pipeline = make_pipeline(InterdependenceTransformer(**SMALL), StandardScaler(), RidgeClassifierCV())
     grid = GridSearchCV(pipeline, {"interdependencetransformer__maps": [2, 4]}, cv=2).fit(waves, y)
     assert grid.best_score_ > 0.9
+
+
+def test_matrices_are_xi_of_all_rectified_maps() -> None:
+    transformer = InterdependenceTransformer(**SMALL, output="matrices").fit(SERIES)
+    xi, names = transformer.transform(SERIES), transformer.get_feature_names_out()
+    assert xi.shape == (24, len(names), len(names))
+    assert len(set(names)) == 2 * len(transformer.patterns_.dilations) * 2 * 3
+    np.testing.assert_allclose(xi, xi.swapaxes(1, 2), atol=1e-6)
+    assert np.linalg.eigvalsh(xi.astype(np.float64)).min() > -1e-5
+    assert np.abs(np.triu(xi[:, :6, 6:])).max() > 0.01  # between groups and dilations, too
+    features = InterdependenceTransformer(**SMALL).set_output(transform="pandas").fit_transform(SERIES)
+    for i, name in enumerate(names):  # the diagonal, and beside it in the same group
+        of_map, number = name.rsplit("_", 1)
+        np.testing.assert_allclose(features[f"{of_map}_above_{number}_{number}"] ** 2, xi[:, i, i], atol=1e-5)
+        if number != "3":
+            entry = features[f"{of_map}_above_{number}_{int(number) + 1}"] ** 2
+            np.testing.assert_allclose(entry, xi[:, i, i + 1], atol=1e-5)
+
+
+def test_matrices_with_a_structure_have_its_w() -> None:
+    whole = {"structure": Full(n=30), "w": np.eye(30).ravel() / 30}
+    plain, given = (
+        InterdependenceTransformer(groups=1, maps=3, random_state=0, output="matrices", **more).fit(SERIES)
+        for more in ({}, whole)
+    )
+    of_series = plain.patterns_.map_names().index("differences_dilation1_group1_1")
+    expected = plain.transform(SERIES)[:, :of_series, :of_series]  # the differences have 29 steps
+    np.testing.assert_allclose(given.transform(SERIES)[:, :of_series, :of_series], expected, atol=1e-5)

@@ -16,7 +16,7 @@ from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.ridge import STRENGTHS
 from lphm.learn.run import load_run, save_run
 from lphm.learn.training import learn, prepare, train
-from lphm.nn.patterns import PatternNetwork
+from lphm.nn.pattern_network import PatternNetwork
 from lphm.report import write_report
 
 

@@ -408,8 +408,8 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path: Path, damage: str) -> None:
 def test_progress_counts_the_steps_and_says_the_losses() -> None:
     calls: list[Call] = []
     options = TrainingOptions(epochs=2, batch_size=50, early_stopping=True)
-    trained = learn(PRODUCT, SMALL, options, progress=recorder(calls), name="fold 3")
-    assert [call[:3] for call in calls] == [("fold 3", done, 6) for done in (1, 2, 3, 3, 4, 5, 6, 6)]
+    trained = learn(PRODUCT, SMALL, options, progress=recorder(calls))
+    assert [call[:3] for call in calls] == [("training", done, 6) for done in (1, 2, 3, 3, 4, 5, 6, 6)]
     line = trained.history.lines[-1]
     assert calls[-1][3] == (
         f"epoch 2 of 2  loss {line['train_loss']:.4f}  validation accuracy {line['val_score']:.4f}"

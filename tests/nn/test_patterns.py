@@ -7,7 +7,8 @@ from torch import Tensor
 
 from lphm import Full, Structure, Toeplitz
 from lphm.nn import patterns as module
-from lphm.nn.patterns import LocalPatterns, PatternNetwork
+from lphm.nn.pattern_network import PatternNetwork
+from lphm.nn.patterns import LocalPatterns
 
 
 def fitted(

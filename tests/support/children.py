@@ -15,7 +15,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 
-from lphm._io import write_atomically
+from lphm._io import write_atomically, write_json
 from lphm.data.batches import MemoryBatches
 from lphm.data.dataset import Dataset, fit_inputs
 from lphm.data.parquet import ParquetStream
@@ -26,12 +26,15 @@ from lphm.distributed import process_group, rank, world_size
 from lphm.learn import clock, loop
 from lphm.learn.config import build_network
 from lphm.learn.defaults import configure
+from lphm.learn.monitor import Epoch, Monitor
 from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.training import learn
 from lphm.nn import BilinearInterdependence
 from lphm.streamed import files, job
 from lphm.streamed.weights import read_weights
 from lphm.structures import LPHM
 from support.forked import lphm
+from support.loggers import Recorder
 
 
 def peak_megabytes() -> float:
@@ -74,6 +77,26 @@ def train_in_float64(file: Path) -> None:
             for name, value in line.items()
         }
         save_file({**model.state_dict(), **losses}, file)
+
+
+def train_with_recorders(folder: Path) -> None:
+    """One rank of a training that a callback stops; writes what its callback and its logger were given."""
+    warnings.simplefilter("error", UserWarning)
+    table = pd.DataFrame(np.random.default_rng(0).standard_normal((40, 3)), columns=list("abc"))
+    data = Dataset("drawn", table, pd.Series(table["a"], name="y"))
+    seen: list[int] = []
+
+    def stop(epoch: Epoch) -> bool:
+        seen.append(epoch.epoch)
+        return epoch.epoch == 2
+
+    with process_group(60):
+        logger = Recorder()
+        options = NetworkOptions(width=8, members=1), TrainingOptions(epochs=5)
+        trained = learn(data, *options, "regression", monitor=Monitor(stop, logger))
+        told = {"epochs": len(trained.history.lines), "callbacks": seen}
+        told["logger"] = [name for name, _ in logger.calls]
+        write_json(folder / f"{rank()}.json", told)
 
 
 def layer_of_another_user(uid: int, without: list[str]) -> None:

@@ -2,5 +2,6 @@
 
 from lphm.estimators.models import LPHMClassifier, LPHMRegressor
 from lphm.estimators.transformer import InterdependenceTransformer
+from lphm.learn.monitor import Epoch
 
-__all__ = ["InterdependenceTransformer", "LPHMClassifier", "LPHMRegressor"]
+__all__ = ["Epoch", "InterdependenceTransformer", "LPHMClassifier", "LPHMRegressor"]

@@ -30,6 +30,7 @@ from lphm.estimators.parameters import network_options
 from lphm.estimators.saving import SavedEstimator, by_name
 from lphm.estimators.targets import checked_target
 from lphm.estimators.verbose import EpochLines
+from lphm.learn.monitor import Monitor
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions
 from lphm.learn.training import learn
 
@@ -55,6 +56,10 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, InterdependenceMatric
     """The same number gives the same weights, bit for bit, on one CPU without ``time_limit``."""
     verbose: int = False
     """1 or True: print a line for every epoch, and about how long the fit will take, on standard error."""
+    callbacks: Any = None
+    """A function, or a list of them, called with an ``Epoch`` after every epoch; True stops the training."""
+    logger: Any = None
+    """A logger, or a list of them, with the methods of those of Lightning."""
 
     def __post_init__(self) -> None:
         """Check nothing: scikit-learn has its estimators check their arguments in ``fit``."""
@@ -175,6 +180,7 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, InterdependenceMatric
             training,
             self._task,
             progress=EpochLines() if self.verbose else None,
+            monitor=Monitor(self.callbacks, self.logger),
             start=start,
             validation=self._validation(X_val, y_val),
         )

@@ -21,6 +21,7 @@ from lphm.learn.run import METRICS, Run, load_run, save_run
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+NOT_SAVED = {"callbacks", "logger"}
 SAVED_ATTRIBUTES = ("n_features_in_", "n_iter_")
 OPTIONS = "options.json"  # of a run of the command line
 OF_TASK = {"classification": ("classifier", "LPHMClassifier"), "regression": ("regressor", "LPHMRegressor")}
@@ -35,9 +36,10 @@ class SavedEstimator(BaseEstimator):
     _task: ClassVar[Task]
 
     def save(self, folder: str | Path) -> None:
-        """Write a run folder, which ``load`` and the command line read."""
+        """Write a run folder, which ``load`` and the command line read; without callbacks and logger."""
         check_is_fitted(self)
         parameters = {name: plain(value) for name, value in self.get_params().items()}
+        parameters |= dict.fromkeys(NOT_SAVED)
         if not isinstance(parameters["random_state"], int):
             parameters["random_state"] = None
         metrics = {

@@ -1,6 +1,6 @@
 """Series to the interdependence of their local patterns, as a step of a scikit-learn pipeline."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -9,8 +9,9 @@ from torch import Tensor
 
 from lphm.data.fitting import fit_series
 from lphm.data.series import padded
-from lphm.errors import require_positive
+from lphm.errors import InputError, require_positive
 from lphm.estimators.bases import BaseEstimator, TransformerMixin
+from lphm.estimators.modules import LinearFeatures
 from lphm.learn.torch_state import on_the_cpu
 from lphm.nn.patterns import BLOCK, LocalPatterns
 from lphm.structures import Structure
@@ -40,6 +41,9 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
         structure: what ``W`` is, with ``n`` of at least the steps; None for ``I / steps``.
         w: its parameters, ``(l,)``.
         random_state: seed of the patterns.
+        output: "features", ``(N, features)``; or "matrices", ``(N, k, k)``: one ``xi`` of the rectified maps
+            of all groups together, ``k`` being 2 · dilations · groups · maps, for what is made for symmetric
+            positive definite matrices. They are symmetric and at least semi-definite if ``W`` is.
 
     Attributes:
         patterns_: the patterns.
@@ -60,10 +64,12 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
         structure: Structure | None = None,
         w: Any = None,
         random_state: Any = None,
+        output: Literal["features", "matrices"] = "features",
     ) -> None:
         self.groups, self.maps = groups, maps
         self.structure, self.w = structure, w
         self.random_state = random_state
+        self.output = output
 
     def __sklearn_tags__(self) -> Any:
         """Missing values are filled in, and series have three dimensions."""
@@ -82,8 +88,11 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
             y: not used.
 
         Raises:
-            ValueError: ``X`` holds no series, or ``structure`` and ``w`` do not fit them.
+            ValueError: ``X`` holds no series, ``structure`` and ``w`` do not fit them, or an argument is out
+                of bounds.
         """
+        if self.output not in ("features", "matrices"):
+            raise InputError(f"output must be 'features' or 'matrices', got {self.output!r}")
         array = self._array(X, reset=True)
         require_positive(groups=self.groups, maps=self.maps)
         self.schema_ = fit_series(array)
@@ -97,20 +106,58 @@ class InterdependenceTransformer(TransformerMixin, BaseEstimator):
     @on_the_cpu()
     @torch.inference_mode()
     def transform(self, X: Any) -> np.ndarray:
-        """The features of every series, ``(N, features)``."""
+        """The features of every series, ``(N, features)``, or its matrix, ``(N, k, k)``."""
         check_is_fitted(self)
         encoded: Tensor = self.schema_.encode(self._array(X, reset=False))
-        return torch.cat([self.patterns_(part) for part in torch.split(encoded, BLOCK)]).numpy()
+        compute = self.patterns_ if self.output == "features" else self.patterns_.matrices
+        return torch.cat([compute(part) for part in torch.split(encoded, BLOCK)]).numpy()
+
+    def to_module(self, *steps: Any) -> LinearFeatures:
+        """The fitted transformer, and what follows it in a pipeline, as one ``torch.nn.Module`` for export.
+
+        Its input is what ``transform`` takes, as a tensor ``(N, steps, channels)`` with the steps of the
+        longest series of ``fit``, ``nan`` where missing and after the end. Its output is
+
+        - ``(N, features)``, what ``transform`` gives, without ``steps``;
+        - ``(N, classes)``, the probabilities, where the last of them is a ``LogisticRegression``;
+        - ``(N, classes)``, what ``decision_function`` gives, of ridge classifiers; ``(N, 1)`` of two classes;
+        - ``(N, targets)``, what ``predict`` gives, of ridge and linear regressions.
+
+        Args:
+            steps: what was fitted on the features: a ``StandardScaler`` or none, and a linear model.
+
+        Raises:
+            InputError: the output is "matrices", or a step cannot be exported.
+
+        Example:
+            >>> import numpy as np, torch
+            >>> from sklearn.linear_model import RidgeClassifierCV
+            >>> from sklearn.pipeline import make_pipeline
+            >>> from lphm.estimators import InterdependenceTransformer
+            >>> series = np.random.default_rng(0).standard_normal((20, 50, 3))
+            >>> transformer = InterdependenceTransformer(groups=1, maps=2, random_state=0)
+            >>> pipeline = make_pipeline(transformer, RidgeClassifierCV()).fit(series, [0, 1, 2, 3] * 5)
+            >>> module = pipeline[0].to_module(*pipeline[1:])
+            >>> module(torch.from_numpy(series[:7])).shape
+            torch.Size([7, 4])
+        """
+        check_is_fitted(self)
+        if self.output != "features":
+            raise InputError(f"output must be 'features' for a module, got {self.output!r}")
+        return LinearFeatures(self.schema_, self.patterns_, steps).eval()
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:  # noqa: ARG002
         """Names such as ``series_dilation4_group2_above_3_7``: entry (3, 7) of ``xi`` of rectified maps.
 
         ``occurs`` are the maps that say whether, and ``above`` those that say how much. ``stretches_3`` and
         ``longest_3`` are the number of stretches of map 3 and the longest. ``differences`` are those of the
-        series from step to step. Names of patterns of what is missing begin with ``missing``.
+        series from step to step. Names of patterns of what is missing begin with ``missing``. Of matrices,
+        names of the rows, such as ``series_dilation4_group2_3`` for map 3.
         """
         check_is_fitted(self)
-        return np.array(self.patterns_.feature_names(), dtype=object)
+        of_features = self.output == "features"
+        names = self.patterns_.feature_names() if of_features else self.patterns_.map_names()
+        return np.array(names, dtype=object)
 
     def _array(self, X: Any, reset: bool) -> np.ndarray:
         X = padded(X)

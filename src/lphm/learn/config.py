@@ -12,7 +12,8 @@ from lphm.errors import InputError
 from lphm.learn.options import Checked, Count, Few, Optimizer, Positive, Seed, Share, Sizes
 from lphm.nn.embeddings import FeatureEmbedding, RowEmbedding
 from lphm.nn.network import InterdependenceNetwork
-from lphm.nn.patterns import LocalPatterns, PatternNetwork
+from lphm.nn.pattern_network import PatternNetwork
+from lphm.nn.patterns import LocalPatterns
 from lphm.structures import from_config
 
 STRICT = ConfigDict(extra="forbid")

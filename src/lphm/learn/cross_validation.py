@@ -115,7 +115,7 @@ def cross_validate_each(
             continue
         train_rows, test_rows = parts[fold]
         label = ", ".join(filter(None, (f"fold {fold + 1} of {k}", name)))
-        part_of_all = _part(progress or no_progress, number, len(trainings))
+        part_of_all = _part(progress or no_progress, label, number, len(trainings))
         trained = learn(
             data.take(train_rows),
             networks[name],
@@ -124,10 +124,9 @@ def cross_validate_each(
             progress=part_of_all,
             folder=None if folder is None else folder / CHECKPOINTS / key.replace(" ", "-"),
             resume=True,
-            name=label,
         )
         done[key] = _scored(trained, data.take(test_rows))
-        part_of_all(label, 1, 1)  # early stopping may have left some
+        part_of_all("", 1, 1)  # early stopping may have left some
         if folder is not None:
             write_json(folder / RESULTS, {name: result.model_dump() for name, result in done.items()})
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
@@ -140,16 +139,14 @@ def _key(name: str, fold: int) -> str:
     return f"{name or 'fold'} {fold + 1}"
 
 
-def _part(progress: Progress, number: int, trainings: int) -> Progress:
-    """The progress of one training, as a part of that of all."""
-
-    def of_training(task: str, done: int, total: int, status: str = "") -> None:
-        epoch, *_ = status.split("  ")  # without the loss
-        share = round(PARTS * done / total)
-        words = ", ".join(filter(None, (task, epoch)))
-        progress(f"{trainings} trainings", PARTS * number + share, PARTS * trainings, words)
-
-    return of_training
+def _part(progress: Progress, label: str, number: int, trainings: int) -> Progress:
+    """The progress of one training, as a part of that of all; ``label`` says which it is."""
+    return lambda _task, done, total, status="": progress(
+        f"{trainings} trainings",
+        PARTS * number + round(PARTS * done / total),
+        PARTS * trainings,
+        ", ".join(filter(None, (label, status.split("  ")[0]))),  # the epoch, without the loss
+    )
 
 
 def _scored(trained: Trained, test: Dataset) -> FoldResult:

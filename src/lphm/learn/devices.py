@@ -34,6 +34,12 @@ def available_device(name: DeviceName) -> str:
     return name
 
 
+def training_device(name: DeviceName) -> torch.device:
+    """The device of this process; of several that use GPUs, each has the one that its group was made with."""
+    device = torch.device(available_device(name))
+    return torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" else device
+
+
 @cache
 def keep_freed_memory() -> None:
     """Have glibc keep up to 32 MiB of what is freed, which it gives back to the system by itself.

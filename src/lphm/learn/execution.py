@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lphm.data.progress import Progress
+from lphm.learn.monitor import Monitor
 from lphm.learn.options import DeviceName
 
 
@@ -28,4 +29,4 @@ class Execution:
     folder: Path | None = None
     resume: bool = False
     progress: Progress | None = None
-    name: str = "training"  # of the task that is reported
+    monitor: Monitor = field(default_factory=Monitor)

@@ -23,7 +23,7 @@ from lphm.learn.devices import available_device
 from lphm.learn.run import Run
 from lphm.nn.embeddings import FeatureEmbedding, ended
 from lphm.nn.network import InterdependenceNetwork
-from lphm.nn.patterns import PatternNetwork
+from lphm.nn.pattern_network import PatternNetwork
 
 #: Fewest and most samples of the test part, and how often each column of them is shuffled.
 FEWEST_ROWS, MOST_ROWS = 50, 2000

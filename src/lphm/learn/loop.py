@@ -33,15 +33,15 @@ from torch.nn.parallel import DistributedDataParallel
 from lphm.data.batches import Batch, Batches, epoch_seed
 from lphm.data.progress import no_progress
 from lphm.data.schema import FeatureSchema
-from lphm.distributed import all_reduce_sum, broadcast_choice, gather_results, rank, world_size
+from lphm.distributed import all_reduce_sum, broadcast_choice, rank, world_size
 from lphm.errors import InputError
-from lphm.learn.calibration import calibrate
 from lphm.learn.checkpoint import CHECKPOINT, damaged, read_checkpoint, save_checkpoint
 from lphm.learn.clock import Clock
 from lphm.learn.config import NetworkRunConfig
-from lphm.learn.devices import available_device, keep_freed_memory
+from lphm.learn.devices import keep_freed_memory, training_device
 from lphm.learn.execution import Execution, History
-from lphm.learn.options import DeviceName
+from lphm.learn.monitor import Epoch
+from lphm.learn.validation import validate
 from lphm.learn.weights import FlatParameters
 from lphm.nn.network import InterdependenceNetwork
 
@@ -53,6 +53,8 @@ SLOW_SAVE = 0.5
 AVERAGES = 32
 #: About how often the validation part is predicted.
 VALIDATIONS = 16
+#: The name of the training where its progress is shown.
+TASK = "training"
 
 
 def fit(
@@ -104,6 +106,7 @@ class _State:
     lines: list[dict[str, int | float]] = field(default_factory=list)
     best_loss: float = math.inf
     best_epoch: int = 0
+    stopped: bool = False  # by a callback
     factor: float = 1.0  # of the outputs, by the validation of the best epoch
     best: Tensor | None = None  # weights of the best epoch
 
@@ -117,7 +120,7 @@ class _Loop:
         self.config, self.options, self.execution = config, config.training, execution
         self.batches, self.steps = batches, config.training.epochs * batches
         self.smoothing = 0.0 if isinstance(config.input, FeatureSchema) else SMOOTHING
-        self.device = _device(execution.device)
+        self.device = training_device(execution.device)
         self.network = network.to(self.device)
         self.weights = FlatParameters(self.network)
         self.synchronised: nn.Module = network
@@ -146,11 +149,12 @@ class _Loop:
         return max(self.state.steps, int(self.clock.share * self.steps))
 
     def is_over(self, patience: float) -> bool:
-        """Whether the last epoch is over, or the time, or the loss has not fallen for ``patience`` epochs."""
+        """Whether the epochs or the time are used up, a callback stops, or ``patience`` epochs do."""
         epochs = len(self.lines)
         return (
             epochs >= self.options.epochs
             or self.clock.share == 1
+            or self.state.stopped
             or epochs - self.state.best_epoch >= patience
         )
 
@@ -163,7 +167,7 @@ class _Loop:
         self.network.train()
         for batch in batches.epoch(epoch):
             self._step(batch)
-            self.progress(self.execution.name, self.position, self.steps, self.status)
+            self.progress(TASK, self.position, self.steps, self.status)
             if self.clock.share == 1:
                 break
 
@@ -193,23 +197,21 @@ class _Loop:
     def end_epoch(self, validation: Batches | None, file: Path | None) -> None:
         """Validate, note the losses, keep the best weights, and write the checkpoint."""
         self.clock.update()
-        epoch, done, state = len(self.lines) + 1, len(self.losses), self.state
+        epoch, done = len(self.lines) + 1, len(self.losses)
         line = {"epoch": epoch, "train_loss": self._epoch_loss()}
         if done < self.batches:
             line["share_of_epoch"] = done / self.batches
         self.lines.append(line)
         every = math.ceil(self.options.epochs / VALIDATIONS)
         if validation is not None and (epoch % every == 0 or self.is_over(self.options.patience)):
-            line["val_loss"], line["val_score"], factor = self._validate(validation)
-            if line["val_loss"] < state.best_loss:
-                state.best_loss, state.best_epoch, state.factor = line["val_loss"], epoch, factor
-                state.best = self.weights.average.clone()
+            self._judge(line, validation)
+        self._report(line, validation)
         if file is not None:
             self._save(file)
         self.status = f"epoch {epoch} of {self.options.epochs}  loss {line['train_loss']:.4f}"
         if "val_score" in line:
             self.status += f"  validation {self.config.target.score_name} {line['val_score']:.4f}"
-        self.progress(self.execution.name, self.position, self.steps, self.status)
+        self.progress(TASK, self.position, self.steps, self.status)
 
     def _epoch_loss(self) -> float:
         """The mean loss of a member over the samples of the epoch, of all processes."""
@@ -218,28 +220,35 @@ class _Loop:
         self.losses.clear()
         return loss / total / self.network.members
 
-    @torch.inference_mode()
-    def _validate(self, validation: Batches) -> tuple[float, float, float]:
-        """Loss, score, and factor of the outputs, in float32 as in predictions."""
-        target = self.config.target
-        self.network.eval()
-
-        def outputs() -> list[Batch]:  # with target and weight, of this process's share
-            batches = validation.epoch(0)
-            return [self._judged(self.network(x.to(self.device)).cpu(), y, w) for x, y, w in batches]
-
+    def _judge(self, line: dict[str, float], validation: Batches) -> None:
+        """Note loss and score of the validation part, and keep the weights if they are the best so far."""
+        state, epoch = self.state, len(self.lines)
         with self.weights.averaged():
-            batches = [batch for share in gather_results(outputs) for batch in share]
-        combined, y, weight = (torch.cat(part) for part in zip(*batches, strict=True))
-        loss, factor = calibrate(target, combined, y, weight)
-        return loss, target.score(combined, y, weight).item(), factor
+            loss, score, factor = validate(self.network, self.config.target, validation, self.device)
+        line["val_loss"], line["val_score"] = loss, score
+        if loss < state.best_loss:
+            state.best_loss, state.best_epoch, state.factor = loss, epoch, factor
+            state.best = self.weights.average.clone()
 
-    def _judged(self, outputs: Tensor, y: Tensor, weight: Tensor) -> Batch:
-        """All members together judge samples that none learns from; else the members that do not."""
-        if weight.dim() == 1:
-            return self.config.target.combine(outputs), y, weight
-        held_out = weight > 0
-        return outputs[held_out], y.unsqueeze(1).expand_as(held_out)[held_out], weight[held_out]
+    def _report(self, line: dict[str, float], validation: Batches | None) -> None:
+        """Call the callbacks, and log. If one stops the training, the weights of this epoch are validated."""
+        monitor = self.execution.monitor
+        try:
+            self.state.stopped = monitor.stops(self._epoch(line))
+            if self.state.stopped and validation is not None and "val_loss" not in line:
+                self._judge(line, validation)
+        finally:
+            monitor.log(self._epoch(line).metrics, len(self.lines))
+
+    def _epoch(self, line: dict[str, Any]) -> Epoch:
+        return Epoch(
+            **line,
+            epochs=self.options.epochs,
+            score_name=self.config.target.score_name,
+            learning_rate=self.optimizer.param_groups[0]["lr"],
+            seconds=self.clock.seconds,
+            network=self.network.eval(),
+        )
 
     # The checkpoint.
 
@@ -287,9 +296,3 @@ class _Loop:
         for group in self.optimizer.param_groups:
             group["lr"], group["betas"] = self.state.learning_rate, (self.state.momentum, group["betas"][1])
         self.clock.before = self.clock.seconds = self.state.seconds
-
-
-def _device(name: DeviceName) -> torch.device:
-    """The device of this process; of several that use GPUs, each has the one that its group was made with."""
-    device = torch.device(available_device(name))
-    return torch.device("cuda", torch.cuda.current_device()) if device.type == "cuda" else device

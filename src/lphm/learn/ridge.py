@@ -4,6 +4,9 @@ The strength of the ridge, and how confident the probabilities are, follow from 
 sample by the others (leave-one-out), which ridge regression has in closed form as well.
 """
 
+import time
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
@@ -15,7 +18,9 @@ from lphm.data.progress import Progress, no_progress
 from lphm.data.targets import ClassTarget, TargetSchema
 from lphm.learn.calibration import calibrate
 from lphm.learn.execution import Execution, History
-from lphm.nn.patterns import BLOCK, PatternNetwork
+from lphm.learn.monitor import Epoch
+from lphm.nn.pattern_network import PatternNetwork
+from lphm.nn.patterns import BLOCK
 
 #: Strengths of the ridge, of which the best is taken, for features of variance 1.
 STRENGTHS = np.logspace(-3, 3, 10)
@@ -25,10 +30,11 @@ def fit_ridge(
     network: PatternNetwork, target: TargetSchema, train: MemoryBatches, execution: Execution
 ) -> History:
     """Fit in place. The history has one line, whose validation is that of each sample by the others."""
+    begun = time.perf_counter()
     counts = train.weight > 0  # what does not count cannot be left out either
     x, y, weight = train.x[counts], train.y[counts], train.weight[counts]
     network.patterns.fit(x)
-    features = _features(network, x, execution.progress or no_progress, execution.name)
+    features = _features(network, x, execution.progress or no_progress)
     network.mean.copy_(features.mean(dim=0))
     spread = features.std(dim=0, correction=0)
     network.scale.copy_(torch.where(spread > 0, 1 / spread, 0))
@@ -44,19 +50,23 @@ def fit_ridge(
     network.linear.bias.data.copy_(scale * torch.from_numpy(np.reshape(ridge.intercept_, -1)))
     network.eval()
     outputs = features @ network.linear.weight.data.T + network.linear.bias.data
-    line = {
+    line: dict[str, Any] = {
         "epoch": 1,
         "train_loss": target.loss(outputs, y, weight).item(),
         "val_loss": loss,
         "val_score": target.score(left_out, y, weight).item(),
     }
+    seconds = time.perf_counter() - begun
+    epoch = Epoch(**line, epochs=1, score_name=target.score_name, seconds=seconds, network=network)
+    execution.monitor.log(epoch.metrics, 1)
+    execution.monitor.stops(epoch)
     return History([line])
 
 
 @torch.no_grad()
-def _features(network: PatternNetwork, x: Tensor, progress: Progress, name: str) -> Tensor:
+def _features(network: PatternNetwork, x: Tensor, progress: Progress) -> Tensor:
     features = torch.empty(len(x), network.patterns.num_features)
     for first in range(0, len(x), BLOCK):
         features[first : first + BLOCK] = network.patterns(x[first : first + BLOCK])
-        progress(name, min(first + BLOCK, len(x)), len(x))
+        progress("training", min(first + BLOCK, len(x)), len(x))
     return features

@@ -30,7 +30,8 @@ from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import DeviceName
 from lphm.learn.torch_state import on_the_cpu
 from lphm.nn.network import InterdependenceNetwork
-from lphm.nn.patterns import BLOCK, PatternNetwork
+from lphm.nn.pattern_network import PatternNetwork
+from lphm.nn.patterns import BLOCK
 
 CONFIG, WEIGHTS, METRICS = "config.json", "weights.safetensors", "metrics.json"
 HASH = "weights_sha256"

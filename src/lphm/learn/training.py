@@ -4,6 +4,7 @@ The seed decides the split, the initial weights, the order of the samples and th
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ from lphm.learn.evaluation import Evaluation
 from lphm.learn.execution import Execution, History
 from lphm.learn.explanation import explained
 from lphm.learn.loop import fit
+from lphm.learn.monitor import Callback, Logger, Monitor
 from lphm.learn.options import NetworkOptions, TrainingOptions
 from lphm.learn.preparation import Prepared, TrainingData, encode, prepare_stream, prepare_table
 from lphm.learn.ridge import fit_ridge
 from lphm.learn.run import Run
 from lphm.learn.torch_state import plain_torch, usable_threads
 from lphm.nn.network import InterdependenceNetwork, full_parameters, interdependence_parameters
-from lphm.nn.patterns import PatternNetwork
+from lphm.nn.pattern_network import PatternNetwork
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def train(
     progress: Progress | None = None,
     folder: Path | None = None,
     resume: bool = False,
+    callbacks: Callback | Sequence[Callback] | None = None,
+    logger: Logger | Sequence[Logger] | None = None,
 ) -> Outcome:
     """Train on the training part, and test once on the test part.
 
@@ -99,12 +103,23 @@ def train(
         progress: called after every batch.
         folder: where checkpoints are written after epochs; nowhere if not given.
         resume: continue from the checkpoint there, if there is one.
+        callbacks: a function, or a list of them, called with an ``Epoch`` after every epoch, before its
+            checkpoint is written. One that returns True stops the training, as early stopping does; an
+            exception ends it, and a resumed training then repeats this epoch.
+        logger: a logger, or a list of them, with the methods of ``Logger``, such as those of Lightning. They
+            are given the choices of the network and the training, the ``metrics`` of every epoch, and the
+            scores of the test part, as ``test_loss`` and so on.
 
     Raises:
-        InputError: the loss is not finite, the device is not available, or the checkpoint is damaged.
+        InputError: the loss is not finite, the device is not available, the checkpoint is damaged, or a
+            callback or logger cannot be called.
     """
-    trained = _fit(prepared, Execution(prepared.options.device, folder, resume, progress))
-    tested, evaluation, samples = prepared.test(trained.run, progress)
+    monitor = Monitor(callbacks, logger)
+    with monitor.training(prepared.config):
+        trained = _fit(prepared, Execution(prepared.options.device, folder, resume, progress, monitor))
+        tested, evaluation, samples = prepared.test(trained.run, progress)
+        scores = {f"test_{name}": score for name, score in tested["test"].items()}
+        monitor.log(scores, len(trained.history.lines))
     network = trained.run.network
     metrics = {
         "task": trained.run.config.target.task,
@@ -144,15 +159,15 @@ def learn(
     progress: Progress | None = None,
     folder: Path | None = None,
     resume: bool = False,
+    monitor: Monitor | None = None,
     start: Run | None = None,
-    name: str = "training",
     validation: Dataset | None = None,
 ) -> Trained:
     """Train a network on ``data``; with early stopping, each member on all but a part of it.
 
-    Arguments as ``prepare`` and ``train``. The training begins with the weights, schemas and sizes of
-    ``start`` if it is given, and is reported as ``name``. If ``validation`` is given, it decides which epoch
-    is the best, and no part of ``data`` is held out for that.
+    Arguments as ``prepare`` and ``train``, whose callbacks and loggers ``monitor`` has. The training begins
+    with the weights, schemas and sizes of ``start`` if it is given. If ``validation`` is given, it decides
+    which epoch is the best, and no part of ``data`` is held out for that.
 
     Raises:
         InputError: the data cannot be learned from, or the sizes of the network do not fit.
@@ -160,7 +175,9 @@ def learn(
     network, training = network or NetworkOptions(), training or TrainingOptions()
     encoded = encode(data, network, training, task or infer_task(data.target), start, validation)
     _require_memory(encoded)
-    return _fit(encoded, Execution(training.device, folder, resume, progress, name), start)
+    monitor = monitor or Monitor()
+    with monitor.training(encoded.config):
+        return _fit(encoded, Execution(training.device, folder, resume, progress, monitor), start)
 
 
 def _require_memory(data: TrainingData) -> None:

@@ -22,7 +22,8 @@ def filled(rows: int, multiple: int) -> int:
 
 def ended(x: Tensor) -> Tensor:
     """Which steps ``(N, steps)`` come after the end of series: the last ones without any value."""
-    return x.isnan().all(dim=-1).flip(-1).cumprod(-1).flip(-1).bool()
+    seen_later: Tensor = (~x.isnan().all(dim=-1)).flip(-1).cumsum(-1).flip(-1)
+    return seen_later == 0
 
 
 class RowEmbedding(nn.Module):

@@ -17,6 +17,7 @@ takes as well (Tan et al., 2022, arXiv:2102.00457), both as shares of the steps.
 A linear map of the square roots of all these predicts, and is found in closed form (``learn/ridge.py``).
 """
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -156,16 +157,39 @@ class LocalPatterns(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The features of every series."""
         features = []
-        for (i, j), counted, Z in self._each(x):
-            thresholds = self.thresholds[i, j].view(self.groups, self.maps, 1)
-            count = counted.sum(-1, keepdim=True).clamp_min(1)  # (N, groups, 1, 1)
-            above = (Z - thresholds).mul_(counted).relu_()
+        for above, count in self._rectified(x):
             occurs = above > 0
-            features += [self._roots(maps, count).flatten(1) for maps in (occurs.to(Z.dtype), above)]
+            features += [self._roots(maps, count).flatten(1) for maps in (occurs.to(above.dtype), above)]
             features += [(steps / count.squeeze(-1)).sqrt().flatten(1) for steps in _stretches(occurs)]
         if self.missing is not None:
             features.append(self.missing(self._indicators(x)))
         return torch.cat(features, dim=1)
+
+    def matrices(self, x: Tensor) -> Tensor:
+        """``xi = Z W Zᵀ`` of all rectified maps ``Z`` of the values, ``(N, k, k)``; see ``map_names``.
+
+        It is positive semi-definite if ``W`` is: with ``W = I / steps``, where each map is divided by the
+        root of the number of steps that it counts.
+        """
+        if self.structure is None or self.w is None:
+            scaled = [(above / count.sqrt()).flatten(1, 2) for above, count in self._rectified(x)]
+            Z = torch.cat(scaled, dim=1)  # (N, k, steps)
+            return Z @ Z.mT
+        Z = torch.cat([above.flatten(1, 2) for above, _ in self._rectified(x)], dim=1)
+        return interdependence_matrix(self.structure, self.w.to(Z.dtype), Z.mT, "attribute", partial=True)
+
+    def map_names(self) -> list[str]:
+        """Names of the maps in ``matrices``, such as ``series_dilation4_group2_3``; counted from 1."""
+        groups, maps = range(1, self.groups + 1), range(1, self.maps + 1)
+        sets = itertools.product(("series", "differences"), self.dilations, groups, maps)
+        return [f"{values}_dilation{dilation}_group{group}_{i}" for values, dilation, group, i in sets]
+
+    def _rectified(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """How far maps exceed their thresholds, ``(N, groups, maps, steps)``, and the steps that count."""
+        for (i, j), counted, Z in self._each(x):
+            thresholds = self.thresholds[i, j].view(self.groups, self.maps, 1)
+            above = (Z - thresholds).mul_(counted).relu_()
+            yield above, counted.sum(-1, keepdim=True).clamp_min(1)  # (N, groups, 1, 1)
 
     def _indicators(self, x: Tensor) -> Tensor:
         """Which values are missing, 1 or 0, in the channels ``gaps``; ``nan`` after the end."""
@@ -190,13 +214,13 @@ class LocalPatterns(nn.Module):
         lengths = (~ended(x)).sum(-1)  # (N,)
         x = _interpolated(x.mT)  # (N, channels, steps)
         steps = torch.arange(self.steps, device=x.device)
+        is_odd = (torch.arange(self.groups, device=x.device) % 2).view(-1, 1, 1)
         for i, values in enumerate((x, F.pad(x.diff(), (0, 1)))):
             length = (lengths - i).clamp_min(0).view(-1, 1, 1, 1)
             series = values * (steps < length.squeeze(1))
             for j, dilation in enumerate(self.dilations):
                 side = WIDTH // 2 * dilation
-                margin = torch.zeros_like(length).expand(-1, self.groups, -1, -1).clone()
-                margin[:, 1::2] = torch.where(length >= 4 * side, side, 0)
+                margin = torch.where(length >= 4 * side, side, 0) * is_odd
                 counted = (steps >= margin) & (steps < length - margin)  # (N, groups, 1, steps)
                 Z = F.conv1d(series, self.kernels[i, j], padding=side, dilation=dilation)
                 yield (i, j), counted, torch.unflatten(Z, 1, (self.groups, self.maps))
@@ -204,6 +228,8 @@ class LocalPatterns(nn.Module):
 
 def _stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
     """``(..., steps)`` to how many stretches of steps a pattern has, and how long the longest is."""
+    if torch.compiler.is_compiling():
+        return _traced_stretches(occurs)
     shape, steps = occurs.shape[:-1], occurs.shape[-1] + 2
     padded = F.pad(occurs, (1, 1)).flatten()  # a stretch begins and ends within its map
     begin, end = torch.nonzero(padded[1:] ^ padded[:-1]).view(-1, 2).T
@@ -212,12 +238,31 @@ def _stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.bincount(of, minlength=shape.numel()).view(shape), longest.view(shape)
 
 
+def _traced_stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
+    """As ``_stretches``, in operators whose results have shapes that do not depend on the data."""
+    begins = torch.cat([occurs[..., :1], occurs[..., 1:] & ~occurs[..., :-1]], dim=-1)
+    steps = torch.arange(occurs.shape[-1], device=occurs.device)
+    length = steps - _running_max(torch.where(occurs, -1, steps))  # since the last step without the pattern
+    return begins.sum(-1), length.amax(-1)
+
+
+def _running_max(x: Tensor) -> Tensor:
+    """The largest entry so far, along the last dimension."""
+    if not torch.compiler.is_compiling():
+        return x.cummax(-1).values
+    reach = 1  # ONNX has no such operator: the largest of 2, 4, 8, ... entries
+    while reach < x.shape[-1]:
+        x = torch.cat([x[..., :reach], torch.maximum(x[..., reach:], x[..., :-reach])], dim=-1)
+        reach *= 2
+    return x
+
+
 def _interpolated(x: Tensor) -> Tensor:
     """``(N, channels, steps)`` with missing values filled, see ``LocalPatterns``; others do not change."""
     known, steps = ~x.isnan(), torch.arange(x.shape[-1], device=x.device)
     # The nearest steps with a value on both sides; where one side has none, that of the other.
-    before = torch.where(known, steps, -1).cummax(-1).values
-    after = torch.where(known, steps, len(steps)).flip(-1).cummin(-1).values.flip(-1)
+    before = _running_max(torch.where(known, steps, -1))
+    after = len(steps) - 1 - _running_max(torch.where(known, steps.flip(-1), -1).flip(-1)).flip(-1)
     before, after = torch.where(before < 0, after, before), torch.where(after == len(steps), before, after)
     first, second = (x.gather(-1, at.clamp(0, len(steps) - 1)).nan_to_num() for at in (before, after))
     return first + (second - first) * (steps - before) / (after - before).clamp_min(1)
@@ -233,33 +278,3 @@ def _kernels(shape: tuple[int, ...], generator: torch.Generator | None) -> Tenso
     weights = weights - weights.mean(-1, keepdim=True)
     kernels = weights * (order < numbers).unsqueeze(-1)
     return kernels / kernels.abs().sum((-1, -2), keepdim=True)
-
-
-class PatternNetwork(nn.Module):
-    """A linear map of the standardised features of ``LocalPatterns``, as a network of one member.
-
-    Shape:
-        ``(N, steps, channels)`` to ``(N, 1, outputs)``.
-
-    Args:
-        patterns: gives the features.
-        outputs: classes, or 1 for regression.
-
-    Attributes:
-        mean, scale: of each feature; what varies in training has variance 1, what does not counts nothing.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, patterns: LocalPatterns, outputs: int) -> None:
-        super().__init__()
-        self.patterns = patterns
-        self.register_buffer("mean", torch.zeros(patterns.num_features))
-        self.register_buffer("scale", torch.ones(patterns.num_features))
-        self.linear = nn.Linear(patterns.num_features, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits, or what is said about the standardised target."""
-        out: Tensor = self.linear((self.patterns(x) - self.mean) * self.scale)
-        return out.unsqueeze(1)
