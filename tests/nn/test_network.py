@@ -1,6 +1,7 @@
 """The network: its members are networks of their own, no row of a table sees another, and its encodings."""
 
 import copy
+import shutil
 
 import pytest
 import torch
@@ -539,3 +540,40 @@ def test_sizes_of_a_network_are_at_least_1(size: str) -> None:
     sizes = {"width": 16, "outputs": 4, "blocks": 1, "channels": 1, "instance_channels": 1, size: 0}
     with pytest.raises(ValueError, match=rf"^{size} must be at least 1"):
         InterdependenceNetwork(RowEmbedding(8, 3, 16), **sizes)
+
+
+inductor = pytest.param(
+    "table",
+    "inductor",
+    marks=[
+        pytest.mark.skipif(not shutil.which("c++"), reason="inductor needs a C++ compiler"),
+        pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),  # of its own old modules
+    ],
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "backend"), [("table", "aot_eager"), ("series", "aot_eager"), inductor])
+def test_compiles_in_one_graph(name: str, backend: str) -> None:
+    torch._dynamo.reset()
+    build, draw_rows = NETWORKS[name]
+    network, rows = disturbed(build(members=2)), draw_rows()
+    compiled = torch.compile(network, fullgraph=True, backend=backend)
+    parameters = list(network.parameters())
+    for batch in (rows, rows[:3])[: 1 if backend == "inductor" else 2]:  # the number becomes a symbol
+        got, want = compiled(batch), network(batch)
+        assert reference.error(got, want) < 1e-12
+        grads = (torch.autograd.grad(out.square().sum(), parameters) for out in (got, want))
+        assert all(reference.error(*pair) < 1e-10 for pair in zip(*grads, strict=True))
+
+
+@pytest.mark.slow
+def test_dropout_compiles_in_one_graph() -> None:
+    torch._dynamo.reset()
+    network = table_network(dropout=0.5)
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    rows = table_rows(7)
+    disturbed(network).float()
+    first, second = compiled(rows), compiled(rows)
+    assert first.isfinite().all()
+    assert not first.equal(second)

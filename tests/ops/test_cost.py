@@ -1,12 +1,16 @@
 """The choices by counted flops: each product of ``(i, j)`` and ``(j, l)`` is ``2 i j l``."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 from torch.utils.flop_counter import FlopCounterMode
 
 from lphm import HM, LPHM, DualLPHM, Full, LowRank, Structure
 from lphm.ops import cost
 from lphm.ops.cost import (
+    TINY,
     Order,
     choose_order,
     count_samples,
@@ -155,3 +159,35 @@ def test_a_traced_graph_counts_one_sample(monkeypatch: pytest.MonkeyPatch) -> No
     assert count_samples(x) == 3
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     assert count_samples(x) == 1
+
+
+#: ``k`` and ``d`` of an order, or ``k`` and ``width`` of a pair; None stands for a symbol.
+SYMBOLS = [(None, 4), (4, None), (None, None), (200, None), (None, 200)]
+
+
+@every_size
+@pytest.mark.parametrize("sizes", SYMBOLS)
+def test_no_choice_asks_what_a_symbol_stands_for(
+    structure: Structure, samples: int, k: int, d: int, sizes: tuple[int | None, int | None]
+) -> None:
+    symbol = ShapeEnv().create_unbacked_symint()  # raises wherever its number is needed
+    first, second = (symbol if size is None else size for size in sizes)
+    assert choose_order(structure, samples, first, second) in Order
+    assert forms_dense_pair(structure, samples, first, second) in (True, False)
+    assert count_samples(SimpleNamespace(shape=(symbol, k, d))) == 1
+
+
+def test_a_symbol_takes_what_grows_slowest() -> None:
+    symbol = ShapeEnv().create_unbacked_symint()
+    structure = LowRank(n=99, r=4)
+    assert choose_order(structure, 1, symbol, 99) is Order.FACTORED  # xi would have its square
+    assert choose_order(structure, 1, 7, symbol) is Order.MATRIX
+    assert choose_order(structure, 1, 9, symbol) is Order.FACTORED
+
+
+def test_w_is_not_formed_for_a_symbol_unless_it_is_tiny() -> None:
+    symbol = ShapeEnv().create_unbacked_symint()  # it may stand for 1, where W would be most of the work
+    for n, may_be_dense in ((TINY, True), (2 * TINY, False)):
+        structure = LPHM(n=n, p=8, q=8, r=4)
+        assert (choose_order(structure, 1, symbol, 1) is Order.DENSE_FACTORED) is may_be_dense
+        assert forms_dense_pair(structure, 1, symbol, 2 * n) is may_be_dense

@@ -4,10 +4,12 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from functorch.compile import aot_function, make_boxed_func
 
 import lphm.ops.cpp
 from lphm import LPHM, BilinearInterdependence, Full, LowRank, interdependence_apply
@@ -114,6 +116,37 @@ def test_sums_over_many_rows(kind: str) -> None:
         check(compiled(structure, order, kind, w, x), reference.apply(structure, w, x, kind=kind), (w, x))
     source = lphm.ops.cpp.HEADER.read_text()
     assert f"TALL = {TALL}, PARTS = {PARTS};" in source
+
+
+@pytest.mark.usefixtures("native")
+@every_order
+@both_kinds
+@pytest.mark.parametrize("channels", [None, 3])
+def test_tracers_take_it_and_its_gradient_as_one_operator_each(
+    order: Order, kind: str, channels: int | None
+) -> None:
+    structure = STRUCTURES[1]
+    w, x = inputs(structure, kind, channels, (2,))
+    sizes = structure.n, structure.p, structure.q, structure.r, ORDERS[order.name], kind == "instance"
+    torch.library.opcheck(lphm.ops.cpp.operator(), (*sizes, w, x))
+    gradient = torch.randn_like(x)
+    operator = torch.ops.lphm.apply_to_itself_backward.default
+    torch.library.opcheck(operator, (*sizes, w.detach(), x.detach(), gradient))
+    graphs: list[list[str]] = []
+    traced = aot_function(lambda w, x: lphm.ops.cpp.operator()(*sizes, w, x), keep(graphs), keep(graphs))
+    check(traced(w, x), reference.grouped(structure, w, x, kind=kind), (w, x))
+    assert graphs == [["lphm.apply_to_itself.default"], ["lphm.apply_to_itself_backward.default"]]
+
+
+def keep(graphs: list[list[str]]) -> Callable[..., Callable[..., object]]:
+    """A compiler that notes the operators of a graph and runs it as it is."""
+
+    def compiler(module: torch.fx.GraphModule, _: object) -> Callable[..., object]:
+        calls = [str(node.target) for node in module.graph.nodes if node.op == "call_function"]
+        graphs.append([name for name in calls if "getitem" not in name])
+        return make_boxed_func(module.forward)
+
+    return compiler
 
 
 @pytest.mark.usefixtures("native")

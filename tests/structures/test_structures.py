@@ -129,8 +129,9 @@ class TestLPHM(StructureSuite):
     @pytest.mark.filterwarnings(
         "ignore:`torch.jit:DeprecationWarning"
     )  # inductor imports its own old modules
-    def test_compiles_with_inductor(self) -> None:
-        self.compare_compiled("inductor", "attribute", None)
+    @pytest.mark.parametrize(("kind", "normalize"), [("attribute", None), ("instance", "softmax")])
+    def test_compiles_with_inductor(self, kind: str, normalize: str | None) -> None:
+        self.compare_compiled("inductor", kind, normalize)
 
 
 class TestToeplitz(StructureSuite):

@@ -89,7 +89,7 @@ def _check_size(n: int, x: Tensor, kind: str, partial: bool) -> None:
             f"x must have {n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
             f"build the structure with n={size}, or check which kind you want"
         )
-    if size < n and not partial:
+    if not partial and size < n:
         raise ValueError(
             f"x must have {n} {what}, got shape {tuple(x.shape)}; "
             f"pass partial=True to treat the missing {what} as zeros"

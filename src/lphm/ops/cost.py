@@ -1,4 +1,8 @@
-"""What each order of ``data · xᵀ · W · x`` costs, the one place that chooses, and the one rule of scaling."""
+"""What each order of ``data · xᵀ · W · x`` costs, the one place that chooses, and the one rule of scaling.
+
+A graph that is being traced has to serve every number that a symbol stands for, so nothing here may depend on
+it: the choices count a symbol as ``ENDLESS``, and take what grows slowest with it.
+"""
 
 import math
 from enum import Enum
@@ -19,6 +23,8 @@ TALL = 128
 THIN_FLOP = 8
 #: Fixed overhead of the thin path over the dense one, in flops of a wide product.
 THIN_OVERHEAD = 2**17
+#: What a size counts as that is a symbol of a graph; above every size that is a number.
+ENDLESS = 2**40
 
 
 class Order(Enum):
@@ -40,17 +46,17 @@ def choose_order(structure: Structure, samples: int, k: int, d: int, by_hand: bo
         d: rows of ``data`` in the core's orientation.
         by_hand: leave out the order that has no gradient by hand.
     """
-    n, K = structure.n, structure.middle
+    n, K, may_be_dense = structure.n, structure.middle, may_form_dense(structure, k)
+    k, d = counted(k), counted(d)
     order = Order.FACTORED if skips_matrix(K, k, d) else Order.MATRIX
     pair = 2 * d * k * 2 * K if order is Order.FACTORED else 2 * k * k * (K + d)
     best: float = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + pair)
-    if n > max(k, TINY):
+    if not may_be_dense:
         return order
     dense: dict[Order, float] = {
         Order.DENSE_MATRIX: structure.dense_flops + samples * 2 * k * (n * n + n * k + d * k),
         Order.DENSE_FACTORED: structure.dense_flops + samples * 2 * d * n * (2 * k + n),
     }
-    # Plain comparisons: where a size is a symbol, torch.compile turns each into a guard.
     for formed, cost in dense.items():
         if cost < best and not (by_hand and formed is Order.DENSE_MATRIX):
             order, best = formed, cost
@@ -66,12 +72,18 @@ def forms_dense_pair(structure: Structure, samples: int, k: int, width: int = 0)
         k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
         width: rows that the pair is padded to; a dense pair of no more rows needs no copy of ``x``.
     """
-    n, K = structure.n, structure.middle
+    n, K, may_be_dense = structure.n, structure.middle, may_form_dense(structure, k)
+    k, width = counted(k), counted(width)
     if K < n <= width:
-        return n <= max(k, TINY)
+        return may_be_dense
     thin = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
     dense = structure.dense_flops + samples * 2 * k * n * (n + k)
-    return dense < thin and n <= max(k, TINY)
+    return dense < thin and may_be_dense
+
+
+def may_form_dense(structure: Structure, k: int) -> bool:
+    """Whether ``W`` is no larger than data of ``k`` columns, or tiny; a symbol may stand for one column."""
+    return structure.n <= TINY or (not is_symbol(k) and structure.n <= k)
 
 
 def forms_small_xi(structure: Structure, k: int, d: int) -> bool:
@@ -90,7 +102,20 @@ def skips_matrix(K: int, k: int, d: int) -> bool:
 
 def count_samples(x: Tensor) -> int:
     """``N`` of ``x`` ``(N, n, k)``; 1 in a graph that is being traced, for it has to serve any ``N``."""
-    return 1 if torch.compiler.is_compiling() else x.shape[0]
+    return 1 if torch.compiler.is_compiling() or is_symbol(x.shape[0]) else x.shape[0]
+
+
+def is_symbol(size: int) -> bool:
+    """Whether a size is not a number but a symbol of a graph that is being traced."""
+    if torch.compiler.is_dynamo_compiling():  # a symbol is an int there, and before torch 2.8 never found
+        has_value = getattr(torch.fx.experimental.symbolic_shapes, "has_static_value", None)
+        return has_value is not None and not has_value(size)
+    return isinstance(size, torch.SymInt)
+
+
+def counted(size: int) -> int:
+    """A size as the choices count it: a number as it is, a symbol as ``ENDLESS``."""
+    return ENDLESS if is_symbol(size) else size
 
 
 def scale_of(structure: Structure, normalize: Normalize) -> float:

@@ -9,9 +9,10 @@ import functools
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from lphm.ops.checks import Kind, Normalize, check_arguments
-from lphm.ops.cost import choose_order, count_samples, scale_of
+from lphm.ops.cost import choose_order, count_samples, counted, is_symbol, scale_of
 from lphm.ops.dispatch import try_fused_apply, try_fused_matrix
 from lphm.ops.reference import cheaper_pair, compose, orient, product
 from lphm.ops.softmax import attend, clear_unseen, clear_unused, flatten_mask, masked_softmax
@@ -74,7 +75,7 @@ def interdependence_matrix(
         if xi is not None:
             return xi
     check_arguments(structure, w, x, kind, normalize, partial=partial, mask=mask, causal=causal)
-    vectors, rows = w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))
+    vectors, rows = w.reshape(-1, structure.num_parameters), _rows(structure, x, kind)
     if mask is not None:
         pairs, mask = mask.dim() == x.dim(), flatten_mask(mask, x.shape[:-2])
         rows = clear_unused(rows, mask, pairs)
@@ -145,7 +146,7 @@ def interdependence_apply(
             return out if grouped or w.dim() == 1 else out.unsqueeze(-3)
     data = x if data is None else data
     check_arguments(structure, w, x, kind, normalize, data, partial, mask, causal)
-    vectors, rows = w.reshape(-1, structure.num_parameters), flatten_batch(orient(x, kind))
+    vectors, rows = w.reshape(-1, structure.num_parameters), _rows(structure, x, kind)
     target = _split(data, kind, len(vectors) if grouped else 1)  # (N, C or 1, d, k)
     if mask is not None:
         pairs, mask = mask.dim() == x.dim(), flatten_mask(mask, x.shape[:-2])
@@ -166,6 +167,12 @@ def apply_grouped(xi: Tensor, data: Tensor, kind: Kind) -> Tensor:
     groups = _split(data, kind, xi.shape[-3])  # (N, C, d, k)
     xi = xi.reshape(-1, *xi.shape[-3:])  # (1 or N, C, k, k)
     return _join(torch.einsum("...cdk,...ckl->...cdl", groups, xi), kind, data.shape)
+
+
+def _rows(structure: Structure, x: Tensor, kind: Kind) -> Tensor:
+    """``x`` in the core's orientation, ``(N, rows, k)``; up to ``n`` by zero rows if a symbol counts them."""
+    rows = flatten_batch(orient(x, kind))
+    return F.pad(rows, (0, 0, 0, structure.n - rows.shape[1])) if is_symbol(rows.shape[1]) else rows
 
 
 def _split(data: Tensor, kind: Kind, channels: int) -> Tensor:
@@ -198,7 +205,7 @@ def _apply_core(
     if normalize is None or normalize == "scale":
         order = choose_order(structure, count_samples(x), k, d)
         return compose(structure, order, w, x, data, scale_of(structure, normalize))
-    if normalize == "softmax" and k > d:
+    if normalize == "softmax" and counted(k) > counted(d):
         return attend(*cheaper_pair(structure, w, x, width=d), data, mask, causal)
     pair = cheaper_pair(structure, w, x)
     return product(data, normalized_matrix(*pair, normalize, mask, causal))

@@ -3,6 +3,8 @@
 #include "products.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -110,12 +112,59 @@ Tensors backward(const Choice& c, const Tensor& w, const Tensor& x, const Tensor
   return grads;
 }
 
+// What the dispatcher calls below autograd. A tracer takes the result and the gradients as one operator each; of what
+// the forward has computed, the gradients' operator gets nothing and computes it again.
+
+Tensor apply_to_itself(int64_t n, int64_t p, int64_t q, int64_t r, int64_t order, bool instance, const Tensor& w,
+                       const Tensor& x) {
+  at::AutoDispatchBelowADInplaceOrView guard;
+  return forward({{n, p, q, r}, order, instance}, w.contiguous(), x.contiguous())[0];
+}
+
+std::tuple<Tensor, Tensor> apply_to_itself_backward(int64_t n, int64_t p, int64_t q, int64_t r, int64_t order,
+                                                    bool instance, const Tensor& w, const Tensor& x,
+                                                    const Tensor& G) {
+  at::AutoDispatchBelowADInplaceOrView guard;
+  const Choice c{{n, p, q, r}, order, instance};
+  Tensors kept = forward(c, w.contiguous(), x.contiguous());
+  kept.erase(kept.begin());
+  const Tensors grads = backward(c, w.contiguous(), x.contiguous(), G, true, kept);
+  return {grads[0], grads[1].contiguous()};
+}
+
+// The same for tensors that have a shape only, whose sizes may be symbols.
+
+Tensor meta(int64_t, int64_t, int64_t, int64_t, int64_t, bool, const Tensor&, const Tensor& x) {
+  return at::empty_symint(x.sym_sizes(), x.options());
+}
+
+std::tuple<Tensor, Tensor> meta_backward(int64_t, int64_t, int64_t, int64_t, int64_t, bool, const Tensor& w,
+                                         const Tensor& x, const Tensor&) {
+  return {at::empty_symint(w.sym_sizes(), w.options()), at::empty_symint(x.sym_sizes(), x.options())};
+}
+
+// Whether these are tensors of Python, fake ones or those of a tracer, to which only the dispatcher may pass.
+bool is_traced(const Tensor& w, const Tensor& x) {
+  return w.key_set().has(c10::DispatchKey::Python) || x.key_set().has(c10::DispatchKey::Python);
+}
+
+template <typename Function>
+auto registered(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Function>();
+}
+
 class ApplyToItself : public torch::autograd::Function<ApplyToItself> {
  public:
   static Tensor forward(AutogradContext* ctx, const Tensor& w, const Tensor& x, int64_t n, int64_t p, int64_t q,
                         int64_t r, int64_t order, bool instance) {
     at::AutoDispatchBelowADInplaceOrView guard;
-    Tensors result = lphm::forward({{n, p, q, r}, order, instance}, w.contiguous(), x.contiguous());
+    Tensors result;
+    if (is_traced(w, x)) {
+      static const auto op = registered<decltype(apply_to_itself)>("lphm::apply_to_itself");
+      result = {op.call(n, p, q, r, order, instance, w, x)};
+    } else {
+      result = lphm::forward({{n, p, q, r}, order, instance}, w.contiguous(), x.contiguous());
+    }
     const Tensor out = result[0];
     result[0] = x;
     result.push_back(w);
@@ -135,6 +184,10 @@ class ApplyToItself : public torch::autograd::Function<ApplyToItself> {
     Tensors grads;
     if (at::GradMode::is_enabled() || batched) {
       grads = differentiable(c, w, x, G);
+    } else if (is_traced(w, x)) {
+      static const auto op = registered<decltype(apply_to_itself_backward)>("lphm::apply_to_itself_backward");
+      auto [dw, dx] = op.call(a[0], a[1], a[2], a[3], a[4], c.instance, w, x, G);
+      grads = {dw, dx};
     } else {
       at::AutoDispatchBelowADInplaceOrView guard;
       grads = lphm::backward(c, w.contiguous(), x.contiguous(), G, ctx->needs_input_grad(1), kept);
@@ -161,8 +214,8 @@ class ApplyToItself : public torch::autograd::Function<ApplyToItself> {
   }
 };
 
-Tensor apply_to_itself(int64_t n, int64_t p, int64_t q, int64_t r, int64_t order, bool instance, const Tensor& w,
-                       const Tensor& x) {
+Tensor with_gradient(int64_t n, int64_t p, int64_t q, int64_t r, int64_t order, bool instance, const Tensor& w,
+                     const Tensor& x) {
   return ApplyToItself::apply(w, x, n, p, q, r, order, instance);
 }
 
@@ -170,7 +223,20 @@ Tensor apply_to_itself(int64_t n, int64_t p, int64_t q, int64_t r, int64_t order
 }  // namespace lphm
 
 TORCH_LIBRARY(lphm, library) {
+  library.def("apply_to_itself(int n, int p, int q, int r, int order, bool instance, Tensor w, Tensor x) -> Tensor");
   library.def(
-      "apply_to_itself(int n, int p, int q, int r, int order, bool instance, Tensor w, Tensor x) -> Tensor",
-      lphm::apply_to_itself);
+      "apply_to_itself_backward(int n, int p, int q, int r, int order, bool instance, Tensor w, Tensor x, "
+      "Tensor gradient) -> (Tensor, Tensor)");
 }
+
+TORCH_LIBRARY_IMPL(lphm, CompositeExplicitAutograd, library) {
+  library.impl("apply_to_itself", lphm::apply_to_itself);
+  library.impl("apply_to_itself_backward", lphm::apply_to_itself_backward);
+}
+
+TORCH_LIBRARY_IMPL(lphm, Meta, library) {
+  library.impl("apply_to_itself", lphm::meta);
+  library.impl("apply_to_itself_backward", lphm::meta_backward);
+}
+
+TORCH_LIBRARY_IMPL(lphm, Autograd, library) { library.impl("apply_to_itself", lphm::with_gradient); }
