@@ -34,8 +34,8 @@ N = 48
 class DoubledLPHM(LPHM):
     """Twice ``W``, by a pair of its own."""
 
-    def pair_from_factors(self, factors: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = super().pair_from_factors(factors, x)
+    def pair_from_factors(self, factors: tuple[Tensor, ...], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = super().pair_from_factors(factors, x, y)
         return 2 * left, right
 
 

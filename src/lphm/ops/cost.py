@@ -30,25 +30,28 @@ class Order(Enum):
     DENSE_FACTORED = "((data xᵀ) W) x"
 
 
-def choose_order(structure: Structure, samples: int, k: int, d: int, by_hand: bool = False) -> Order:
+def choose_order(
+    structure: Structure, samples: int, k: int, d: int, by_hand: bool = False, columns: int | None = None
+) -> Order:
     """The cheapest order, by counted flops; ``W`` is formed only where it is no larger than the data.
 
     Args:
         structure: what ``W`` is.
         samples: matrices ``x`` that share one ``W``.
-        k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
+        k: columns of ``x`` in the core's orientation; rows of ``xi``.
         d: rows of ``data`` in the core's orientation.
         by_hand: leave out the order that has no gradient by hand.
+        columns: columns of ``y`` and of ``xi``; ``k`` if not given.
     """
-    n, K = structure.n, structure.middle
-    order = Order.FACTORED if skips_matrix(K, k, d) else Order.MATRIX
-    pair = 2 * d * k * 2 * K if order is Order.FACTORED else 2 * k * k * (K + d)
-    best: float = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + pair)
-    if n > max(k, TINY):
+    (n, j), K, l = structure.shape, structure.middle, k if columns is None else columns
+    order = Order.FACTORED if skips_matrix(K, k, d, l) else Order.MATRIX
+    pair = 2 * d * (k + l) * K if order is Order.FACTORED else 2 * k * l * (K + d)
+    best: float = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops((k + l) // 2) + pair)
+    if max(n, j) > max(min(k, l), TINY):
         return order
     dense: dict[Order, float] = {
-        Order.DENSE_MATRIX: structure.dense_flops + samples * 2 * k * (n * n + n * k + d * k),
-        Order.DENSE_FACTORED: structure.dense_flops + samples * 2 * d * n * (2 * k + n),
+        Order.DENSE_MATRIX: structure.dense_flops + samples * 2 * l * (n * j + n * k + d * k),
+        Order.DENSE_FACTORED: structure.dense_flops + samples * 2 * d * (n * k + n * j + j * l),
     }
     # Plain comparisons: where a size is a symbol, torch.compile turns each into a guard.
     for formed, cost in dense.items():
@@ -57,21 +60,25 @@ def choose_order(structure: Structure, samples: int, k: int, d: int, by_hand: bo
     return order
 
 
-def forms_dense_pair(structure: Structure, samples: int, k: int, width: int = 0) -> bool:
-    """Whether ``x, W x`` is a cheaper pair than the structure's own, ``xi`` included.
+def forms_dense_pair(
+    structure: Structure, samples: int, k: int, width: int = 0, columns: int | None = None
+) -> bool:
+    """Whether ``x, W y`` is a cheaper pair than the structure's own, ``xi`` included.
 
     Args:
         structure: what ``W`` is.
         samples: matrices ``x`` that share one ``W``.
-        k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
+        k: columns of ``x`` in the core's orientation; rows of ``xi``.
         width: rows that the pair is padded to; a dense pair of no more rows needs no copy of ``x``.
+        columns: columns of ``y`` and of ``xi``; ``k`` if not given.
     """
-    n, K = structure.n, structure.middle
+    (n, j), K, l = structure.shape, structure.middle, k if columns is None else columns
+    small = max(n, j) <= max(min(k, l), TINY)
     if K < n <= width:
-        return n <= max(k, TINY)
-    thin = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
-    dense = structure.dense_flops + samples * 2 * k * n * (n + k)
-    return dense < thin and n <= max(k, TINY)
+        return small
+    thin = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops((k + l) // 2) + 2 * k * l * K)
+    dense = structure.dense_flops + samples * 2 * l * n * (j + k)
+    return dense < thin and small
 
 
 def forms_small_xi(structure: Structure, k: int, d: int) -> bool:
@@ -83,9 +90,10 @@ def forms_small_xi(structure: Structure, k: int, d: int) -> bool:
     return k <= min(max(TINY, WIDE * max(K, d)), MOST_ROWS) and K <= n <= TALL
 
 
-def skips_matrix(K: int, k: int, d: int) -> bool:
+def skips_matrix(K: int, k: int, d: int, columns: int | None = None) -> bool:
     """Whether ``(data leftᵀ) right``, ``4 d k K`` flops, costs less than ``data (leftᵀ right)``."""
-    return 2 * d * K < k * (K + d)
+    l = k if columns is None else columns
+    return d * (k + l) * K < k * l * (K + d)
 
 
 def count_samples(x: Tensor) -> int:
@@ -94,8 +102,8 @@ def count_samples(x: Tensor) -> int:
 
 
 def scale_of(structure: Structure, normalize: Normalize) -> float:
-    """The factor of ``xi``: ``1 / n`` for ``normalize="scale"``, else 1."""
-    return 1 / structure.n if normalize == "scale" else 1.0
+    """The factor of ``xi``: ``1 / n`` (``1 / √(n columns)``) for ``normalize="scale"``, else 1."""
+    return 1 / math.prod(structure.shape) ** 0.5 if normalize == "scale" else 1.0
 
 
 def split_scale(scale: float) -> tuple[float, float]:
