@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lphm import rpn, sharded, streamed
+    from lphm import nn, rpn, sharded, streamed
     from lphm.errors import DivisibilityError, InputError, RankLostError
     from lphm.estimators import InterdependenceTransformer, LPHMClassifier, LPHMRegressor
     from lphm.nn import BilinearInterdependence, initialize_
@@ -38,6 +38,7 @@ __all__ = [
     "interdependence_apply",
     "interdependence_matrix",
     "nearest",
+    "nn",
     "rpn",
     "sharded",
     "streamed",

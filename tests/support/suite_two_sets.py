@@ -1,4 +1,4 @@
-"""What every structure owes to the oracle for two sets of data, ``xi(X, Y) = Xᵀ W Y``, and rectangular ``W``."""
+"""What every structure owes to the oracle for two sets of data, ``Xᵀ W Y``, and rectangular ``W``."""
 
 from dataclasses import replace
 from typing import ClassVar

@@ -2,5 +2,6 @@
 
 from lphm.nn.init import initialize_
 from lphm.nn.layer import BilinearInterdependence
+from lphm.nn.linear import StructuredLinear
 
-__all__ = ["BilinearInterdependence", "initialize_"]
+__all__ = ["BilinearInterdependence", "StructuredLinear", "initialize_"]

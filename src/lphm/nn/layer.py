@@ -157,7 +157,7 @@ class BilinearInterdependence(nn.Module):
         return mixed
 
     def matrix(self, x: Tensor, *, y: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
-        """``xi(x)`` or ``xi(x, y)`` of every channel, ``(*batch, channels, k, k')``, or the running average."""
+        """``xi`` of every channel, ``(*batch, channels, k, k')``, or its running average in eval mode."""
         structure, w, kind, normalize = self.structure, self.weight, self.kind, self.normalize
         if self.running_xi is not None:
             _check_one_set(y)

@@ -66,9 +66,9 @@ def check_arguments(
 ) -> None:
     """Everything that a caller can get wrong, said in the caller's words."""
     check_choices(kind, normalize, causal, masked=mask is not None)
-    for name, tensor in {"w": w, "x": x, "y": y, "data": data}.items():
-        if tensor is not None:
-            check_tensor(name, tensor, w)
+    second = {name: tensor for name, tensor in {"y": y, "data": data}.items() if tensor is not None}
+    for name, tensor in {"w": w, "x": x, **second}.items():
+        check_tensor(name, tensor, w)
     structure.check_parameters(w)
     if w.shape[0] == 0:
         raise ValueError(f"w must have at least one channel, got shape {tuple(w.shape)}")

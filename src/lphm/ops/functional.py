@@ -144,7 +144,7 @@ def interdependence_apply(
         RPN 2 (Zhang, 2024, arXiv:2411.11162), bilinear interdependence functions.
     """
     if (data is None or data is x) and mask is None and not causal and y is None:
-        out = try_fused_apply(structure, w, x, kind, normalize, grouped=False)
+        out = try_fused_apply(structure, w, x, kind, normalize, False)
         if out is not None:
             return out if w.dim() == 1 else out.unsqueeze(-3)
     data = x if data is None else data
@@ -182,7 +182,7 @@ def interdependence_grouped(
         TypeError: as ``interdependence_apply``.
     """
     if (data is None or data is x) and mask is None and not causal and y is None:
-        out = try_fused_apply(structure, w, x, kind, normalize, grouped=True)
+        out = try_fused_apply(structure, w, x, kind, normalize, True)
         if out is not None:
             return out
     data = x if data is None else data
