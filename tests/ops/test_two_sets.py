@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import lphm
-from lphm import LPHM, BilinearInterdependence, Full, LowRank, Structure, sharded, streamed
+from lphm import LPHM, BilinearInterdependence, Full, LowRank, Structure, streamed
 from lphm.ops import cost, functional
 from lphm.ops.cost import Order, choose_order, forms_dense_pair, skips_matrix
 from lphm.ops.functional import interdependence_grouped
@@ -104,8 +104,8 @@ MISTAKES = {
     "no y": (
         {"y": None},
         ValueError,
-        "y must be given for a rectangular W, whose columns are for another set of "
-        "data, got none for LPHM(n=12, columns=15, p=2, q=3, r=2); pass y, or leave columns out of the structure",
+        "y must be given for a rectangular W, whose columns are for another set of data, got none for "
+        "LPHM(n=12, columns=15, p=2, q=3, r=2); pass y, or leave columns out of the structure",
     ),
     "too many rows of y": (
         {"y": torch.randn(2, 16, 7).double()},
@@ -143,7 +143,8 @@ MISTAKES = {
     "mask of x in place of pairs": (
         {"mask": torch.ones(2, 5, 7, dtype=torch.bool), "normalize": "softmax"},
         ValueError,
-        "mask must be (2, 5) or (2, 7, 5) to match x and y, got shape (2, 5, 7); all dimensions but the last may be 1",
+        "mask must be (2, 5) or (2, 7, 5) to match x and y, got shape (2, 5, 7); "
+        "all dimensions but the last may be 1",
     ),
 }
 
@@ -182,12 +183,10 @@ def test_a_running_average_is_of_one_set() -> None:
             call(x, y=x)
 
 
-def test_rows_in_many_places_are_refused() -> None:
+def test_rows_from_a_file_are_refused() -> None:
     text = (
-        "structure must have a square W where no process has all rows, got LPHM(n=12, columns=15, p=2, q=3, r=2); "
-        "use lphm.interdependence_apply on all rows for two sets of data"
+        "structure must have a square W where no process has all rows, got LPHM(n=12, columns=15, p=2, q=3, "
+        "r=2); use lphm.interdependence_apply on all rows for two sets of data"
     )
     with pytest.raises(ValueError, match=whole(text)):
         list(streamed.interdependence_apply(STRUCTURE, w[0], lambda: x[0].split(5)))
-    with pytest.raises(ValueError, match=whole(text)):
-        sharded.interdependence_apply(STRUCTURE, w, x[0])
