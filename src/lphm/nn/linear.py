@@ -43,7 +43,7 @@ class StructuredLinear(nn.Module):
         TypeError: ``structure`` is not a ``Structure``, or a size is not an int.
 
     Example:
-        >>> layer = StructuredLinear(96, 64, LPHM(n=64, columns=96, p=8, q=8, r=2))
+        >>> layer = lphm.nn.StructuredLinear(96, 64, LPHM(n=64, columns=96, p=8, q=8, r=2))
         >>> layer(torch.randn(32, 96)).shape, layer.weight.shape     # nn.Linear: 6144
         (torch.Size([32, 64]), torch.Size([104]))
 
@@ -109,9 +109,8 @@ class StructuredLinear(nn.Module):
             ValueError, TypeError: as ``StructuredLinear``, ``lphm.nearest`` or ``LPHM.suggest``.
 
         Example:
-            >>> layer = StructuredLinear.from_linear(nn.Linear(96, 64), 0.1)
-            >>> layer.weight.shape, layer.structure.p, layer.structure.q
-            (torch.Size([608]), 16, 32)
+            >>> lphm.nn.StructuredLinear.from_linear(torch.nn.Linear(96, 64), 0.1).structure
+            LPHM(n=64, columns=96, p=16, q=24, r=4)
         """
         if not isinstance(structure, Structure):
             structure = LPHM.suggest(linear.out_features, structure, columns=linear.in_features)
