@@ -54,6 +54,28 @@ def test_what_is_written_is_w_by_the_definition_and_is_read_again(structure: Str
     assert again.bias is None
 
 
+@pytest.mark.parametrize(
+    ("structure", "names"),
+    [
+        (LPHM(n=36, columns=24, p=4, q=4, r=4), "w1 w2_a w2_b"),  # blocks of 9 x 6, and 4 is below 9 / 2
+        (LPHM(n=32, columns=24, p=4, q=4, r=4), "w1 w2"),  # blocks of 8 x 6
+        (DualLPHM(n=90, columns=120, p=9, q=10, r=4), "w1_a w1_b w2_a w2_b"),
+        (DualLPHM(n=90, columns=80, p=9, q=8, r=4), "w1_a w1_b w2_a w2_b"),
+        (DualLPHM(n=80, columns=120, p=8, q=8, r=4), "w1 w2_a w2_b"),
+        (DualLPHM(n=72, columns=60, p=9, q=10, r=4), "w1 w2"),  # blocks of 8 x 6
+        (HM(n=36, columns=24, p=4, q=4), "w1 w2"),
+    ],
+    ids=str,
+)
+def test_products_are_written_where_the_packages_would_have_products(
+    structure: Structure, names: str
+) -> None:
+    layer = layer_of(structure)
+    state = layer.to_lokr("peft")
+    assert sorted(state) == [f"lokr_{name}" for name in names.split()]
+    assert reference.error(delta(state, 1.0), reference.dense(structure, layer.weight.detach())) < 1e-6
+
+
 def test_what_is_written_shares_no_memory_with_the_layer() -> None:
     layer = layer_of(STRUCTURES["w2 a product"])
     state = layer.to_lokr()

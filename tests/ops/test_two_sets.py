@@ -1,6 +1,7 @@
 """Two sets of data: what is chosen, what is never formed, and what a caller can get wrong."""
 
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 import torch
@@ -61,26 +62,32 @@ def test_every_order_gives_the_same_for_two_sets(
     check(got, reference.apply(structure, w, x, data, kind, normalize, y=y), (w, x, y, data))
 
 
-def test_the_cost_of_two_sets_is_counted_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With ``k = 5`` columns of ``x``, 7 of ``y`` and ``d = 4``; every order by the sizes of its products."""
+@pytest.mark.parametrize(
+    "structure", [LowRank(n=12, columns=15, r=3), Full(n=30, columns=8), STRUCTURE], ids=str
+)
+def test_the_cost_of_two_sets_is_counted_exactly(
+    structure: Structure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every order by the sizes of its products, for many ``k`` and ``l``, columns of ``x`` and ``y``."""
     monkeypatch.setattr(cost, "THIN_OVERHEAD", 0)
-    structure = LowRank(n=12, columns=15, r=3)
+    monkeypatch.setattr(cost, "THIN_FLOP", 1)
     flops = lambda *shapes: sum(2 * a * b * c for a, b, c in shapes)  # noqa: E731
-    k, l, d, K, n, j = 5, 7, 4, 3, 12, 15
-    projection = cost.THIN_FLOP * structure.projection_flops((k + l) // 2)
-    assert structure.projection_flops((k + l) // 2) == flops((K, n, 6), (K, j, 6))
-    costs = {
-        Order.MATRIX: projection + flops((k, K, l), (d, k, l)),
-        Order.FACTORED: projection + flops((d, k, K), (d, K, l)),
-        Order.DENSE_MATRIX: structure.dense_flops + flops((n, j, l), (k, n, l), (d, k, l)),
-        Order.DENSE_FACTORED: structure.dense_flops + flops((d, k, n), (d, n, j), (d, j, l)),
-    }
-    assert choose_order(structure, 1, k, d, columns=l) is min(costs, key=costs.get)
-    assert skips_matrix(K, k, d, l) is (costs[Order.FACTORED] < costs[Order.MATRIX])
-    for samples in (1, 10, 1000):
-        thin = samples * (projection + flops((k, K, l)))
-        dense = structure.dense_flops + samples * flops((n, j, l), (k, n, l))
-        assert forms_dense_pair(structure, samples, k, columns=l) is (dense < thin)
+    (n, j), K, chosen = structure.shape, structure.middle, set()
+    for k, l, d in product((1, 2, 5, 12, 31, 64), (1, 3, 7, 15, 33, 80), (1, 2, 4, 9, 17, 40, 90)):
+        projection = structure.projection_flops((k + l) // 2)
+        costs = {
+            Order.MATRIX: projection + flops((k, K, l), (d, k, l)),
+            Order.FACTORED: projection + flops((d, k, K), (d, K, l)),
+            Order.DENSE_MATRIX: structure.dense_flops + flops((n, j, l), (k, n, l), (d, k, l)),
+            Order.DENSE_FACTORED: structure.dense_flops + flops((d, k, n), (d, n, j), (d, j, l)),
+        }
+        order = choose_order(structure, 1, k, d, columns=l)
+        assert costs[order] == min(costs.values())
+        chosen.add(order)
+        assert skips_matrix(K, k, d, l) is (costs[Order.FACTORED] < costs[Order.MATRIX])
+        dense = structure.dense_flops + flops((n, j, l), (k, n, l))
+        assert forms_dense_pair(structure, 1, k, columns=l) is (dense < projection + flops((k, K, l)))
+    assert len(chosen) > 2
 
 
 @pytest.mark.parametrize(("n", "columns"), [(65, 8), (8, 65)])
