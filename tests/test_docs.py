@@ -18,7 +18,7 @@ from lphm import Structure, streamed
 from lphm.structures import STRUCTURES
 from support import reference
 from support.norms import assert_norm_of_w_is_gain as norm_of_w_is_gain
-from support.registry import TYPICAL
+from support.registry import ROWS, TYPICAL
 from support.suite_structure import StructureSuite
 
 PAGES = {path.name: path.read_text() for path in (Path(__file__).parents[1] / "docs").glob("*.md")}
@@ -138,6 +138,15 @@ def test_the_table_names_every_structure_and_its_counts() -> None:
     for name in own:
         structure = TYPICAL[name]
         assert evaluated(table[type(structure).__name__], structure) == structure.num_parameters
+
+
+def test_the_table_of_rectangular_w_has_every_structure_and_its_counts() -> None:
+    section = re.search(r"^## Two sets and two widths\n(.*?)^## ", PAGE, re.MULTILINE | re.DOTALL)[1]
+    table = dict(re.findall(r"^\| `(\w+)` \|.*?\| (.*?) \|$", section, re.MULTILINE))
+    assert set(table) == {type(structure).__name__ for structure in TYPICAL.values()}
+    for row in ROWS.values():
+        for structure in row.rectangular.values():
+            assert evaluated(table[type(structure).__name__], structure) == structure.num_parameters
 
 
 def evaluated(formula: str, structure: Structure) -> float:

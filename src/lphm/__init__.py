@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lphm import kernels, rpn, sharded, streamed
+    from lphm import kernels, nn, rpn, sharded, streamed
     from lphm.errors import DivisibilityError, InputError, RankLostError
     from lphm.estimators import InterdependenceTransformer, LPHMClassifier, LPHMRegressor
     from lphm.nn import BilinearInterdependence, InterdependenceAttention, initialize_
@@ -42,6 +42,7 @@ __all__ = [
     "interdependence_matrix",
     "kernels",
     "nearest",
+    "nn",
     "rpn",
     "sharded",
     "streamed",

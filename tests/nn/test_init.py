@@ -18,9 +18,14 @@ def test_norm_of_w_is_gain(structure: Structure, gain: float) -> None:
     assert_norm_of_w_is_gain(structure, gain)
 
 
-@pytest.mark.parametrize("name", [(row, case) for row in ROWS for case in ROWS[row].edges], ids="-".join)
+EDGES = {
+    (name, case): edge for name, row in ROWS.items() for case, edge in (row.edges | row.rectangular).items()
+}
+
+
+@pytest.mark.parametrize("name", EDGES, ids="-".join)
 def test_norm_of_w_is_one_at_the_edges(name: tuple[str, str]) -> None:
-    structure = ROWS[name[0]].edges[name[1]]
+    structure = EDGES[name]
     draws = 200_000 // structure.n  # few entries average less in each draw
     squares = structure.to_dense(drawn(structure, draws, 1.0)).square().sum(dim=(-2, -1))
     assert_mean(squares, 1.0)

@@ -33,7 +33,7 @@ def test_every_order_gives_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     chosen = []
-    monkeypatch.setattr(functional, "choose_order", lambda *sizes: chosen.append(sizes) or order)
+    monkeypatch.setattr(functional, "choose_order", lambda *sizes, **_: chosen.append(sizes) or order)
     w, x, data = draw(structure, kind, channels=channels)
     got = lphm.interdependence_apply(structure, w, x, data, kind, normalize)
     assert chosen == [(structure, 2, 5, 4)]  # samples, k, d
@@ -46,7 +46,7 @@ def test_every_order_gives_the_same(
 def test_every_order_gives_the_same_groups(
     structure: Structure, kind: str, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(functional, "choose_order", lambda *_: order)
+    monkeypatch.setattr(functional, "choose_order", lambda *_, **__: order)
     w, x, data = draw(structure, kind, channels=3, d=6)
     got = interdependence_grouped(structure, w, x, data, kind)
     check(got, reference.grouped(structure, w, x, data, kind), (w, x, data))
@@ -95,8 +95,8 @@ def test_forming_w_is_paid_once_for_all_samples(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(cost, "THIN_OVERHEAD", 0)  # else one sample would do with fewer operators
     structure = LPHM(n=36, p=6, q=6, r=2)
     w, x, _ = draw(structure, batch=(64,), k=4)
-    assert cheaper_pair(structure, w, x[:1])[0].shape[-2] == structure.middle == 12
-    assert cheaper_pair(structure, w, x)[0].shape[-2] == structure.n
+    assert cheaper_pair(structure, w, x[:1], x[:1])[0].shape[-2] == structure.middle == 12
+    assert cheaper_pair(structure, w, x, x)[0].shape[-2] == structure.n
     assert structure.dense_flops == 2 * 36**2 * 2
     assert Full(n=36).dense_flops == 0
 

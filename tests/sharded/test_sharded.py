@@ -53,6 +53,7 @@ def test_without_the_sum_each_rank_has_only_its_part(results: list[dict[str, Any
         ("normalize", "ValueError: all ranks must have the same structure, kind and normalize", None),
         ("gradient", "ValueError: all ranks must have the same gradients to compute, got [0, 1", None),
         ("full", "TypeError: structure must reduce blocks of rows", None),
+        ("rectangular", "ValueError: structure must have a square W where no process has all rows", None),
         ("softmax", "ValueError: normalize must be None or 'scale' for the instance kind", None),
         ("rows", "ValueError: rows must hold the number of rows of each rank", None),
     ],

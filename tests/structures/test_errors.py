@@ -25,6 +25,18 @@ w, x = torch.randn(26), torch.randn(3, 12, 5)
             "q must divide n, got q=8, n=12 (divisors of 12: 1, 2, 3, 4, 6, 12)",
         ),
         (
+            {"columns": 20, "p": 2, "q": 6, "r": 1},
+            DivisibilityError,
+            "q must divide columns, got q=6, columns=20 (divisors of 20: 1, 2, 4, 5, 10, 20)",
+        ),
+        (
+            {"columns": 20, "p": 5, "q": 4, "r": 1},
+            DivisibilityError,
+            "p must divide n, got p=5, n=12 (divisors of 12: 1, 2, 3, 4, 6, 12)",
+        ),
+        ({"columns": 0, "p": 2, "r": 1}, ValueError, "columns must be at least 1, got columns=0"),
+        ({"columns": 2.0, "p": 2, "r": 1}, TypeError, "columns must be an int, got 2.0 of type float"),
+        (
             {"p": 24, "r": 1},
             DivisibilityError,
             "p must divide n, got p=24, n=12 (divisors of 12: 1, 2, 3, 4, 6, 12)",
@@ -70,6 +82,17 @@ def test_lags(lags: object, kind: type[Exception], text: str) -> None:
         Toeplitz(n=6, lags=lags)
 
 
+@pytest.mark.parametrize(("n", "columns", "size"), [(6, 20, "n"), (20, 6, "columns")])
+def test_lags_of_the_shorter_side(n: int, columns: int, size: str) -> None:
+    text = (
+        f"lags must be odd, as many backwards as forwards and 0, and at most 2 {size} - 1 = 11, "
+        f"got lags=13, {size}=6; use lags=11"
+    )
+    with pytest.raises(ValueError, match=whole(text)):
+        Toeplitz(n=n, columns=columns, lags=13)
+    assert Toeplitz(n=n, columns=columns, lags=11).num_parameters == 11
+
+
 @pytest.mark.parametrize(
     ("seed", "kind", "text"),
     [
@@ -91,6 +114,15 @@ def test_project() -> None:
         STRUCTURE.project(torch.randn(2, 3, 26), x)
     with pytest.raises(ValueError, match=r"^w must hold 26 parameters"):
         STRUCTURE.project(torch.randn(52), x)
+    wide = LPHM(n=12, columns=15, p=2, q=3, r=2)
+    v = torch.randn(wide.num_parameters)
+    text = "y must be (3, 15, k), columns=15 rows in the batch of x, got none for a W of 12 x 15"
+    with pytest.raises(ValueError, match=whole(text)):
+        wide.project(v, x)
+    for shape in [(3, 12, 5), (15, 5), (2, 15, 5), (15,)]:
+        text = f"y must be (3, 15, k), columns=15 rows in the batch of x, got shape {shape}"
+        with pytest.raises(ValueError, match=whole(text)):
+            wide.project(v, x, torch.randn(shape))
 
 
 def test_pack() -> None:

@@ -32,17 +32,19 @@ module = importlib.import_module("lphm.structures.nearest")  # lphm.structures.n
 every_structure = pytest.mark.parametrize("structure", TYPICAL.values(), ids=TYPICAL)
 every_case = pytest.mark.parametrize(
     "structure",
-    [case for row in ROWS.values() for case in row.cases.values()],
-    ids=[f"{name}-{case}" for name, row in ROWS.items() for case in row.cases],
+    [case for row in ROWS.values() for case in (row.cases | row.rectangular).values()],
+    ids=[f"{name}-{case}" for name, row in ROWS.items() for case in row.cases | row.rectangular],
 )
 ALTERNATING = [
     LPHM(n=12, p=2, q=3, r=2),
     LPHM(n=24, p=4, q=6, r=1),
+    LPHM(n=12, columns=20, p=3, q=5, r=2),
     DualLPHM(n=12, p=2, q=3, r=2),
     DualLPHM(n=24, p=4, q=6, r=2),
     RandomMatrixAdaptation(n=12, r=3),
+    RandomMatrixAdaptation(n=12, columns=9, r=3),
 ]
-SEVERAL = [ALTERNATING[1], ALTERNATING[4]]
+SEVERAL = [ALTERNATING[1], ALTERNATING[5]]
 alternating = pytest.mark.parametrize("structure", ALTERNATING, ids=map(str, ALTERNATING))
 
 
@@ -51,7 +53,7 @@ def parameters(structure: Structure) -> Tensor:
 
 
 def noise(structure: Structure) -> Tensor:
-    return torch.randn(structure.n, structure.n, dtype=torch.float64)
+    return torch.randn(structure.shape, dtype=torch.float64)
 
 
 def distance(structure: Structure, w: Tensor, W: Tensor) -> float:
@@ -76,24 +78,28 @@ def test_full_is_w_itself() -> None:
 
 
 @pytest.mark.parametrize("r", [1, 3, 11])
-def test_low_rank_leaves_the_last_singular_values(r: int) -> None:
-    W = noise(Full(n=12))
+@pytest.mark.parametrize("columns", [12, 15])
+def test_low_rank_leaves_the_last_singular_values(r: int, columns: int) -> None:
+    structure = LowRank(n=12, columns=columns, r=r)
+    W = noise(structure)
     want = np.linalg.norm(np.linalg.svd(W.numpy(), compute_uv=False)[r:])
-    assert distance(LowRank(n=12, r=r), lphm.nearest(LowRank(n=12, r=r), W), W) == pytest.approx(
-        want, rel=1e-12
-    )
+    assert distance(structure, lphm.nearest(structure, W), W) == pytest.approx(want, rel=1e-12)
 
 
 def rearranged(W: Tensor, p: int, q: int) -> np.ndarray:
     """Block by block, as it is defined."""
-    s, t = len(W) // p, len(W) // q
+    s, t = W.shape[0] // p, W.shape[1] // q
     blocks = [W[i * s : (i + 1) * s, j * t : (j + 1) * t].numpy() for i in range(p) for j in range(q)]
     return np.array([block.ravel() for block in blocks])
 
 
 @pytest.mark.parametrize("sizes", [(2, 3), (3, 2), (4, 4), (1, 12), (12, 1)])
-def test_hm_leaves_all_singular_values_of_the_rearrangement_but_the_first(sizes: tuple[int, int]) -> None:
-    structure, W = HM(n=12, p=sizes[0], q=sizes[1]), noise(Full(n=12))
+@pytest.mark.parametrize("columns", [12, 24])
+def test_hm_leaves_all_singular_values_of_the_rearrangement_but_the_first(
+    sizes: tuple[int, int], columns: int
+) -> None:
+    structure = HM(n=12, columns=columns, p=sizes[0], q=sizes[1])
+    W = noise(structure)
     want = np.linalg.norm(np.linalg.svd(rearranged(W, *sizes), compute_uv=False)[1:])
     assert distance(structure, lphm.nearest(structure, W), W) == pytest.approx(want, rel=1e-12)
 
@@ -248,7 +254,7 @@ def test_factors_have_entries_of_one_size(structure: Structure) -> None:
 
 @every_case
 def test_zero(structure: Structure) -> None:
-    w = lphm.nearest(structure, torch.zeros(structure.n, structure.n))
+    w = lphm.nearest(structure, torch.zeros(structure.shape))
     assert w.isfinite().all()
     assert structure.to_dense(w).eq(0).all()
 

@@ -17,6 +17,7 @@ from support.registry import ROWS, draw
 SIZED = [LowRank, HM, LPHM, DualLPHM, RandomMatrixAdaptation, Toeplitz]
 every_class = pytest.mark.parametrize("cls", SIZED, ids=lambda cls: cls.name)
 drawn = st.one_of(*(ROWS[cls.name].drawn for cls in SIZED))
+wide = st.one_of(*(ROWS[cls.name].drawn_rectangular for cls in SIZED))
 quick = settings(max_examples=60, deadline=None, derandomize=True, database=None)
 
 
@@ -38,16 +39,16 @@ def rank_of(W: torch.Tensor) -> int:
 
 
 @quick
-@given(drawn, st.data())
+@given(drawn | wide, st.data())
 def test_largest_rank_is_reached_by_random_parameters(structure: Sized, data: st.DataObject) -> None:
     W = structure.to_dense(torch.randn(structure.num_parameters, dtype=torch.float64))
     assert structure.largest_rank() == rank_of(W)
-    rows = data.draw(st.integers(1, structure.n))
+    rows = data.draw(st.integers(1, min(structure.shape)))
     assert structure.largest_rank(rows) == rank_of(W[:rows, :rows])
 
 
 @quick
-@given(drawn.filter(lambda structure: structure.n <= 12))
+@given((drawn | wide).filter(lambda structure: max(structure.shape) <= 12))
 def test_degrees_of_freedom_are_the_rank_of_the_jacobian(structure: Sized) -> None:
     w = torch.randn(structure.num_parameters, dtype=torch.float64)
     jacobian = torch.func.jacrev(structure.to_dense)(w).flatten(0, 1)  # (n², l)
@@ -244,3 +245,82 @@ def test_a_search_tries_no_more_rows_than_it_is_bound_to(monkeypatch: pytest.Mon
     assert LPHM.suggest(97, budget=200, partial=True).n == 100
     monkeypatch.setattr("lphm.structures.sizing.MOST_MORE", 2)
     assert LPHM.suggest(97, budget=200, partial=True).n <= 99
+
+
+# Rectangular W.
+
+
+def every_rectangular_choice(cls: type[Sized], n: int, columns: int) -> Iterator[Sized]:
+    """By trial: every p, q and number of lags that the constructor takes, and r up to the shorter side."""
+    counts = {
+        "p": range(1, n + 1),
+        "q": range(1, columns + 1),
+        "r": range(1, min(n, columns) + 1),
+        "lags": range(1, 2 * min(n, columns), 2),
+    }
+    names = [name for name in counts if name in cls.__dataclass_fields__]
+    for values in product(*(counts[name] for name in names)):
+        sizes = dict(zip(names, values, strict=True))
+        if n % sizes.get("p", 1) == 0 and columns % sizes.get("q", 1) == 0:
+            yield cls(n=n, columns=columns, **sizes)
+
+
+@settings(quick, max_examples=100)
+@given(st.sampled_from(SIZED), st.integers(1, 9), st.integers(1, 9), st.integers(1, 100))
+def test_no_other_sizes_of_a_rectangular_w_are_better(
+    cls: type[Sized], n: int, columns: int, budget: int
+) -> None:
+    def merit(s: Sized) -> tuple[int, ...]:
+        return s.largest_rank(), s.degrees_of_freedom, -s.num_parameters
+
+    fitting = [merit(s) for s in every_rectangular_choice(cls, n, columns) if s.num_parameters <= budget]
+    if not fitting:
+        with pytest.raises(ValueError, match="budget must be at least"):
+            cls.suggest(n, budget, columns=columns)
+        return
+    found = cls.suggest(n, budget, columns=columns)
+    assert found.shape == (n, columns)
+    assert found.num_parameters <= budget
+    assert merit(found) == max(fitting)
+
+
+def test_a_share_is_of_the_entries_of_a_rectangular_w() -> None:
+    assert LowRank.suggest(10, 0.5, columns=40) == LowRank(n=10, columns=40, r=4)  # 200 of 400
+    text = (
+        "budget must be at least 50 parameters, those of LowRank(n=10, columns=40, r=1), "
+        "got 0.1 of 400, that is 40"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        LowRank.suggest(10, 0.1, columns=40)
+
+
+def test_as_many_columns_as_rows_are_a_square_w() -> None:
+    for cls in SIZED:
+        assert cls.suggest(12, 40, columns=12) == cls.suggest(12, 40)
+
+
+def test_what_is_explained_of_a_rectangular_w() -> None:
+    assert LPHM(n=64, columns=96, p=8, q=8, r=2).explain() == (
+        "LPHM(n=64, columns=96, p=8, q=8, r=2)\n"
+        "104 parameters, 1.69% of the 6144 of Full\n"
+        "W of rank up to 16 of 64, through left and right of K = 16 rows\n"
+        "896 flops for a column of X and one of Y, where Full takes 12288; then 32 for an entry of xi\n"
+        "no LPHM of n=64, columns=96 with as few parameters reaches a higher rank"
+    )
+    poor = LPHM(n=64, columns=96, p=2, q=2, r=2)
+    better = LPHM.suggest(64, poor.num_parameters, columns=96)
+    assert poor.explain().splitlines()[-1] == (
+        f"{better} reaches rank {better.largest_rank()} with {better.num_parameters}"
+    )
+
+
+def test_a_rectangular_w_is_for_all_rows() -> None:
+    text = "rows must be None for a rectangular W, got rows=5, W LowRank(n=6, columns=8, r=1)"
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        LowRank(n=6, columns=8, r=1).explain(5)
+    text = (
+        "partial must be False for a rectangular W, got partial=True, n=7, columns=8; "
+        "round n and columns up yourself, to numbers with more divisors"
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        LPHM.suggest(7, 40, columns=8, partial=True)

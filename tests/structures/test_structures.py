@@ -64,7 +64,7 @@ class TestRandomMatrixAdaptation(StructureSuite):
         torch.testing.assert_close(self.row.typical.to_dense(w.float()), W[0].float())
 
     def test_columns_have_one_length(self) -> None:
-        A, B = fixed_matrices(12, 3, 5, torch.float64, torch.device("cpu"))
+        A, B = fixed_matrices((12, 12), 3, 5, torch.float64, torch.device("cpu"))
         for matrix in (A, B):
             torch.testing.assert_close(matrix.norm(dim=0), torch.full((3,), 12**0.5, dtype=torch.float64))
 

@@ -18,8 +18,8 @@ Factors = tuple[Tensor, ...]
 class DoubledPair:
     """A mixin in front of a structure: twice the pair, so twice ``W``."""
 
-    def pair_from_factors(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = super().pair_from_factors(factors, x)
+    def pair_from_factors(self, factors: Factors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = super().pair_from_factors(factors, x, y)
         return 2 * left, right
 
 

@@ -78,7 +78,7 @@ def dual_lphm_W(w, n, p, q, r):
 
 
 def random_matrix_W(w, n, p, q, r):
-    A, B = (M.numpy() for M in fixed_matrices(n, r, 3, torch.float64, torch.device("cpu")))
+    A, B = (M.numpy() for M in fixed_matrices((n, n), r, 3, torch.float64, torch.device("cpu")))
     return np.diag(w[:n]) @ A @ np.diag(w[n:]) @ B.T
 
 

@@ -34,8 +34,8 @@ N = 48
 class DoubledLPHM(LPHM):
     """Twice ``W``, by a pair of its own."""
 
-    def pair_from_factors(self, factors: tuple[Tensor, ...], x: Tensor) -> tuple[Tensor, Tensor]:
-        left, right = super().pair_from_factors(factors, x)
+    def pair_from_factors(self, factors: tuple[Tensor, ...], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = super().pair_from_factors(factors, x, y)
         return 2 * left, right
 
 
@@ -249,6 +249,7 @@ def errors(ranks: int) -> dict[str, str]:
         "normalize": lambda: interdependence_apply(structure, w, x, normalize="scale" if odd else None),
         "gradient": lambda: interdependence_apply(structure, w, x.clone().requires_grad_(odd)),
         "full": lambda: interdependence_apply(Full(n=N), random(N * N, seed=1), x),
+        "rectangular": lambda: interdependence_apply(LowRank(n=N, columns=5, r=1), random(N + 5, seed=1), x),
         "softmax": lambda: interdependence_apply(
             LowRank(n=5, r=1), random(10, seed=1), x, None, "instance", "softmax"
         ),

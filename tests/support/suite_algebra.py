@@ -67,26 +67,32 @@ class AlgebraSuite:
         return request.param
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """A test that asks for a ``case`` gets all cases of the row, for a ``path`` all ways to a result."""
-        if "case" in metafunc.fixturenames:
-            cases = self.row.cases
-            metafunc.parametrize("case", list(cases.values()), ids=list(cases))
+        """A test that asks for a ``case`` gets all square cases of the row, for ``any_case`` all of them, for
+        ``two_sets`` those that take two sets, and for a ``path`` all ways to a result.
+        """
+        choices = {
+            "case": self.row.cases,
+            "any_case": self.row.cases | self.row.rectangular,
+            "two_sets": self.row.two_sets,
+        }
+        for name in choices.keys() & set(metafunc.fixturenames):
+            metafunc.parametrize(name, list(choices[name].values()), ids=list(choices[name]))
         if "path" in metafunc.fixturenames:
             compiled = ["in C++"] if isinstance(self.row.typical, LPHM) else []
             metafunc.parametrize("path", ["as chosen", "thin pair", "by hand", *compiled], indirect=True)
 
-    def test_counts(self, case: Structure) -> None:
-        assert case.num_parameters == self.row.num_parameters(case)
-        assert case.num_parameters == sum(math.prod(shape) for shape in case.factor_shapes.values())
-        assert case.middle == self.row.middle(case)
+    def test_counts(self, any_case: Structure) -> None:
+        assert any_case.num_parameters == self.row.num_parameters(any_case)
+        assert any_case.num_parameters == sum(math.prod(shape) for shape in any_case.factor_shapes.values())
+        assert any_case.middle == self.row.middle(any_case)
 
     @pytest.mark.parametrize("batch", [(), (3,), (2, 3), (0,)])
-    def test_dense(self, case: Structure, batch: tuple[int, ...]) -> None:
-        w = torch.randn(*batch, case.num_parameters, dtype=torch.float64)
-        W = case.to_dense(w)
-        assert W.shape == (*batch, case.n, case.n)
+    def test_dense(self, any_case: Structure, batch: tuple[int, ...]) -> None:
+        w = torch.randn(*batch, any_case.num_parameters, dtype=torch.float64)
+        W = any_case.to_dense(w)
+        assert W.shape == (*batch, *any_case.shape)
         if 0 not in batch:
-            assert reference.error(W, reference.dense(case, w)) < 1e-14
+            assert reference.error(W, reference.dense(any_case, w)) < 1e-14
 
     @pytest.mark.parametrize("channels", [None, 3])
     @pytest.mark.parametrize("batch", [(), (2,), (2, 3)])

@@ -16,7 +16,7 @@ import lphm
 from lphm import BilinearInterdependence, Structure
 from lphm.structures import from_config
 from support import reference
-from support.registry import Row, draw
+from support.registry import Row, draw, draw_two_sets
 
 KINDS = ["attribute", "instance"]
 
@@ -38,41 +38,42 @@ class TorchSuite:
 
     # A value.
 
-    def test_unpack_gives_views(self, case: Structure) -> None:
-        w = torch.randn(2, case.num_parameters)
-        factors = case.unpack(w)
-        shapes = list(case.factor_shapes.values())
+    def test_unpack_gives_views(self, any_case: Structure) -> None:
+        w = torch.randn(2, any_case.num_parameters)
+        factors = any_case.unpack(w)
+        shapes = list(any_case.factor_shapes.values())
         assert [factor.shape[1:] for factor in factors] == shapes
         for factor in factors:
             assert factor.untyped_storage().data_ptr() == w.untyped_storage().data_ptr()
-        assert case.pack(*factors).equal(w)
+        assert any_case.pack(*factors).equal(w)
 
-    def test_unpack_is_row_major_in_order(self, case: Structure) -> None:
-        w = torch.arange(case.num_parameters)
-        assert torch.cat([factor.flatten() for factor in case.unpack(w)]).equal(w)
+    def test_unpack_is_row_major_in_order(self, any_case: Structure) -> None:
+        w = torch.arange(any_case.num_parameters)
+        assert torch.cat([factor.flatten() for factor in any_case.unpack(w)]).equal(w)
 
-    def test_config_round_trip(self, case: Structure) -> None:
-        config = json.loads(json.dumps(case.to_config()))
-        assert from_config(config) == case
+    def test_config_round_trip(self, any_case: Structure) -> None:
+        config = json.loads(json.dumps(any_case.to_config()))
+        assert from_config(config) == any_case
 
-    def test_is_a_frozen_value(self, case: Structure) -> None:
-        again = dataclasses.replace(case)
-        assert again == case
-        assert hash(again) == hash(case)
-        assert again is not case
+    def test_is_a_frozen_value(self, any_case: Structure) -> None:
+        again = dataclasses.replace(any_case)
+        assert again == any_case
+        assert hash(again) == hash(any_case)
+        assert again is not any_case
         with pytest.raises(dataclasses.FrozenInstanceError):
-            case.n = 3
-        for copied in (pickle.loads(pickle.dumps(case)), copy.deepcopy(case)):
-            assert copied == case
-        assert eval(repr(case), {type(case).__name__: type(case)}) == case
+            any_case.n = 3
+        for copied in (pickle.loads(pickle.dumps(any_case)), copy.deepcopy(any_case)):
+            assert copied == any_case
+        assert eval(repr(any_case), {type(any_case).__name__: type(any_case)}) == any_case
 
     @pytest.mark.parametrize("layout", ["rows", "columns"])
-    def test_flops_are_counted(self, case: Structure, layout: str) -> None:
-        w, x, _ = draw(case, batch=(), channels=None, k=5, requires_grad=False)
-        x = x if layout == "rows" else x.mT.contiguous().mT
+    def test_flops_are_counted(self, any_case: Structure, layout: str) -> None:
+        w, *sets, _ = draw_two_sets(any_case, batch=(), channels=None, k=(5, 5), requires_grad=False)
+        sets = sets if any_case.columns else sets[:1]
+        x, *y = [t if layout == "rows" else t.mT.contiguous().mT for t in sets]
         with FlopCounterMode(display=False) as counter:
-            case.project(w, x)
-        assert counter.get_total_flops() == case.projection_flops(5)
+            any_case.project(w, x, *y)
+        assert counter.get_total_flops() == any_case.projection_flops(5)
 
     # A layer.
 

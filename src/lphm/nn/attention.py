@@ -178,10 +178,11 @@ class InterdependenceAttention(nn.Module):
 
     def _heads(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Left of queries ``(N, H, L, K)``, right of keys ``(N, H, S, K)``, and values ``(N, H, S, d)``."""
-        left_map, right_map = maps = self.structure.maps(self.weight)  # (2, H, K, n)
+        left_map, right_map = self.structure.maps(self.weight)  # (H, K, n) twice
         values = self._split(F.linear(value, self.in_proj_weight, self.in_proj_bias), 1)
         if query is key:  # one product
-            left, right = self._split(F.linear(query, maps.flatten(0, 2)), 2).chunk(2, dim=1)
+            maps = torch.cat([left_map, right_map]).flatten(0, 1)
+            left, right = self._split(F.linear(query, maps), 2).chunk(2, dim=1)
             return left, right, values
         left = self._split(F.linear(query, left_map.flatten(0, 1)), 1)
         return left, self._split(F.linear(key, right_map.flatten(0, 1)), 1), values
@@ -291,7 +292,7 @@ def _chosen(n: int, K: int, structure: Structure | None, budget: float | None) -
         raise TypeError(f"structure must be a lphm.Structure such as lphm.LPHM(...), got {structure!r}")
     if budget is not None:
         raise ValueError(f"budget must be left out where a structure is given, got {budget} and {structure}")
-    if structure.n != n:
+    if structure.shape != (n, n):
         raise ValueError(
             f"structure must have n={n}, which is embed_dim, got {structure}; build it with n={n}"
         )

@@ -3,13 +3,15 @@ r"""Initial parameters by one theorem that holds for every structure.
 An entry of ``W`` is a sum of ``terms`` products, each of one entry from every factor. If the ``F``
 factors are independent, with independent zero-mean entries of variance ``σ_f²``,
 
-    E‖W‖_F² = n² · terms · Π_f σ_f²,
+    E‖W‖_F² = n columns · terms · Π_f σ_f²,
 
-so with ``σ_f² = (n² terms)^(-1/F)`` for every factor, and one of them times ``gain``,
+so with ``σ_f² = (n columns · terms)^(-1/F)`` for every factor, and one of them times ``gain``,
 ``E‖W‖_F² = gain²``. Then ``xi_ij = Σ_ab W_ab x_ai x_bj`` has variance ``gain²`` for ``i != j`` on data of
 independent entries with unit variance. Entries of equal size in all factors suit one learning rate;
 a ``gain`` of 0 zeroes one factor only (``xi`` starts at 0 and still has a gradient).
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -40,7 +42,7 @@ def initialize_(
         >>> w = initialize_(LPHM(n=96, p=8, q=8, r=4), torch.empty(160))
     """
     factors = structure.unpack(w)
-    std = (structure.n**2 * structure.terms) ** (-0.5 / len(factors))
+    std = (math.prod(structure.shape) * structure.terms) ** (-0.5 / len(factors))
     for position, factor in enumerate(factors):
         normal_(factor, std, generator)
         if position == 0:

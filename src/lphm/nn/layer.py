@@ -16,6 +16,10 @@ class BilinearInterdependence(nn.Module):
     r"""Mixes the columns or the rows of its input by a matrix computed from the input itself.
 
         attribute:  D @ (Xᵀ W X)        instance:  (X W Xᵀ)ᵀ @ D
+                    D @ (Xᵀ W Y)                   (X W Yᵀ)ᵀ @ D
+
+    The second line is for a call with ``y``, a second set of data, and the only one for a rectangular ``W``.
+    For the instance kind that is cross-attention: there is one output for each row of ``y``.
 
     With ``channels=C`` it works like attention heads: ``data`` is split into ``C`` equal groups along
     the dimension that ``xi`` does not mix (rows for the attribute kind, columns for the instance
@@ -30,10 +34,12 @@ class BilinearInterdependence(nn.Module):
     Shape:
         ``x`` ``(*batch, b, m)``; ``data`` ``(*batch, b', m)`` for the attribute kind, ``(*batch, b, m')``
         for the instance kind; ``mask`` ``(*batch, k)`` or ``(*batch, k, k)``, ``k = m`` (attribute) or ``b``
-        (instance), with ``"softmax"``; output: the shape of ``data``.
+        (instance), with ``"softmax"``; output: the shape of ``data``. With ``y``, whose ``k`` is ``k'``: the
+        mask ``(*batch, k)`` or ``(*batch, k', k)``, the output with ``k'`` in place of ``k``.
 
     Args:
-        structure: what ``W`` is; its ``n`` is ``b`` (attribute) or ``m`` (instance).
+        structure: what ``W`` is; its ``n`` is ``b`` (attribute) or ``m`` (instance), and its ``columns`` are
+            the same of ``y``.
         kind: ``"attribute"`` or ``"instance"``.
         channels: number of parameter vectors, each with its own ``xi``.
         normalize: ``None``, ``"scale"``, ``"softmax"`` or a callable on ``xi``; this, ``partial``, ``causal``
@@ -53,8 +59,8 @@ class BilinearInterdependence(nn.Module):
         num_batches_tracked: how many batches it is of, a buffer; None without ``running_size``.
 
     Raises:
-        ValueError: as ``lphm.interdependence_apply``; ``channels`` below 1; a ``mask`` with ``running_size``;
-            eval mode with ``running_size`` before any batch in training mode.
+        ValueError: as ``lphm.interdependence_apply``; ``channels`` below 1; a ``mask``, ``y`` or rectangular
+            ``W`` with ``running_size``; eval mode with ``running_size`` before any batch in training mode.
         TypeError: ``structure`` is not a ``Structure``, ``mask`` not boolean.
 
     Example:
@@ -90,6 +96,7 @@ class BilinearInterdependence(nn.Module):
         channels = require_positive(channels=channels)["channels"]
         if running_size is not None:
             running_size = require_positive(running_size=running_size)["running_size"]
+            _check_one_set(structure.columns)
         if momentum is not None and not 0 < momentum <= 1:
             raise ValueError(f"momentum must be above 0 and up to 1, or None, got {momentum}")
         self.structure = structure
@@ -126,13 +133,17 @@ class BilinearInterdependence(nn.Module):
             self.running_xi.zero_()
             self.num_batches_tracked.zero_()
 
-    def forward(self, x: Tensor, data: Tensor | None = None, *, mask: Tensor | None = None) -> Tensor:
-        """``data`` (``x`` if not given) mixed by ``xi(x)``, or by its running average in eval mode."""
+    def forward(
+        self, x: Tensor, data: Tensor | None = None, *, y: Tensor | None = None, mask: Tensor | None = None
+    ) -> Tensor:
+        """``data`` (``x`` if not given) mixed by ``xi(x)`` or ``xi(x, y)``, or by its running average."""
         structure, w, kind, normalize = self.structure, self.weight, self.kind, self.normalize
         if self.running_xi is None:
+            partial, causal = self.partial, self.causal
             return interdependence_grouped(
-                structure, w, x, data, kind, normalize, partial=self.partial, mask=mask, causal=self.causal
+                structure, w, x, data, kind, normalize, y=y, partial=partial, mask=mask, causal=causal
             )
+        _check_one_set(y)
         data = x if data is None else data
         if self.training:
             check_arguments(structure, w, x, kind, normalize, data, self.partial)
@@ -145,15 +156,17 @@ class BilinearInterdependence(nn.Module):
             self._track(xi)
         return mixed
 
-    def matrix(self, x: Tensor, *, mask: Tensor | None = None) -> Tensor:
-        """``xi(x)`` of every channel, ``(*batch, channels, k, k)``, or its running average in eval mode."""
+    def matrix(self, x: Tensor, *, y: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+        """``xi`` of every channel, ``(*batch, channels, k, k')``, or its running average in eval mode."""
         structure, w, kind, normalize = self.structure, self.weight, self.kind, self.normalize
         if self.running_xi is not None:
+            _check_one_set(y)
             self._check_running("x", x, mask)
             if not self.training:
                 return self._average().expand(*x.shape[:-2], -1, -1, -1)
+        partial, causal = self.partial, self.causal
         return interdependence_matrix(
-            structure, w, x, kind, normalize, partial=self.partial, mask=mask, causal=self.causal
+            structure, w, x, kind, normalize, y=y, partial=partial, mask=mask, causal=causal
         )
 
     def _check_running(self, name: str, tensor: Tensor, mask: Tensor | None) -> None:
@@ -208,3 +221,13 @@ class BilinearInterdependence(nn.Module):
         running = f", running_size={self.running_size}, momentum={self.momentum}" if self.running_size else ""
         choices = f"kind={self.kind!r}, channels={self.channels}, normalize={self.normalize!r}"
         return f"{self.structure}, {choices}{partial}{running}{causal}"
+
+
+def _check_one_set(second: Tensor | int | None) -> None:
+    """Raise ``ValueError`` if a layer with a running average is given a second set, or ``columns`` for it."""
+    if second is not None:
+        got = f"columns={second}" if isinstance(second, int) else f"y of shape {tuple(second.shape)}"
+        raise ValueError(
+            f"a layer with running_size must be for one set of data, whose xi it averages, got {got}; "
+            "build the layer without running_size"
+        )

@@ -34,6 +34,11 @@ def check_choices(kind: str, normalize: object, causal: bool = False, masked: bo
 
 def check_split_rows(structure: Structure, kind: str, normalize: object) -> None:
     """Raise ``TypeError`` or ``ValueError`` if one process must have all rows of ``X`` for this."""
+    if structure.columns is not None:
+        raise ValueError(
+            f"structure must have a square W where no process has all rows, got {structure}; "
+            "use lphm.interdependence_apply on all rows for two sets of data"
+        )
     if kind == "attribute" and not (has_thin_pair(structure) or is_stationary(structure)):
         raise TypeError(
             f"structure must reduce blocks of rows where no process has all of them, got {structure!r}; use "
@@ -57,11 +62,12 @@ def check_arguments(
     partial: bool = False,
     mask: Tensor | None = None,
     causal: bool = False,
+    y: Tensor | None = None,
 ) -> None:
     """Everything that a caller can get wrong, said in the caller's words."""
     check_choices(kind, normalize, causal, masked=mask is not None)
-    tensors = {"w": w, "x": x} if data is None else {"w": w, "x": x, "data": data}
-    for name, tensor in tensors.items():
+    second = {name: tensor for name, tensor in {"y": y, "data": data}.items() if tensor is not None}
+    for name, tensor in {"w": w, "x": x, **second}.items():
         check_tensor(name, tensor, w)
     structure.check_parameters(w)
     if w.shape[0] == 0:
@@ -70,9 +76,20 @@ def check_arguments(
         raise ValueError(f"w must be (l,) or (channels, l), got shape {tuple(w.shape)}; use torch.func.vmap")
     if x.dim() < 2:
         raise ValueError(f"x must be (*batch, b, m), got shape {tuple(x.shape)}")
-    _check_size(structure.n, x, kind, partial)
+    _check_size("x", "n", structure.n, x, kind, partial)
+    if y is not None:
+        if y.dim() != x.dim() or y.shape[:-2] != x.shape[:-2]:
+            sizes = ", ".join([*map(str, x.shape[:-2]), "b'", "m'"])
+            raise ValueError(f"y must be ({sizes}) to match the batch of x, got shape {tuple(y.shape)}")
+        size = "n" if structure.columns is None else "columns"
+        _check_size("y", size, structure.shape[1], y, kind, partial)
+    elif structure.columns is not None:
+        raise ValueError(
+            "y must be given for a rectangular W, whose columns are for another set of data, "
+            f"got none for {structure}; pass y, or leave columns out of the structure"
+        )
     if mask is not None:
-        _check_mask(mask, x, kind)
+        _check_mask(mask, x, x if y is None else y, kind)
     if data is None or data is x:
         return
     mixed = -1 if kind == "attribute" else -2
@@ -82,23 +99,23 @@ def check_arguments(
         raise ValueError(f"data must be ({', '.join(must)}) to match x, got shape {tuple(data.shape)}")
 
 
-def _check_size(n: int, x: Tensor, kind: str, partial: bool) -> None:
+def _check_size(name: str, size_name: str, n: int, x: Tensor, kind: str, partial: bool) -> None:
     size, what = (x.shape[-2], "rows") if kind == "attribute" else (x.shape[-1], "columns")
     if size > n:
         raise ValueError(
-            f"x must have {n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
-            f"build the structure with n={size}, or check which kind you want"
+            f"{name} must have {n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
+            f"build the structure with {size_name}={size}, or check which kind you want"
         )
     if not partial and size < n:
         raise ValueError(
-            f"x must have {n} {what}, got shape {tuple(x.shape)}; "
+            f"{name} must have {n} {what}, got shape {tuple(x.shape)}; "
             f"pass partial=True to treat the missing {what} as zeros"
         )
     if size == 0:
-        raise ValueError(f"x must have at least one of its {n} {what}, got shape {tuple(x.shape)}")
+        raise ValueError(f"{name} must have at least one of its {n} {what}, got shape {tuple(x.shape)}")
 
 
-def _check_mask(mask: Tensor, x: Tensor, kind: str) -> None:
+def _check_mask(mask: Tensor, x: Tensor, y: Tensor, kind: str) -> None:
     if not isinstance(mask, Tensor) or mask.dtype != torch.bool:
         got = mask.dtype if isinstance(mask, Tensor) else type(mask).__name__
         raise TypeError(
@@ -109,13 +126,14 @@ def _check_mask(mask: Tensor, x: Tensor, kind: str) -> None:
         raise TypeError(
             f"mask must be on the device of x, got {mask.device} and {x.device}; use mask.to(x.device)"
         )
-    batch, k = x.shape[:-2], x.shape[-1] if kind == "attribute" else x.shape[-2]
-    sizes = (*batch, k) if mask.dim() == len(batch) + 1 else (*batch, k, k)
+    batch, mixed = x.shape[:-2], -1 if kind == "attribute" else -2
+    k, outputs = x.shape[mixed], y.shape[mixed]
+    sizes = (*batch, k) if mask.dim() == len(batch) + 1 else (*batch, outputs, k)
     fits = mask.dim() == len(sizes) and mask.shape[-1] == k
     if not fits or any(got not in (1, size) for got, size in zip(mask.shape, sizes, strict=True)):
         raise ValueError(
-            f"mask must be {(*batch, k)} or {(*batch, k, k)} to match x, got shape {tuple(mask.shape)}; "
-            "all dimensions but the last may be 1"
+            f"mask must be {(*batch, k)} or {(*batch, outputs, k)} to match {'x' if x is y else 'x and y'}, "
+            f"got shape {tuple(mask.shape)}; all dimensions but the last may be 1"
         )
 
 

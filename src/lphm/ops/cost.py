@@ -36,26 +36,30 @@ class Order(Enum):
     DENSE_FACTORED = "((data xᵀ) W) x"
 
 
-def choose_order(structure: Structure, samples: int, k: int, d: int, by_hand: bool = False) -> Order:
+def choose_order(
+    structure: Structure, samples: int, k: int, d: int, by_hand: bool = False, columns: int | None = None
+) -> Order:
     """The cheapest order, by counted flops; ``W`` is formed only where it is no larger than the data.
 
     Args:
         structure: what ``W`` is.
         samples: matrices ``x`` that share one ``W``.
-        k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
+        k: columns of ``x`` in the core's orientation; rows of ``xi``.
         d: rows of ``data`` in the core's orientation.
         by_hand: leave out the order that has no gradient by hand.
+        columns: columns of ``y`` and of ``xi``; ``k`` if not given.
     """
-    n, K, may_be_dense = structure.n, structure.middle, may_form_dense(structure, k)
-    k, d = counted(k), counted(d)
-    order = Order.FACTORED if skips_matrix(K, k, d) else Order.MATRIX
-    pair = 2 * d * k * 2 * K if order is Order.FACTORED else 2 * k * k * (K + d)
-    best: float = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + pair)
+    (n, j), K, l = structure.shape, structure.middle, k if columns is None else columns
+    may_be_dense = may_form_dense(structure, k, l)
+    k, d, l = counted(k), counted(d), counted(l)
+    order = Order.FACTORED if skips_matrix(K, k, d, l) else Order.MATRIX
+    pair = 2 * d * (k + l) * K if order is Order.FACTORED else 2 * k * l * (K + d)
+    best: float = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops((k + l) // 2) + pair)
     if not may_be_dense:
         return order
     dense: dict[Order, float] = {
-        Order.DENSE_MATRIX: structure.dense_flops + samples * 2 * k * (n * n + n * k + d * k),
-        Order.DENSE_FACTORED: structure.dense_flops + samples * 2 * d * n * (2 * k + n),
+        Order.DENSE_MATRIX: structure.dense_flops + samples * 2 * l * (n * j + n * k + d * k),
+        Order.DENSE_FACTORED: structure.dense_flops + samples * 2 * d * (n * k + n * j + j * l),
     }
     for formed, cost in dense.items():
         if cost < best and not (by_hand and formed is Order.DENSE_MATRIX):
@@ -63,27 +67,32 @@ def choose_order(structure: Structure, samples: int, k: int, d: int, by_hand: bo
     return order
 
 
-def forms_dense_pair(structure: Structure, samples: int, k: int, width: int = 0) -> bool:
-    """Whether ``x, W x`` is a cheaper pair than the structure's own, ``xi`` included.
+def forms_dense_pair(
+    structure: Structure, samples: int, k: int, width: int = 0, columns: int | None = None
+) -> bool:
+    """Whether ``x, W y`` is a cheaper pair than the structure's own, ``xi`` included.
 
     Args:
         structure: what ``W`` is.
         samples: matrices ``x`` that share one ``W``.
-        k: columns of ``x`` in the core's orientation; rows and columns of ``xi``.
+        k: columns of ``x`` in the core's orientation; rows of ``xi``.
         width: rows that the pair is padded to; a dense pair of no more rows needs no copy of ``x``.
+        columns: columns of ``y`` and of ``xi``; ``k`` if not given.
     """
-    n, K, may_be_dense = structure.n, structure.middle, may_form_dense(structure, k)
-    k, width = counted(k), counted(width)
+    (n, j), K, l = structure.shape, structure.middle, k if columns is None else columns
+    may_be_dense = may_form_dense(structure, k, l)
+    k, l, width = counted(k), counted(l), counted(width)
     if K < n <= width:
         return may_be_dense
-    thin = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops(k) + 2 * k * k * K)
-    dense = structure.dense_flops + samples * 2 * k * n * (n + k)
+    thin = THIN_OVERHEAD + samples * (THIN_FLOP * structure.projection_flops((k + l) // 2) + 2 * k * l * K)
+    dense = structure.dense_flops + samples * 2 * l * n * (j + k)
     return dense < thin and may_be_dense
 
 
-def may_form_dense(structure: Structure, k: int) -> bool:
-    """Whether ``W`` is no larger than data of ``k`` columns, or tiny; a symbol may stand for one column."""
-    return structure.n <= TINY or (not is_symbol(k) and structure.n <= k)
+def may_form_dense(structure: Structure, k: int, columns: int) -> bool:
+    """Whether ``W`` is no larger than data of so many columns, or tiny; a symbol may stand for one column."""
+    fewest = 1 if is_symbol(k) or is_symbol(columns) else min(k, columns)
+    return max(structure.shape) <= max(fewest, TINY)
 
 
 def forms_small_xi(structure: Structure, k: int, d: int) -> bool:
@@ -95,9 +104,10 @@ def forms_small_xi(structure: Structure, k: int, d: int) -> bool:
     return k <= min(max(TINY, WIDE * max(K, d)), MOST_ROWS) and K <= n <= TALL
 
 
-def skips_matrix(K: int, k: int, d: int) -> bool:
+def skips_matrix(K: int, k: int, d: int, columns: int | None = None) -> bool:
     """Whether ``(data leftᵀ) right``, ``4 d k K`` flops, costs less than ``data (leftᵀ right)``."""
-    return 2 * d * K < k * (K + d)
+    l = k if columns is None else columns
+    return d * (k + l) * K < k * l * (K + d)
 
 
 def count_samples(x: Tensor) -> int:
@@ -119,8 +129,8 @@ def counted(size: int) -> int:
 
 
 def scale_of(structure: Structure, normalize: Normalize) -> float:
-    """The factor of ``xi``: ``1 / n`` for ``normalize="scale"``, else 1."""
-    return 1 / structure.n if normalize == "scale" else 1.0
+    """The factor of ``xi``: ``1 / n`` (``1 / √(n columns)``) for ``normalize="scale"``, else 1."""
+    return 1 / math.prod(structure.shape) ** 0.5 if normalize == "scale" else 1.0
 
 
 def split_scale(scale: float) -> tuple[float, float]:

@@ -95,7 +95,7 @@ def plan_matrix(
     if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 3:
         return None
     (n, k), samples = x_shape[-2:] if kind == "attribute" else x_shape[:-3:-1], x_shape[:-2].numel()
-    if n != structure.n or x_shape.numel() * w_shape.numel() == 0:
+    if (n, n) != structure.shape or x_shape.numel() * w_shape.numel() == 0:
         return None
     if not forms_dense_pair(structure, samples, k):
         return None
@@ -122,7 +122,7 @@ def plan(  # noqa: PLR0911 - each way out is one reason
     if not 1 <= len(w_shape) <= 2 or w_shape[-1] != structure.num_parameters or len(x_shape) < 2:
         return None
     (n, k), channels = x_shape[-2:] if kind == "attribute" else x_shape[:-3:-1], w_shape[:-1].numel()
-    if n != structure.n or x_shape.numel() * channels == 0:
+    if (n, n) != structure.shape or x_shape.numel() * channels == 0:
         return None
     if n % channels or (channels > 1 and not grouped):
         return None
@@ -154,7 +154,7 @@ def _plan_softmax(structure: Structure, kind: Kind, k: int, d: int) -> Apply | N
 
 
 def _apply_maps(call: SoftmaxCall, w: Tensor, x: Tensor) -> Tensor:
-    return apply_fused(call, call.structure.maps(w.view(-1, w.shape[-1])), x)
+    return apply_fused(call, torch.stack(call.structure.maps(w.view(-1, w.shape[-1]))), x)
 
 
 def _apply_dense(call: DenseCall, w: Tensor, x: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ class DenseCall:
             return plain_members(self, w, x)
         rows = orient(flatten_batch(x), self.kind)
         W = w if self.kernel is None else self.structure.to_dense(w.reshape(-1, w.shape[-1]))
-        out = compose_dense(W, rows, torch.unflatten(rows, 1, (len(W), -1)))
+        out = compose_dense(W, rows, torch.unflatten(rows, 1, (len(W), -1)), rows)
         return orient(out.flatten(1, 2), self.kind).reshape(x.shape)
 
     def _by_channel(self, Z: Tensor, C: int) -> Tensor:

@@ -71,7 +71,7 @@ class MatrixCall:
             if self.kernel is None
             else self.structure.to_dense(w.reshape(-1, w.shape[-1]))
         )
-        left, right = dense_pair(W, X)
+        left, right = dense_pair(W, X, X)
         return self._shaped(product(left.mT, right), w, x)
 
     def _shaped(self, xi: Tensor, w: Tensor, x: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ class SoftmaxCall:
         if self.members > 1:
             return plain_members(self, w, x)
         rows = orient(flatten_batch(x), self.kind)
-        F = w if self.kernel is None else self.structure.maps(w.reshape(-1, w.shape[-1]))
+        F = w if self.kernel is None else torch.stack(self.structure.maps(w.reshape(-1, w.shape[-1])))
         left, right = apply_maps(F, rows)
         groups = torch.unflatten(rows, 1, (F.shape[1], -1))
         out = product(groups, product(left.mT, right).softmax(dim=-2))

@@ -69,7 +69,7 @@ def _plan_apply(
     """The computation of all members at once; None where they take turns."""
     members, channels, n, k = _sizes(structure, kind, w_shape, x_shape)
     kernel, samples = KERNELS.get(type(structure)), x_shape[1]
-    if kernel is None or n != structure.n or x_shape.numel() * channels == 0 or n % channels:
+    if kernel is None or (n, n) != structure.shape or x_shape.numel() * channels == 0 or n % channels:
         return None
     if normalize == "softmax" and kind == "instance" and hasattr(kernel, "maps"):
         # How many members there are does not decide: what each of them computes may not depend on it.
@@ -88,7 +88,7 @@ def _plan_matrix(
 ) -> Call | None:
     members, channels, n, k = _sizes(structure, kind, w_shape, x_shape)
     kernel = KERNELS.get(type(structure))
-    fits = n == structure.n and x_shape.numel() * channels > 0
+    fits = (n, n) == structure.shape and x_shape.numel() * channels > 0
     if normalize is None and fits and hasattr(kernel, "dense") and forms_dense_pair(structure, x_shape[1], k):
         return MatrixCall(structure, kernel, kind, members)
     return None

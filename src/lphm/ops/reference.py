@@ -12,22 +12,26 @@ from lphm.structures.base import Structure, dense_pair, is_transpose
 
 
 def cheaper_pair(
-    structure: Structure, w: Tensor, x: Tensor, scale: float = 1.0, width: int = 0
+    structure: Structure, w: Tensor, x: Tensor, y: Tensor, scale: float = 1.0, width: int = 0
 ) -> tuple[Tensor, Tensor]:
-    """``left, right`` ``(N, C or 1, K, k)`` with ``scale · xᵀ W x = leftᵀ right``.
+    """``left, right`` ``(N, C or 1, K, k or k')`` with ``scale · xᵀ W y = leftᵀ right``.
 
-    ``left, right = x, W x`` is such a pair as well, and the cheaper one where ``n`` is small. ``width`` is
-    that of ``forms_dense_pair``.
+    ``y`` is ``x`` where there is one set of data. ``left, right = x, W y`` is such a pair as well, and the
+    cheaper one where ``n`` is small. ``width`` is that of ``forms_dense_pair``.
     """
-    return _pair(structure, forms_dense_pair(structure, count_samples(x), x.shape[2], width), w, x, scale)
+    dense = forms_dense_pair(structure, count_samples(x), x.shape[2], width, y.shape[2])
+    return _pair(structure, dense, w, x, y, scale)
 
 
-def _pair(structure: Structure, dense: bool, w: Tensor, x: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def _pair(
+    structure: Structure, dense: bool, w: Tensor, x: Tensor, y: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
     if dense:
-        rows, (first, second) = x.shape[1], split_scale(scale)
-        left, right = dense_pair(_scaled(structure.to_dense(w), first)[:, :rows, :rows], x)
+        first, second = split_scale(scale)
+        W = _scaled(structure.to_dense(w), first)[:, : x.shape[1], : y.shape[1]]
+        left, right = dense_pair(W, x, y)
         return left, _scaled(right, second)
-    return scale_pair(*structure.pair(structure.unpack(w), x), scale)
+    return scale_pair(*structure.pair(structure.unpack(w), x, y), scale)
 
 
 def scale_pair(left: Tensor, right: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -41,26 +45,33 @@ def _scaled(tensor: Tensor, scale: float) -> Tensor:
 
 
 def compose(
-    structure: Structure, order: Order, w: Tensor, x: Tensor, data: Tensor, scale: float = 1.0
+    structure: Structure,
+    order: Order,
+    w: Tensor,
+    x: Tensor,
+    data: Tensor,
+    scale: float = 1.0,
+    y: Tensor | None = None,
 ) -> Tensor:
     """``scale · data @ xi`` in plain operators, for autograd to differentiate as often as it likes.
 
     Shape:
-        ``w`` ``(C, l)``; ``x`` ``(N, rows, k)``, ``rows <= n``; ``data`` ``(N, C or 1, d, k)``; the result
-        ``(N, C, d, k)``.
+        ``w`` ``(C, l)``; ``x`` ``(N, rows, k)``, ``rows <= n``; ``data`` ``(N, C or 1, d, k)``; ``y``, which
+        is ``x`` if not given, ``(N, its rows, k')``; the result ``(N, C, d, k')``.
     """
+    y = x if y is None else y
     if order is Order.DENSE_FACTORED:
-        rows, (first, second) = x.shape[1], split_scale(scale)
-        W = _scaled(structure.to_dense(w), first)[:, :rows, :rows]
-        return compose_dense(W, x, _scaled(data, second))
-    left, right = _pair(structure, order is Order.DENSE_MATRIX, w, x, scale)  # (N, C or 1, K, k)
-    return apply_pair(left, right, data, x, factored=order is Order.FACTORED)
+        first, second = split_scale(scale)
+        W = _scaled(structure.to_dense(w), first)[:, : x.shape[1], : y.shape[1]]
+        return compose_dense(W, x, _scaled(data, second), y)
+    left, right = _pair(structure, order is Order.DENSE_MATRIX, w, x, y, scale)  # (N, C or 1, K, k or k')
+    return apply_pair(left, right, data, y, factored=order is Order.FACTORED)
 
 
-def compose_dense(W: Tensor, x: Tensor, data: Tensor) -> Tensor:
-    """``((data xᵀ) W) x`` ``(N, C, d, k)`` with ``W`` ``(C, rows, rows)``; the rest as for ``compose``."""
-    W = W.expand(x.shape[0], -1, -1, -1)  # (N, C, rows, rows)
-    return product(product(product(data, x.mT.unsqueeze(1)), W), x.unsqueeze(1), x)
+def compose_dense(W: Tensor, x: Tensor, data: Tensor, y: Tensor) -> Tensor:
+    """``((data xᵀ) W) y`` ``(N, C, d, k')`` with ``W`` ``(C, rows, rows of y)``; else as ``compose``."""
+    W = W.expand(x.shape[0], -1, -1, -1)  # (N, C, rows, rows of y)
+    return product(product(product(data, x.mT.unsqueeze(1)), W), y.unsqueeze(1), y)
 
 
 def apply_maps(F: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,7 +81,7 @@ def apply_maps(F: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def apply_pair(left: Tensor, right: Tensor, data: Tensor, layout: Tensor, factored: bool) -> Tensor:
-    """``data leftᵀ right`` ``(N, C, d, k)``, through ``xi`` or not, in the memory layout of ``layout``."""
+    """``data leftᵀ right`` ``(N, C, d, k')``, through ``xi`` or not, in the memory layout of ``layout``."""
     if factored:
         return product(product(data, left.mT), right, layout)
     return product(data, product(left.mT, right), layout)

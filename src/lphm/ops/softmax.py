@@ -20,10 +20,11 @@ from lphm.ops.checks import autocasts
 
 
 def masked_softmax(xi: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """``softmax(xi, dim=-2)`` ``(N, C, k, k)`` over what ``mask`` and ``causal`` leave to see."""
+    """``softmax(xi, dim=-2)`` ``(N, C, k, k')`` over what ``mask`` and ``causal`` leave to see."""
     if mask is None and not causal:
         return xi.softmax(dim=-2)
-    hidden = ~_visible(mask, causal, xi).mT  # (N or 1, 1, k, k or 1): [j, i], as xi
+    shape = xi.shape[-1], xi.shape[-2]
+    hidden = ~_visible(mask, causal, shape, xi.device).mT  # (N or 1, 1, k, k' or 1): [j, i], as xi
     # Finite, so that a column with nothing to see has a softmax, and a gradient, before it is zeroed.
     return xi.masked_fill(hidden, torch.finfo(xi.dtype).min).softmax(dim=-2).masked_fill(hidden, 0)
 
@@ -37,17 +38,18 @@ def attend(left: Tensor, right: Tensor, data: Tensor, mask: Tensor | None, causa
     Flops: ``4 k² max(K, d)`` for a sample and channel, where no kernel needs equal widths ``2 k² (K + d)``.
 
     Shape:
-        ``left``, ``right`` ``(N, C or 1, K, k)``; ``data`` ``(N, C or 1, d, k)``; ``mask`` as
-        ``flatten_mask`` gives it; the result ``(N, C, d, k)``.
+        ``left`` ``(N, C or 1, K, k)``; ``right`` ``(N, C or 1, K, k')``; ``data`` ``(N, C or 1, d, k)``;
+        ``mask`` as ``flatten_mask`` gives it; the result ``(N, C, d, k')``.
     """
     if mask is None:
         return _attention(left, right, data, None, causal)
-    if mask.shape[-2] == 1:
+    inputs, outputs = left.shape[-1], right.shape[-1]
+    if mask.shape[-2] == 1 and (inputs == outputs or not causal):
         sees = mask.cumsum(-1) > 0 if causal else mask.any(-1, keepdim=True)  # (N or 1, 1, 1, k or 1)
         out = _attention(*_with_mask_feature(left, right, mask), data, None, causal)
     else:
-        mask = _visible(mask, causal, left)
-        sees = mask.any(-1).unsqueeze(-2)  # (N or 1, 1, 1, k)
+        mask = _visible(mask, causal, (outputs, inputs), left.device)
+        sees = mask.any(-1).unsqueeze(-2)  # (N or 1, 1, 1, k')
         # An output that may look at nothing looks at everything and is zeroed afterwards: kernels differ in
         # what an empty softmax gives.
         out = _attention(clear_unseen(left, mask), right, data, mask | ~sees.mT, False)
@@ -55,7 +57,7 @@ def attend(left: Tensor, right: Tensor, data: Tensor, mask: Tensor | None, causa
 
 
 def flatten_mask(mask: Tensor, batch: torch.Size) -> Tensor:
-    """``(*batch, k)`` or ``(*batch, k, k)`` as ``(N or 1, 1, 1 or k, k)``, one for all channels."""
+    """``(*batch, k)`` or ``(*batch, k', k)`` as ``(N or 1, 1, 1 or k', k)``, one for all channels."""
     if mask.dim() == len(batch) + 1:
         mask = mask.unsqueeze(-2)
     if all(size == 1 for size in mask.shape[:-2]):
@@ -63,15 +65,18 @@ def flatten_mask(mask: Tensor, batch: torch.Size) -> Tensor:
     return mask.expand(*batch, -1, -1).reshape(math.prod(batch), 1, *mask.shape[-2:])
 
 
-def clear_unused(x: Tensor, mask: Tensor, pairs: bool) -> Tensor:
-    """``x`` ``(N, n, k)`` with zeros where ``mask``, as ``flatten_mask`` gives it, lets it have no effect.
+def clear_unused(x: Tensor, y: Tensor, mask: Tensor, pairs: bool) -> tuple[Tensor, Tensor]:
+    """``x`` ``(N, n, k)`` and ``y`` ``(N, columns, k')`` with zeros where ``mask`` lets them have no effect.
 
-    A mask for each row takes what it hides out altogether. With one of ``pairs``, what no output looks at may
-    still be the query of its own output, if that looks at anything.
+    ``mask`` is as ``flatten_mask`` gives it. Of ``x`` that is what no output looks at, of ``y`` the outputs
+    that look at nothing. With one set of data, a mask for each row takes what it hides out altogether, and
+    with one of ``pairs`` both must hold: what no output looks at may be the query of its own output.
     """
-    used = mask.any(-2, keepdim=True)
-    used = used | mask.any(-1, keepdim=True).mT if pairs else used  # (N or 1, 1, 1, k)
-    return x.masked_fill(~used.squeeze(1), 0)
+    seen, sees = mask.any(-2, keepdim=True), mask.any(-1, keepdim=True).mT  # (N or 1, 1, 1, k or k')
+    if x is y:
+        both = x.masked_fill(~(seen | sees if pairs else seen).squeeze(1), 0)
+        return both, both
+    return x.masked_fill(~seen.squeeze(1), 0), y.masked_fill(~sees.squeeze(1), 0)
 
 
 def clear_unseen(side: Tensor, mask: Tensor) -> Tensor:
@@ -79,13 +84,12 @@ def clear_unseen(side: Tensor, mask: Tensor) -> Tensor:
     return side.masked_fill(~mask.any(-2, keepdim=True), 0)
 
 
-def _visible(mask: Tensor | None, causal: bool, xi: Tensor) -> Tensor:
+def _visible(mask: Tensor | None, causal: bool, shape: tuple[int, int], device: torch.device) -> Tensor:
     """What output ``i`` may look at, ``[i, j]``: what ``mask`` allows, and with ``causal`` nothing later."""
     if not causal:
         assert mask is not None  # the callers have looked
         return mask
-    k = xi.shape[-1]
-    earlier = torch.ones(k, k, dtype=torch.bool, device=xi.device).tril()
+    earlier = torch.ones(shape, dtype=torch.bool, device=device).tril()
     return earlier if mask is None else mask & earlier
 
 
@@ -108,7 +112,7 @@ def _attention(left: Tensor, right: Tensor, data: Tensor, mask: Tensor | None, c
     query, key, value = (_rows(side, max(K, d)).expand(N, C, -1, -1) for side in (right, left, data))
     out = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal, scale=1.0)
     # The kernel keeps its output for the backward: what the caller may change in place has to be a copy.
-    return (out[..., :d] if d < K else out.clone()).mT  # (N, C, d, k)
+    return (out[..., :d] if d < K else out.clone()).mT  # (N, C, d, k')
 
 
 def _rows(side: Tensor, width: int) -> Tensor:

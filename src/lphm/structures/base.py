@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache, wraps
 from typing import Any, ClassVar, ParamSpec, TypeVar
 
@@ -36,7 +36,7 @@ def cached_constant(function: Callable[Arguments, Result]) -> Callable[Arguments
 
 @dataclass(frozen=True, kw_only=True)
 class Structure(ABC):
-    """The shape of an ``n x n`` matrix ``W`` that is made from a parameter vector ``w``.
+    """The shape of a matrix ``W``, ``n x n`` or ``n x columns``, that is made from a parameter vector ``w``.
 
     A new structure **must** give ``factor_shapes``, ``terms``, and ``dense_from_factors`` or
     ``pair_from_factors``. It **may** give both, and then also ``middle`` and ``projection_flops``, the cost
@@ -44,8 +44,11 @@ class Structure(ABC):
     inherited, is derived from the new one. ``docs/structures.md`` works an example out.
 
     Args:
-        n: rows and columns of ``W``; the rows ``b`` of ``X`` for the attribute kind, its columns
-            ``m`` for the instance kind.
+        n: rows of ``W``, and its columns too unless ``columns`` says otherwise; the rows ``b`` of ``X`` for
+            the attribute kind, its columns ``m`` for the instance kind.
+        columns: columns of a rectangular ``W``, which is for two sets, ``xi(X, Y) = Xᵀ W Y``: the rows of
+            ``Y`` for the attribute kind, its columns for the instance kind. None where ``W`` is square;
+            ``n`` is the same as None.
 
     Raises:
         ValueError: a size is below 1.
@@ -58,15 +61,38 @@ class Structure(ABC):
     """
 
     n: int
+    columns: int | None = None
     name: ClassVar[str]
 
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if "__repr__" not in vars(cls):  # then @dataclass would write one that shows columns=None
+            type.__setattr__(cls, "__repr__", Structure.__repr__)
+
     def __post_init__(self) -> None:
-        self._take(require_positive(**vars(self)))
+        self._take(require_positive(**self._given))
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        """The fields, without ``columns`` where ``W`` is square."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if name != "columns" or value is not None}
 
     def _take(self, sizes: dict[str, int]) -> None:
         """Keep the sizes as they were checked: Python's own ints, so that the configuration is JSON."""
         for name, size in sizes.items():
             object.__setattr__(self, name, size)
+        if self.columns == self.n:
+            object.__setattr__(self, "columns", None)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
+        return f"{type(self).__qualname__}({sizes})"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of ``W``."""
+        return self.n, self.n if self.columns is None else self.columns
 
     # What a structure must give.
 
@@ -81,22 +107,23 @@ class Structure(ABC):
         """Number of products of factor entries that are summed in one entry of ``W``, on average."""
 
     def dense_from_factors(self, factors: Factors) -> Tensor:
-        """Factors ``(C, *shape)`` to ``W`` ``(C, n, n)``.
+        """Factors ``(C, *shape)`` to ``W`` ``(C, n, columns)``.
 
-        By default from the pair: ``leftᵀ right`` of the identity matrix in place of ``X``.
+        By default from the pair: ``leftᵀ right`` of identity matrices in place of ``X`` and ``Y``.
         """
-        identity = torch.eye(self.n, dtype=factors[0].dtype, device=factors[0].device)
-        left, right = self.pair_from_factors(factors, identity.unsqueeze(0))  # (1, C or 1, K, n)
+        x, y = self._identities(factors[0])
+        left, right = self.pair_from_factors(factors, x, y)  # (1, C or 1, K, n), (1, C or 1, K, columns)
         return (left.mT @ right).squeeze(0)
 
-    def pair_from_factors(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Factors ``(C, *shape)`` and ``x`` ``(N, rows, k)`` to ``left, right`` ``(N, C or 1, K, k)``.
+    def pair_from_factors(self, factors: Factors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """``left`` of ``x`` and ``right`` of ``y`` with ``leftᵀ right = xᵀ W y``; factors ``(C, *shape)``.
 
-        Both sides are linear in ``x``. ``rows`` is ``n``, or fewer for a partial ``x``: missing rows count as
-        zeros, and ``K`` may be smaller. By default from the dense form: ``left, right = x, W x``.
+        ``x`` is ``(N, n, k)`` and ``left`` ``(N, C or 1, K, k)``, linear in it; ``y`` is ``(N, columns, l)``
+        and ``right`` ``(N, C or 1, K, l)``, linear in it. With one set of data, ``y`` is ``x`` itself.
+        Both may have fewer rows: missing rows count as zeros, and ``K`` may be smaller. By default from the
+        dense form: ``left, right = x, W y``.
         """
-        rows = x.shape[1]
-        return dense_pair(self.dense_from_factors(factors)[:, :rows, :rows], x)
+        return dense_pair(self.dense_from_factors(factors)[:, : x.shape[1], : y.shape[1]], x, y)
 
     # What a structure may give: the cost of its pair.
 
@@ -106,32 +133,39 @@ class Structure(ABC):
         return self.n
 
     def projection_flops(self, k: int) -> int:
-        """Floating-point operations of ``project`` for one ``(n, k)`` matrix."""
-        return 2 * self.n**2 * k
+        """Floating-point operations of ``project`` for one ``(n, k)`` and one ``(columns, k)`` matrix."""
+        return 2 * math.prod(self.shape) * k
 
     # What follows.
 
     def dense(self, factors: Factors) -> Tensor:
-        """``W`` ``(C, n, n)`` as the class states it last; see ``dense_from_factors``."""
+        """``W`` ``(C, n, columns)`` as the class states it last; see ``dense_from_factors``."""
         if stated_last(type(self)) == "pair":
             return Structure.dense_from_factors(self, factors)
         return self.dense_from_factors(factors)
 
-    def pair(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``left, right`` as the class states them last; see ``pair_from_factors``."""
+    def pair(self, factors: Factors, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """``left, right`` of ``x`` and ``y``, or of ``x`` alone; see ``pair_from_factors``."""
+        y = x if y is None else y
         if stated_last(type(self)) == "dense":
-            return Structure.pair_from_factors(self, factors, x)
-        return self.pair_from_factors(factors, x)
+            return Structure.pair_from_factors(self, factors, x, y)
+        return self.pair_from_factors(factors, x, y)
 
-    def maps(self, w: Tensor) -> Tensor:
-        """The matrices ``F`` of the pair, ``left_c = F[0, c] x`` and ``right_c = F[1, c] x``.
+    def maps(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """The matrices ``F`` and ``G`` of the pair, ``left_c = F[c] x`` and ``right_c = G[c] y``.
 
         Shape:
-            ``w`` ``(C, l)``; ``F`` ``(2, C, K, n)``.
+            ``w`` ``(C, l)``; ``F`` ``(C, K, n)``; ``G`` ``(C, K, columns)``.
         """
-        identity = torch.eye(self.n, dtype=w.dtype, device=w.device)
-        pair = self.pair(self.unpack(w), identity.unsqueeze(0))  # (1, C or 1, K, n) twice
-        return torch.stack([side.expand(1, len(w), -1, -1).squeeze(0) for side in pair])
+        left, right = self.pair(self.unpack(w), *self._identities(w))  # (1, C or 1, K, n or columns)
+        return left.expand(1, len(w), -1, -1).squeeze(0), right.expand(1, len(w), -1, -1).squeeze(0)
+
+    def _identities(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """``(1, n, n)`` and ``(1, columns, columns)``, one tensor where ``W`` is square."""
+        x = torch.eye(self.n, dtype=like.dtype, device=like.device).unsqueeze(0)
+        if self.columns is None:
+            return x, x
+        return x, torch.eye(self.columns, dtype=like.dtype, device=like.device).unsqueeze(0)
 
     @property
     def num_parameters(self) -> int:
@@ -141,11 +175,12 @@ class Structure(ABC):
     @property
     def dense_flops(self) -> float:
         """Floating-point operations of ``to_dense``."""
-        return 0 if self.num_parameters == self.n**2 else 2 * self.n**2 * self.terms
+        entries = math.prod(self.shape)
+        return 0 if self.num_parameters == entries else 2 * entries * self.terms
 
     def to_config(self) -> dict[str, Any]:
         """The structure as JSON-serialisable values; ``lphm.structures.from_config`` reads them."""
-        return {"name": self.name, **asdict(self)}
+        return {"name": self.name, **self._given}
 
     def unpack(self, w: Tensor) -> Factors:
         """Views of the factors that lie in ``w``.
@@ -178,26 +213,34 @@ class Structure(ABC):
         """``W`` itself, for small ``n``, for tests and for pictures.
 
         Shape:
-            ``w`` ``(*, l)``; ``W`` ``(*, n, n)``.
+            ``w`` ``(*, l)``; ``W`` ``(*, n, columns)``.
         """
         self.check_parameters(w)
         factors = self.unpack(w.reshape(-1, self.num_parameters))
-        return self.dense(factors).reshape(*w.shape[:-1], self.n, self.n)
+        return self.dense(factors).reshape(*w.shape[:-1], *self.shape)
 
-    def project(self, w: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The pair with ``Xᵀ W X = leftᵀ right``.
+    def project(self, w: Tensor, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The pair with ``Xᵀ W Y = leftᵀ right``; ``Y = X`` if it is not given.
 
         Shape:
-            ``w`` ``(l,)`` or ``(channels, l)``; ``x`` ``(*batch, n, k)``; ``left`` and ``right``
-            ``(*batch, K, k)`` or ``(*batch, channels, K, k)`` with ``K = structure.middle``.
+            ``w`` ``(l,)`` or ``(channels, l)``; ``x`` ``(*batch, n, k)``; ``y`` ``(*batch, columns, k')``;
+            ``left`` ``(*batch, K, k)`` or ``(*batch, channels, K, k)``, ``right`` the same with ``k'``, where
+            ``K = structure.middle``.
         """
         self.check_parameters(w)
         if w.dim() > 2:
             raise ValueError(f"w must be (l,) or (channels, l), got {tuple(w.shape)}; use torch.func.vmap")
         if x.dim() < 2 or x.shape[-2] != self.n:
             raise ValueError(f"x must be (*batch, {self.n}, k), n={self.n} rows, got shape {tuple(x.shape)}")
-        batch = (*x.shape[:-2], *w.shape[:-1])
-        pair = self.pair(self.unpack(w.reshape(-1, self.num_parameters)), flatten_batch(x))
+        columns, other = self.shape[1], x if y is None else y
+        if other.shape[:-2] != x.shape[:-2] or other.dim() < 2 or other.shape[-2] != columns:
+            got = f"none for a W of {self.n} x {columns}" if y is None else f"shape {tuple(y.shape)}"
+            must = ", ".join([*map(str, x.shape[:-2]), str(columns), "k"])
+            raise ValueError(f"y must be ({must}), columns={columns} rows in the batch of x, got {got}")
+        batch, given = (*x.shape[:-2], *w.shape[:-1]), flatten_batch(x)
+        pair = self.pair(
+            self.unpack(w.reshape(-1, self.num_parameters)), given, given if y is None else flatten_batch(y)
+        )
         left, right = (side.expand(-1, w.shape[:-1].numel(), -1, -1) for side in pair)
         return left.reshape(*batch, *left.shape[-2:]), right.reshape(*batch, *right.shape[-2:])
 
@@ -235,11 +278,11 @@ def is_transpose(x: Tensor) -> bool:
     return x.stride(-2) == 1 and x.stride(-1) != 1
 
 
-def dense_pair(W: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """``x, W x`` for ``W`` ``(C, n, n)`` and ``x`` ``(N, n, k)``: ``(N, 1, n, k), (N, C, n, k)``."""
-    (N, n, k), C = x.shape, W.shape[0]
-    if is_transpose(x):  # one product for all samples as well
-        right = x.mT.reshape(N * k, n) @ W.reshape(C * n, n).mT
-        return x.unsqueeze(1), right.view(N, k, C, n).permute(0, 2, 3, 1)
-    right = W.flatten(0, 1).expand(N, -1, -1).bmm(x)  # (N, C n, k): one product for all channels
-    return x.unsqueeze(1), right.view(N, C, n, k)
+def dense_pair(W: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """``x, W y`` for ``W`` ``(C, n, j)`` and ``y`` ``(N, j, l)``: ``(N, 1, n, k)`` and ``(N, C, n, l)``."""
+    (N, j, l), (C, n, _) = y.shape, W.shape
+    if is_transpose(y):  # one product for all samples as well
+        right = y.mT.reshape(N * l, j) @ W.reshape(C * n, j).mT
+        return x.unsqueeze(1), right.view(N, l, C, n).permute(0, 2, 3, 1)
+    right = W.flatten(0, 1).expand(N, -1, -1).bmm(y)  # (N, C n, l): one product for all channels
+    return x.unsqueeze(1), right.view(N, C, n, l)

@@ -84,7 +84,7 @@ def compress(W: Tensor, budget: float, structures: Sequence[type[Structure]] = S
         (2011), Finding structure with randomness.
     """
     n = _checked_size(W)
-    limit = parameter_limit(n, budget)
+    limit = parameter_limit(n * n, budget)
     scale = W.abs().max().double()
     M = W.double() / torch.where(scale > 0, scale, 1)  # its squares are neither 0 nor infinite
     choices = _choices(M, limit, budget, structures)
@@ -130,7 +130,7 @@ def _choices(M: Tensor, limit: int, budget: float, structures: Sequence[type[Str
 
 
 def _sizes(cls: type[Structure], n: int, limit: int | None = None) -> list[Any]:
-    return list(cls.every_size(n, limit)) if issubclass(cls, Sized) else [cls(n=n)]
+    return list(cls.every_size(n, limit=limit)) if issubclass(cls, Sized) else [cls(n=n)]
 
 
 def _fitted(structure: Structure, W: Tensor, M: Tensor, scale: Tensor, effort: Effort) -> Compressed:

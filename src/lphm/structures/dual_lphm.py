@@ -22,9 +22,10 @@ class DualLPHM(RowBlocks, Kronecker):
     each by two small products.
 
     Args:
-        n: rows and columns of ``W``.
+        n: rows of ``W``, and columns of a square one.
+        columns: as ``Structure``; then ``T`` is ``columns/q x r``.
         p: row blocks of ``W``; divides ``n``.
-        q: column blocks of ``W``; divides ``n``; ``p`` if not given.
+        q: column blocks of ``W``; divides ``n``, or ``columns``; ``p`` if not given.
         r: rank of both factors.
 
     Raises:
@@ -44,9 +45,9 @@ class DualLPHM(RowBlocks, Kronecker):
 
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
-        """``P`` ``(p, r)``, ``Q`` ``(q, r)``, ``S`` ``(n/p, r)``, ``T`` ``(n/q, r)``."""
-        p, q, r = self.p, self.q, self.r
-        return {"P": (p, r), "Q": (q, r), "S": (self.n // p, r), "T": (self.n // q, r)}
+        """``P`` ``(p, r)``, ``Q`` ``(q, r)``, ``S`` ``(n/p, r)``, ``T`` ``(columns/q, r)``."""
+        r, (s, t) = self.r, self.block
+        return {"P": (self.p, r), "Q": (self.q, r), "S": (s, r), "T": (t, r)}
 
     @property
     def terms(self) -> int:
@@ -59,24 +60,23 @@ class DualLPHM(RowBlocks, Kronecker):
         return self.r**2
 
     def projection_flops(self, k: int) -> int:
-        """``Sᵀ X_p`` and ``Tᵀ X_q``, then ``Pᵀ`` and ``Qᵀ`` across the blocks."""
-        return 4 * self.n * self.r * k + 2 * (self.p + self.q) * self.r**2 * k
+        """``Sᵀ X_p`` and ``Tᵀ Y_q``, then ``Pᵀ`` and ``Qᵀ`` across the blocks."""
+        return 2 * sum(self.shape) * self.r * k + 2 * (self.p + self.q) * self.r**2 * k
 
     @property
     def kronecker_ranks(self) -> tuple[int, int]:
-        """``min(p, q, r)`` and ``min(n/p, n/q, r)``."""
-        p, q, r = self.p, self.q, self.r
-        return min(p, q, r), min(self.n // p, self.n // q, r)
+        """``min(p, q, r)`` and ``min(n/p, columns/q, r)``."""
+        return min(self.p, self.q, self.r), min(*self.block, self.r)
 
     @property
     def largest_useful_r(self) -> int:
         """Above it ``P Qᵀ`` and ``S Tᵀ`` both have full rank."""
-        return max(min(self.p, self.q), self.n // max(self.p, self.q))
+        return max(min(self.p, self.q), min(self.block))
 
     def kronecker_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
         """``P Qᵀ`` and ``S Tᵀ``."""
         P, Q, S, T = factors
-        return P @ Q.mT, S @ T.mT  # (C, p, q), (C, n/p, n/q)
+        return P @ Q.mT, S @ T.mT  # (C, p, q), (C, n/p, columns/q)
 
     def combine(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
         """``Pᵀ`` and ``Qᵀ`` across the blocks."""

@@ -15,7 +15,8 @@ class Full(Structure):
     ``W = reshape(w)``, ``l = n²``, ``left, right = X, W X``, ``K = n``.
 
     Args:
-        n: rows and columns of ``W``.
+        n: rows of ``W``, and columns of a square one.
+        columns: as ``Structure``; then ``l = n columns``.
 
     Example:
         >>> Full(n=4).num_parameters
@@ -31,9 +32,9 @@ class Full(Structure):
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
         """``W`` alone."""
-        return {"W": (self.n, self.n)}
+        return {"W": self.shape}
 
     def dense_from_factors(self, factors: Factors) -> Tensor:
         """``W`` itself."""
         (W,) = factors
-        return W  # (C, n, n)
+        return W  # (C, n, columns)

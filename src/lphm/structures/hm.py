@@ -21,10 +21,13 @@ class HM(Kronecker):
         left, right = X, (A ⊗ B) X       if p >= q
         left, right = (A ⊗ B)ᵀ X, X      otherwise.
 
+    A rectangular ``W`` is applied to the side that takes fewer flops.
+
     Args:
-        n: rows and columns of ``W``.
+        n: rows of ``W``, and columns of a square one.
+        columns: as ``Structure``; then ``B`` is ``n/p x columns/q``.
         p: row blocks of ``W``; divides ``n``.
-        q: column blocks of ``W``; divides ``n``; ``p`` if not given.
+        q: column blocks of ``W``; divides ``n``, or ``columns``; ``p`` if not given.
 
     Raises:
         DivisibilityError: ``p`` or ``q`` does not divide ``n``; others as ``Structure``.
@@ -43,32 +46,49 @@ class HM(Kronecker):
 
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
-        """``A`` ``(p, q)``, ``B`` ``(n/p, n/q)``."""
-        return {"A": (self.p, self.q), "B": (self.n // self.p, self.n // self.q)}
+        """``A`` ``(p, q)``, ``B`` ``(n/p, columns/q)``."""
+        return {"A": (self.p, self.q), "B": self.block}
+
+    @property
+    def middle(self) -> int:
+        """``K``: ``n``, or ``columns`` where ``W`` is applied to ``X``."""
+        return self.shape[1] if self._maps_left else self.n
+
+    @property
+    def _maps_left(self) -> bool:
+        """Whether ``(A ⊗ B)ᵀ X`` takes fewer flops than ``(A ⊗ B) Y``."""
+        left, right = self._flops
+        return left < right
+
+    @property
+    def _flops(self) -> tuple[int, int]:
+        """Of ``(A ⊗ B)ᵀ`` and of ``A ⊗ B`` on one column: ``B`` on its blocks, then ``A`` on what is left."""
+        (n, columns), (s, t) = self.shape, self.block
+        return 2 * (n * t + columns * self.p), 2 * (columns * s + n * self.q)
 
     def projection_flops(self, k: int) -> int:
-        """``B`` on blocks of rows, then ``A`` on what is left of them."""
-        return 2 * self.n * k * (self.n // max(self.p, self.q) + min(self.p, self.q))
+        """``A ⊗ B`` on the side where it takes fewer."""
+        return min(self._flops) * k
 
     @property
     def kronecker_ranks(self) -> tuple[int, int]:
-        """``min(p, q)`` and ``n / max(p, q)``."""
-        return min(self.p, self.q), self.n // max(self.p, self.q)
+        """``min(p, q)`` and ``min(n/p, columns/q)``."""
+        return min(self.p, self.q), min(self.block)
 
     def kronecker_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
         """``A`` and ``B``."""
         A, B = factors
         return A, B
 
-    def pair_from_factors(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``X`` and ``(A ⊗ B) X``, or ``(A ⊗ B)ᵀ X`` and ``X`` where that is cheaper."""
-        A, B = factors  # (C, p, q), (C, n/p, n/q)
-        if self.p < self.q:
-            return self._mapped(A.mT, B.mT, x), x.unsqueeze(1)
-        return x.unsqueeze(1), self._mapped(A, B, x)
+    def pair_from_factors(self, factors: Factors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """``X`` and ``(A ⊗ B) Y``, or ``(A ⊗ B)ᵀ X`` and ``Y`` where that is cheaper."""
+        A, B = factors  # (C, p, q), (C, n/p, columns/q)
+        if self._maps_left:
+            return self._mapped(A.mT, B.mT, x, y.shape[1]), y.unsqueeze(1)
+        return x.unsqueeze(1), self._mapped(A, B, y, x.shape[1])
 
     @staticmethod
-    def _mapped(A: Tensor, B: Tensor, x: Tensor) -> Tensor:
-        """``(A ⊗ B) x``, ``(N, C, rows, k)``; a partial ``x`` has fewer blocks."""
-        V = reduce_blocks(B.mT, x)  # (N, C, q, n/p, k)
-        return mix_blocks(A[:, :, : V.shape[2]], V).flatten(2, 3)[:, :, : x.shape[1]]
+    def _mapped(A: Tensor, B: Tensor, y: Tensor, rows: int) -> Tensor:
+        """The first rows of ``(A ⊗ B) y``, ``(N, C, rows, k)``; a partial ``y`` has fewer blocks."""
+        V = reduce_blocks(B.mT, y)  # (N, C, q, n/p, k)
+        return mix_blocks(A[:, :, : V.shape[2]], V).flatten(2, 3)[:, :, :rows]

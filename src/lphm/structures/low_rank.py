@@ -27,22 +27,22 @@ class OneBlock(RowBlocks, Sized):
         return self.r
 
     def projection_flops(self, k: int) -> int:
-        """``Pᵀ X`` and ``Qᵀ X``."""
-        return 4 * self.n * self.r * k
+        """``Pᵀ X`` and ``Qᵀ Y``."""
+        return 2 * sum(self.shape) * self.r * k
 
     def largest_rank(self, rows: int | None = None) -> int:
-        """``r``, or the number of rows where that is smaller."""
-        return min(self.r, self.n if rows is None else rows)
+        """``r``, or the number of rows or columns where that is smaller."""
+        return min(self.r, *self.shape) if rows is None else min(self.r, rows)
 
     @property
     def largest_useful_r(self) -> int:
-        """``n``: a larger ``r`` gives no new ``W``."""
-        return self.n
+        """``n``, or ``columns`` if they are fewer: a larger ``r`` gives no new ``W``."""
+        return min(self.shape)
 
     def dense_from_factors(self, factors: Factors) -> Tensor:
         """``P Qᵀ``."""
         P, Q = self.row_factors(factors)
-        return P @ Q.mT  # (C, n, n)
+        return P @ Q.mT  # (C, n, columns)
 
     def combine(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG002
         """The two reductions are the pair."""
@@ -57,7 +57,8 @@ class LowRank(OneBlock):
     pair is ``left, right = Pᵀ X, Qᵀ X`` with ``K = r``. It is ``LPHM`` with ``p = q = 1`` and ``A = 1``.
 
     Args:
-        n: rows and columns of ``W``.
+        n: rows of ``W``, and columns of a square one.
+        columns: as ``Structure``; then ``Q`` is ``columns x r``.
         r: rank of ``W``.
 
     Raises:
@@ -76,11 +77,11 @@ class LowRank(OneBlock):
 
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
-        """``P`` and ``Q``, ``(n, r)`` each."""
-        return {"P": (self.n, self.r), "Q": (self.n, self.r)}
+        """``P`` ``(n, r)`` and ``Q`` ``(columns, r)``."""
+        return {"P": (self.n, self.r), "Q": (self.shape[1], self.r)}
 
     @property
     def degrees_of_freedom(self) -> int:
-        """``r (2 n - r)``, what the matrices of rank ``r`` have."""
+        """``r (n + columns - r)``, what the matrices of rank ``r`` have."""
         r = self.largest_rank()
-        return r * (2 * self.n - r)
+        return r * (sum(self.shape) - r)

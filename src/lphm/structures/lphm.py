@@ -26,9 +26,10 @@ class LPHM(RowBlocks, Kronecker):
         left, right = Aᵀ U, V     K = q r      otherwise.
 
     Args:
-        n: rows and columns of ``W``.
+        n: rows of ``W``, and columns of a square one.
+        columns: as ``Structure``; then ``T`` is ``columns/q x r``, and ``V = Tᵀ Y_q``.
         p: row blocks of ``W``; divides ``n``.
-        q: column blocks of ``W``; divides ``n``; ``p`` if not given.
+        q: column blocks of ``W``; divides ``n``, or ``columns``; ``p`` if not given.
         r: rank of a block.
 
     Raises:
@@ -47,8 +48,9 @@ class LPHM(RowBlocks, Kronecker):
 
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
-        """``A`` ``(p, q)``, ``S`` ``(n/p, r)``, ``T`` ``(n/q, r)``."""
-        return {"A": (self.p, self.q), "S": (self.n // self.p, self.r), "T": (self.n // self.q, self.r)}
+        """``A`` ``(p, q)``, ``S`` ``(n/p, r)``, ``T`` ``(columns/q, r)``."""
+        s, t = self.block
+        return {"A": (self.p, self.q), "S": (s, self.r), "T": (t, self.r)}
 
     @property
     def terms(self) -> int:
@@ -61,23 +63,23 @@ class LPHM(RowBlocks, Kronecker):
         return self.r * min(self.p, self.q)
 
     def projection_flops(self, k: int) -> int:
-        """``Sᵀ X_p`` and ``Tᵀ X_q``, then ``A`` on the larger of the two."""
-        return 4 * self.n * k * self.r + 2 * self.p * self.q * self.r * k
+        """``Sᵀ X_p`` and ``Tᵀ Y_q``, then ``A`` on the larger of the two."""
+        return 2 * sum(self.shape) * k * self.r + 2 * self.p * self.q * self.r * k
 
     @property
     def kronecker_ranks(self) -> tuple[int, int]:
-        """``min(p, q)`` and ``min(r, n/p, n/q)``."""
+        """``min(p, q)`` and ``min(r, n/p, columns/q)``."""
         return min(self.p, self.q), min(self.r, self.largest_useful_r)
 
     @property
     def largest_useful_r(self) -> int:
         """Above it ``S Tᵀ`` has full rank."""
-        return self.n // max(self.p, self.q)
+        return min(self.block)
 
     def kronecker_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
         """``A`` and ``S Tᵀ``."""
         A, S, T = factors
-        return A, S @ T.mT  # (C, p, q), (C, n/p, n/q)
+        return A, S @ T.mT  # (C, p, q), (C, n/p, columns/q)
 
     def combine(self, factors: Factors, U: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
         """``U, A V`` or ``Aᵀ U, V``, whichever has fewer rows."""

@@ -55,16 +55,16 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
     distance: for a ``W`` without structure, what is exact is then nearly so.
 
     Shape:
-        ``W`` ``(*, n, n)``; ``w`` ``(*, l)``, of the type of ``W`` and without a gradient.
+        ``W`` ``(*, n, columns)``; ``w`` ``(*, l)``, of the type of ``W`` and without a gradient.
 
     Args:
         structure: what ``W`` is to become.
         W: the matrix.
 
     Raises:
-        ValueError: ``W`` is not ``n x n``, or not finite.
+        ValueError: ``W`` is not ``n x columns``, or not finite.
         TypeError: ``W`` is not floating point, or there is no method for the structure: a class that states
-            its own ``W`` defines ``nearest_factors(self, W)``, from ``W`` ``(n, n)`` to its factors.
+            its own ``W`` defines ``nearest_factors(self, W)``, from ``W`` ``(n, columns)`` to its factors.
 
     Example:
         >>> structure = LPHM(n=96, p=8, q=8, r=4)
@@ -78,12 +78,12 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
     if not isinstance(W, Tensor) or not W.is_floating_point():
         got = W.dtype if isinstance(W, Tensor) else type(W).__name__
         raise TypeError(f"W must be a floating-point torch.Tensor, got {got}")
-    n = structure.n
-    if W.dim() < 2 or W.shape[-2:] != (n, n):
-        raise ValueError(f"W must be (*, {n}, {n}), got shape {tuple(W.shape)}")
+    n, columns = structure.shape
+    if W.dim() < 2 or W.shape[-2:] != structure.shape:
+        raise ValueError(f"W must be (*, {n}, {columns}), got shape {tuple(W.shape)}")
     if not W.isfinite().all():
         raise ValueError("W must be finite, got nan or inf in it")
-    vectors = [structure.pack(*nearest_factors(structure, M)) for M in W.double().reshape(-1, n, n)]
+    vectors = [structure.pack(*nearest_factors(structure, M)) for M in W.double().reshape(-1, n, columns)]
     out = torch.stack(vectors) if vectors else W.new_empty(0, structure.num_parameters)
     return out.to(W.dtype).reshape(*W.shape[:-2], structure.num_parameters)
 
@@ -127,7 +127,7 @@ def _truncated(M: Tensor, r: int, effort: Effort) -> Tensor:
 def _nearest_hm(structure: HM, W: Tensor, effort: Effort) -> Factors:
     p, q = structure.p, structure.q
     a, b = _low_rank(_rearranged(W, p, q), 1, effort)  # (p q, 1), (s t, 1)
-    return a.reshape(p, q), b.reshape(len(W) // p, len(W) // q)
+    return a.reshape(p, q), b.reshape(structure.block)
 
 
 def _nearest_lphm(structure: LPHM, W: Tensor, effort: Effort) -> Factors:
@@ -144,18 +144,18 @@ def _nearest_dual_lphm(structure: DualLPHM, W: Tensor, effort: Effort) -> Factor
 
 def _rearranged(W: Tensor, p: int, q: int) -> Tensor:
     """``R(W)`` ``(p q, s t)``: block ``(i, j)`` of ``W`` as a row."""
-    s, t = len(W) // p, len(W) // q
+    s, t = W.shape[0] // p, W.shape[1] // q
     return W.reshape(p, s, q, t).transpose(1, 2).reshape(p * q, s * t)
 
 
 def _kronecker(W: Tensor, blocks: tuple[int, int], ranks: tuple[int, int], effort: Effort) -> Pair:
-    """``A`` ``(p, q)`` and ``B`` ``(n/p, n/q)`` of these ranks with ``A ⊗ B`` near to ``W``.
+    """``A`` ``(p, q)`` and ``B`` ``(n/p, columns/q)`` of these ranks with ``A ⊗ B`` near to ``W``.
 
     Given ``B``, ``‖R - a bᵀ‖² = ‖b‖² ‖a - R b / ‖b‖²‖² + what does not depend on a``: so the best ``A`` of a
     rank is the truncation of ``R b / ‖b‖²``, and the best ``B`` that of ``Rᵀ a / ‖a‖²``.
     """
     (p, q), (rank_A, rank_B) = blocks, ranks
-    R, shape = _rearranged(W, p, q), (len(W) // p, len(W) // q)
+    R, shape = _rearranged(W, p, q), (W.shape[0] // p, W.shape[1] // q)
     _, sigma, Vh = leading(R, effort.starts, effort)
     total = R.square().sum()
 
@@ -184,7 +184,7 @@ def _nearest_random_matrix(structure: RandomMatrixAdaptation, W: Tensor, effort:
     each row of ``W`` is a multiple of that row of ``A diag(λ₂) Bᵀ``. Two starts come from
     ``(λ₁ λ₂ᵀ) ∘ A ≈ W B (Bᵀ B)⁻¹``, one is ``λ₁ = 1``.
     """
-    A, B = fixed_matrices(structure.n, structure.r, structure.seed, W.dtype, W.device)  # (n, r) each
+    A, B = fixed_matrices(structure.shape, structure.r, structure.seed, W.dtype, W.device)
     gram = B.mT @ B  # (r, r)
 
     def improved(pair: Pair) -> Pair:

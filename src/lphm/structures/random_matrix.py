@@ -1,5 +1,6 @@
 """Random matrix adaptation: W = diag(λ₁) A diag(λ₂) Bᵀ with A and B fixed."""
 
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,15 +17,16 @@ from lphm.structures.low_rank import OneBlock
 class RandomMatrixAdaptation(OneBlock):
     r"""Random matrix adaptation, ``W = diag(λ₁) A diag(λ₂) Bᵀ``.
 
-    ``A`` and ``B`` are ``n x r``, drawn once from ``seed`` and never trained; the vector holds
-    ``[λ₁, λ₂]``, ``l = n + r``. The thin pair is ``left, right = (diag(λ₁) A diag(λ₂))ᵀ X, Bᵀ X`` with
+    ``A`` and ``B`` are ``n x r``, drawn once from ``seed`` and never trained; the vector holds ``[λ₁, λ₂]``,
+    ``l = n + r``. The thin pair is ``left, right = (diag(λ₁) A diag(λ₂))ᵀ X, Bᵀ X`` with
     ``K = r``; ``right`` is one for all channels.
 
-    NOTE[DIFF]: the columns of ``A`` and ``B`` are Gaussian in direction, but each has length ``√n``, not
-    only on average: so ``E‖W‖_F² = gain²`` holds for every seed, not only over all seeds.
+    NOTE[DIFF]: the columns of ``A`` and ``B`` are Gaussian in direction, but each has length ``√n`` (or
+    ``√columns``), not only on average: so ``E‖W‖_F² = gain²`` holds for every seed, not only over all seeds.
 
     Args:
-        n: rows and columns of ``W``.
+        n: rows of ``W``, and columns of a square one.
+        columns: as ``Structure``; then ``B`` is ``columns x r``.
         r: rank of ``W``.
         seed: of ``A`` and ``B``; the same matrices on every device and, up to rounding, in every type.
 
@@ -44,7 +46,8 @@ class RandomMatrixAdaptation(OneBlock):
     name: ClassVar[str] = "random_matrix"
 
     def __post_init__(self) -> None:
-        self._take(require_positive(n=self.n, r=self.r) | require_at_least(0, seed=self.seed))
+        sizes = {name: size for name, size in self._given.items() if name != "seed"}
+        self._take(require_positive(**sizes) | require_at_least(0, seed=self.seed))
 
     @property
     def factor_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -54,12 +57,12 @@ class RandomMatrixAdaptation(OneBlock):
     @property
     def degrees_of_freedom(self) -> int:
         """``l``, less the scale that ``λ₁`` and ``λ₂`` share."""
-        return min(self.n + self.r - 1, self.n**2)
+        return min(self.n + self.r - 1, math.prod(self.shape))
 
     def row_factors(self, factors: Factors) -> tuple[Tensor, Tensor]:
-        """``diag(λ₁) A diag(λ₂)`` ``(C, n, r)`` and ``B`` ``(1, n, r)``, of one block."""
+        """``diag(λ₁) A diag(λ₂)`` ``(C, n, r)`` and ``B`` ``(1, columns, r)``, of one block."""
         first, second = factors  # λ₁ (C, n), λ₂ (C, r)
-        fixed = fixed_matrices(self.n, self.r, self.seed, first.dtype, first.device)
+        fixed = fixed_matrices(self.shape, self.r, self.seed, first.dtype, first.device)
         A, B = map(torch.ops.aten.lift_fresh, fixed)  # as torch.tensor does, for FakeTensorMode
         return first.unsqueeze(2) * A * second.unsqueeze(1), B.unsqueeze(0)
 
@@ -68,9 +71,9 @@ class RandomMatrixAdaptation(OneBlock):
 
 @cached_constant
 def fixed_matrices(
-    n: int, r: int, seed: int, dtype: torch.dtype, device: torch.device
+    shape: tuple[int, int], r: int, seed: int, dtype: torch.dtype, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """``A`` and ``B`` of a seed, ``(n, r)`` each with columns of length ``√n``.
+    """``A`` ``(n, r)`` and ``B`` ``(columns, r)`` of a seed, their columns of length ``√n`` and ``√columns``.
 
     They are kept for every later call, so a thread of its own draws them: a tensor that is made under
     ``inference_mode``, ``vmap`` or a tracer belongs to that mode, and modes end at the thread.
@@ -78,9 +81,9 @@ def fixed_matrices(
 
     def draw() -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(seed)
-        both = torch.randn(2, n, r, generator=generator, dtype=torch.float64, device="cpu")
-        A, B = (both * (n**0.5 / both.norm(dim=1, keepdim=True))).to(device, dtype)
-        return A, B
+        both = torch.randn(2, max(shape), r, generator=generator, dtype=torch.float64, device="cpu")
+        A, B = (M[:rows] * (rows**0.5 / M[:rows].norm(dim=0)) for M, rows in zip(both, shape, strict=True))
+        return A.to(device, dtype), B.to(device, dtype)
 
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(draw).result()

@@ -25,7 +25,7 @@ class RowBlocks(Structure):
     """
 
     def row_factors(self, factors: Factors) -> Pair:
-        """``S`` ``(C, n/p, r)`` and ``T`` ``(C, n/q, r)``; by default the last two factors.
+        """``S`` ``(C, n/p, r)`` and ``T`` ``(C, columns/q, r)``; by default the last two factors.
 
         A factor that all channels share has ``C = 1``.
         """
@@ -33,14 +33,17 @@ class RowBlocks(Structure):
 
     @abstractmethod
     def combine(self, factors: Factors, U: Tensor, V: Tensor) -> Pair:
-        """``U`` ``(N, C, p, r, k)`` and ``V`` ``(N, C, q, r, k)`` to ``left, right`` ``(N, C, K, k)``.
+        """``U`` ``(N, C, p, r, k)`` and ``V`` ``(N, C, q, r, k')`` to ``left, right`` ``(N, C, K, k or k')``.
 
-        For a partial ``x`` there are fewer blocks than ``p`` and ``q``.
+        For a partial ``x`` or ``y`` there are fewer blocks than ``p`` and ``q``.
         """
 
-    def pair_from_factors(self, factors: Factors, x: Tensor) -> Pair:
+    def pair_from_factors(self, factors: Factors, x: Tensor, y: Tensor) -> Pair:
         """``left, right`` from all rows at once."""
-        return self.combine(factors, *reduce_pair(*self.row_factors(factors), x))
+        S, T = self.row_factors(factors)
+        if x is y:
+            return self.combine(factors, *reduce_pair(S, T, x))
+        return self.combine(factors, reduce_blocks(S, x), reduce_blocks(T, y))
 
     def reduce_part(self, factors: Factors, x: Tensor, start: int) -> tuple[Pair, tuple[int, int]]:
         """What the rows of ``x``, those from ``start`` on of a longer one, add to ``U`` and ``V``.

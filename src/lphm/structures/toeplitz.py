@@ -35,8 +35,10 @@ class Toeplitz(Sized):
     entries are only read, because ``C(-τ) = C(τ)ᵀ``, but not where ``xi`` is applied.
 
     Args:
-        n: rows and columns of ``W``.
-        lags: number of lags, odd, at most ``2 n - 1``: 0 and as many backwards as forwards.
+        n: rows of ``W``, and columns of a square one.
+        columns: as ``Structure``; row ``i`` of ``X`` and row ``i`` of ``Y`` are at the same time.
+        lags: number of lags, odd, at most ``2 n - 1``, or ``2 columns - 1`` if these are fewer: 0 and as many
+            backwards as forwards.
 
     Raises:
         ValueError: ``lags`` is even or too large; others as ``Structure``.
@@ -55,11 +57,12 @@ class Toeplitz(Sized):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        most = 2 * self.n - 1
+        most = 2 * min(self.shape) - 1
         if self.lags % 2 == 0 or self.lags > most:
+            size = "n" if min(self.shape) == self.n else "columns"
             raise ValueError(
-                f"lags must be odd, as many backwards as forwards and 0, and at most 2 n - 1 = {most}, "
-                f"got lags={self.lags}, n={self.n}; use lags={min(self.lags - 1, most)}"
+                f"lags must be odd, as many backwards as forwards and 0, and at most 2 {size} - 1 = {most}, "
+                f"got lags={self.lags}, {size}={min(self.shape)}; use lags={min(self.lags - 1, most)}"
             )
 
     @property
@@ -69,9 +72,11 @@ class Toeplitz(Sized):
 
     @property
     def terms(self) -> float:
-        """1 in the band and 0 elsewhere: the share of entries in the band, ``Σ_τ (n - |τ|)`` of ``n²``."""
-        h = self.largest_lag
-        return (self.lags * self.n - h * (h + 1)) / self.n**2
+        """1 in the band and 0 elsewhere: the share of entries in the band, for ``n²`` ``Σ_τ (n - |τ|)``."""
+        n, columns = self.shape
+        h, more = self.largest_lag, abs(n - columns)
+        m = min(h, more)  # the longer side has min(|τ|, more) entries more for each of its lags
+        return (self.lags * min(n, columns) - h * (h + 1) + m * (m + 1) // 2 + (h - m) * more) / (n * columns)
 
     @property
     def largest_lag(self) -> int:
@@ -84,13 +89,15 @@ class Toeplitz(Sized):
         return max(self.largest_lag, 1)
 
     def projection_flops(self, k: int) -> int:
-        """``W`` on ``x`` of one block, else the band on every block of rows."""
-        n, s = self.n, self._block_rows
-        return 2 * n * n * k if n <= s else 2 * -(-n // s) * s * (s + self.lags - 1) * k
+        """``W`` on ``y`` of one block, else the band on every block of rows."""
+        (n, columns), s = self.shape, self._block_rows
+        if n <= s:
+            return 2 * n * min(columns, n + self.largest_lag) * k
+        return 2 * -(-n // s) * s * (s + self.lags - 1) * k
 
     def largest_rank(self, rows: int | None = None) -> int:
-        """All rows: ``t[0] = 1`` and 0 elsewhere is the identity matrix."""
-        return self.n if rows is None else rows
+        """All rows, or columns: ``t[0] = 1`` and 0 elsewhere is the identity matrix."""
+        return min(self.shape) if rows is None else rows
 
     @property
     def degrees_of_freedom(self) -> int:
@@ -99,22 +106,23 @@ class Toeplitz(Sized):
 
     def _grown(self, limit: int) -> "Self":
         """With the most lags that ``limit`` parameters allow."""
-        most = min(limit, 2 * self.n - 1)
+        most = min(limit, 2 * min(self.shape) - 1)
         return replace(self, lags=most - 1 + most % 2)
 
     def dense_from_factors(self, factors: Factors) -> Tensor:
-        """``W`` ``(C, n, n)``."""
+        """``W`` ``(C, n, columns)``."""
         (t,) = factors  # (C, lags)
-        return _dense(t, self.n)
+        return _dense(t, *self.shape)
 
-    def pair_from_factors(self, factors: Factors, x: Tensor) -> tuple[Tensor, Tensor]:
-        """``X`` and ``W X``; ``x`` ``(N, rows, k)`` may have any number of rows, also more than ``n``."""
+    def pair_from_factors(self, factors: Factors, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """``X`` and ``W Y``; ``x`` ``(N, rows, k)`` may have any number of rows, also more than ``n``."""
         (t,) = factors  # (C, lags)
         rows, h, s = x.shape[1], self.largest_lag, self._block_rows
         if rows <= s:
-            return dense_pair(_dense(t, rows), x)
+            reached = y if x is y else y[:, : rows + h]
+            return dense_pair(_dense(t, rows, reached.shape[1]), x, reached)
         blocks = -(-rows // s)
-        padded = F.pad(x, (0, 0, h, (blocks + 1) * s - h - rows))
+        padded = F.pad(y, (0, 0, h, (blocks + 1) * s - h - y.shape[1]))  # cut where W is 0
         parts = torch.unflatten(padded, 1, (blocks + 1, s))  # (N, blocks + 1, s, k)
         windows = torch.cat([parts[:, :-1], parts[:, 1:, : 2 * h]], dim=2)  # (N, blocks, s + 2 h, k)
         right = _band(t, s).flatten(0, 1) @ windows  # (N, blocks, C s, k)
@@ -132,8 +140,9 @@ class Toeplitz(Sized):
             ``(N, rows, k)``, perhaps no rows; ``left`` and ``right`` ``(N, C or 1, halo + rows, k)``.
         """
         halo = self.halo
-        left, right = self.pair_from_factors(factors, torch.cat([recent, x], dim=1))
-        _, onto_recent = self.pair_from_factors(factors, F.pad(x[:, :halo], (0, 0, halo, 0)))
+        rows, first = torch.cat([recent, x], dim=1), F.pad(x[:, :halo], (0, 0, halo, 0))
+        left, right = self.pair_from_factors(factors, rows, rows)
+        _, onto_recent = self.pair_from_factors(factors, first, first)
         return left, torch.cat([onto_recent[:, :, :halo], right[:, :, halo:]], dim=2)
 
     @property
@@ -150,10 +159,11 @@ def _band(t: Tensor, s: int) -> Tensor:
     return torch.unflatten(rows.flatten(1)[:, : s * width], 1, (s, width))
 
 
-def _dense(t: Tensor, n: int) -> Tensor:
-    """``t`` ``(C, lags)`` to ``W`` ``(C, n, n)``."""
+def _dense(t: Tensor, n: int, columns: int) -> Tensor:
+    """``t`` ``(C, lags)`` to ``W`` ``(C, n, columns)``."""
     h = t.shape[1] // 2
-    return _band(t, n)[:, :, h : h + n]
+    W = _band(t, n)[:, :, h : h + columns]
+    return F.pad(W, (0, columns - W.shape[2])) if W.shape[2] < columns else W
 
 
 def is_stationary(structure: Structure) -> "TypeGuard[Toeplitz]":
