@@ -190,13 +190,13 @@ class LocalPatterns(nn.Module):
         lengths = (~ended(x)).sum(-1)  # (N,)
         x = _interpolated(x.mT)  # (N, channels, steps)
         steps = torch.arange(self.steps, device=x.device)
+        is_odd = (torch.arange(self.groups, device=x.device) % 2).view(-1, 1, 1)
         for i, values in enumerate((x, F.pad(x.diff(), (0, 1)))):
             length = (lengths - i).clamp_min(0).view(-1, 1, 1, 1)
             series = values * (steps < length.squeeze(1))
             for j, dilation in enumerate(self.dilations):
                 side = WIDTH // 2 * dilation
-                margin = torch.zeros_like(length).expand(-1, self.groups, -1, -1).clone()
-                margin[:, 1::2] = torch.where(length >= 4 * side, side, 0)
+                margin = torch.where(length >= 4 * side, side, 0) * is_odd
                 counted = (steps >= margin) & (steps < length - margin)  # (N, groups, 1, steps)
                 Z = F.conv1d(series, self.kernels[i, j], padding=side, dilation=dilation)
                 yield (i, j), counted, torch.unflatten(Z, 1, (self.groups, self.maps))
@@ -204,6 +204,8 @@ class LocalPatterns(nn.Module):
 
 def _stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
     """``(..., steps)`` to how many stretches of steps a pattern has, and how long the longest is."""
+    if torch.compiler.is_compiling():
+        return _traced_stretches(occurs)
     shape, steps = occurs.shape[:-1], occurs.shape[-1] + 2
     padded = F.pad(occurs, (1, 1)).flatten()  # a stretch begins and ends within its map
     begin, end = torch.nonzero(padded[1:] ^ padded[:-1]).view(-1, 2).T
@@ -212,12 +214,31 @@ def _stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
     return torch.bincount(of, minlength=shape.numel()).view(shape), longest.view(shape)
 
 
+def _traced_stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
+    """As ``_stretches``, in operators whose results have shapes that do not depend on the data."""
+    begins = torch.cat([occurs[..., :1], occurs[..., 1:] & ~occurs[..., :-1]], dim=-1)
+    steps = torch.arange(occurs.shape[-1], device=occurs.device)
+    length = steps - _running_max(torch.where(occurs, -1, steps))  # since the last step without the pattern
+    return begins.sum(-1), length.amax(-1)
+
+
+def _running_max(x: Tensor) -> Tensor:
+    """The largest entry so far, along the last dimension."""
+    if not torch.compiler.is_compiling():
+        return x.cummax(-1).values
+    reach = 1  # ONNX has no such operator: the largest of 2, 4, 8, ... entries
+    while reach < x.shape[-1]:
+        x = torch.cat([x[..., :reach], torch.maximum(x[..., reach:], x[..., :-reach])], dim=-1)
+        reach *= 2
+    return x
+
+
 def _interpolated(x: Tensor) -> Tensor:
     """``(N, channels, steps)`` with missing values filled, see ``LocalPatterns``; others do not change."""
     known, steps = ~x.isnan(), torch.arange(x.shape[-1], device=x.device)
     # The nearest steps with a value on both sides; where one side has none, that of the other.
-    before = torch.where(known, steps, -1).cummax(-1).values
-    after = torch.where(known, steps, len(steps)).flip(-1).cummin(-1).values.flip(-1)
+    before = _running_max(torch.where(known, steps, -1))
+    after = len(steps) - 1 - _running_max(torch.where(known, steps.flip(-1), -1).flip(-1)).flip(-1)
     before, after = torch.where(before < 0, after, before), torch.where(after == len(steps), before, after)
     first, second = (x.gather(-1, at.clamp(0, len(steps) - 1)).nan_to_num() for at in (before, after))
     return first + (second - first) * (steps - before) / (after - before).clamp_min(1)
