@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from lphm.cli import apply, bench, runs, train
 from lphm.cli.arguments import require_whole_numbers
+from lphm.cli.export import export
 from lphm.cli.predict import predict
 
 __all__ = ["app"]
@@ -25,6 +26,6 @@ app = App(
 )
 app.register_install_completion_command()
 app.command(train.train, config=[train.use_config, require_whole_numbers], sort_key=0)
-COMMANDS: list[Any] = [predict, runs.evaluate, runs.report, runs.info, apply.apply, bench.bench]
+COMMANDS: list[Any] = [predict, runs.evaluate, runs.report, runs.info, export, apply.apply, bench.bench]
 for place, command in enumerate(COMMANDS, start=1):
     app.command(command, sort_key=place)

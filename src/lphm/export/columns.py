@@ -7,10 +7,13 @@ import pandas as pd
 
 from lphm.data.conversions import Conversion, DateFormat, DurationFormat, NumberFormat
 from lphm.data.schema import FeatureSchema, InputSchema, SeriesSchema
+from lphm.data.targets import free_name
 from lphm.data.words import word_codes
 from lphm.errors import InputError
 
 Content = Literal["number", "date", "duration", "category", "series", "image"]
+#: Names of outputs, which no input may have.
+OUTPUTS = ("label", "probabilities", "prediction")
 #: What a cell of each kind is written as, for those who read the exported file.
 WRITTEN: dict[Content, str] = {
     "number": "the number; NaN where missing; true is 1 and false 0",
@@ -40,11 +43,17 @@ class Column:
     shape: tuple[int, ...] = (1,)
     categories: tuple[str, ...] = ()
 
+    @property
+    def input_name(self) -> str:
+        """The name of the input: that of the column, with ``_`` behind it where an output has it."""
+        return free_name(self.name, OUTPUTS)
+
     def describe(self, text: bool) -> dict[str, object]:
         """The input for those who read the exported file; ``text`` if categories are taken as they are."""
         codes = self.content == "category" and not text
         facts: dict[str, object] = {
-            "name": self.name,
+            "name": self.input_name,
+            "column": self.name,
             "content": self.content,
             "shape": ["N", *self.shape],
             "written": "code 1 for the first category, and so on; 0 for all else"
@@ -98,4 +107,3 @@ def _content(name: str, conversion: Conversion | None) -> Content:
         option="drop",
         value=name,
     )
-

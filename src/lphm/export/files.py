@@ -1,7 +1,10 @@
 """The files of an exported run: ``.onnx`` for onnxruntime and others, ``.pt2`` for ``torch.export.load``."""
 
 import json
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 
 from lphm import __version__
 from lphm._io import require_writable, write_atomically
-from lphm.data.targets import ClassTarget, free_name
+from lphm.data.targets import ClassTarget
 from lphm.data.words import word
 from lphm.errors import InputError
 from lphm.export.columns import Column, columns_of
@@ -76,14 +79,19 @@ def export_run(run: Run, path: str | Path) -> None:
     else:
         extra = {DESCRIPTION: json.dumps(_description(run, columns, text=False))}
         program = _traced(run, columns)
-        with write_atomically(path) as temporary, temporary.open("wb") as file:
+        with write_atomically(path) as temporary, temporary.open("wb") as file, _quiet():
             torch.export.save(program, file, extra_files=extra)
 
 
 def _description(run: Run, columns: list[Column], text: bool) -> dict[str, Any]:
     """What the file says about itself; with ``text``, categories and classes are taken and given as words."""
     target = run.config.target
-    facts = {"lphm": __version__, "task": target.task, "target": target.name, "unit": target.unit}
+    facts: dict[str, Any] = {
+        "lphm": __version__,
+        "task": target.task,
+        "target": target.name,
+        "unit": target.unit,
+    }
     facts["inputs"] = [column.describe(text) for column in columns]
     if isinstance(target, ClassTarget):
         return facts | {"classes": target.classes, "outputs": ["label", "probabilities"]}
@@ -95,7 +103,7 @@ def _traced(run: Run, columns: list[Column]) -> ExportedProgram:
     """The run as a graph for any number of samples."""
     examples = tuple(_example(column) for column in columns)
     shapes = {"columns": tuple({0: Dim("N")} for _ in columns)}
-    with torch.no_grad():
+    with torch.no_grad(), _quiet():
         return torch.export.export(Scorer(run, columns), examples, dynamic_shapes=shapes)
 
 
@@ -106,40 +114,58 @@ def _example(column: Column) -> Tensor:
 
 def _onnx_model(run: Run, columns: list[Column]) -> Any:
     """The model, in which words become codes before the traced graph, and numbers of classes labels after."""
-    ir = _package("onnx_ir")
-    _package("onnxscript")
+    ir, optimizer = _package("onnx_ir"), _package("onnxscript.optimizer")
+    passes = import_module("onnx_ir.passes.common")
     facts, program = _description(run, columns, text=True), _traced(run, columns)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of changes within torch and onnxscript
+    with _quiet():
+        # Without its other optimisations, which take minutes: a runtime does them when it loads the model.
         converted = torch.onnx.export(
-            program, dynamo=True, opset_version=OPSET, verbose=False, output_names=facts["outputs"]
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            output_names=facts["outputs"],
+            optimize=False,
+            verbose=False,
         )
-    assert converted is not None  # it is where a path is given
-    model = converted.model
+        assert converted is not None  # it is None only for other exporters
+        model: Any = converted.model
+        optimizer.fold_constants(model)
+        optimizer.remove_unused_nodes(model)
     for value, column in zip(list(model.graph.inputs), columns, strict=True):
-        value.name = free_name(column.name, facts["outputs"])
+        value.name, value.shape = column.input_name, ir.Shape(["N", *column.shape])
         if column.content == "category":
             _take_words(ir, model.graph, value, column)
+    for value in model.graph.outputs:
+        value.shape = ir.Shape(["N", *value.shape.dims[1:]])
     if isinstance(run.config.target, ClassTarget):
         _give_labels(ir, model.graph, run.config.target)
-    passes = import_module("onnx_ir.passes.common")
-    passes.ClearMetadataAndDocStringPass()(model)  # it has the paths of source files
-    passes.NameFixPass()(model)  # a column may have the name of something within
+    passes.ClearMetadataAndDocStringPass()(model)  # it names source files
+    passes.NameFixPass()(model)  # a column may have the name of a value within
     model.opset_imports["ai.onnx.ml"] = 3
     model.producer_name, model.producer_version = "lphm", __version__
     model.metadata_props.update({name: json.dumps(fact) for name, fact in facts.items()})
     return model
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings and log lines of torch and onnxscript about themselves."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
 def _take_words(ir: Any, graph: Any, codes: Any, column: Column) -> None:
     """Put words in the place of an input that takes codes."""
-    known = column.codes()
-    attributes = {
-        "keys_strings": list(known),
-        "values_int64s": list(known.values()),
-        "default_int64": 0,
-    }
-    words = ir.Input(codes.name, codes.shape, ir.TensorType(ir.DataType.STRING))
+    keys, values = zip(*column.codes().items(), strict=True)
+    attributes = {"keys_strings": keys, "values_int64s": values, "default_int64": 0}
+    string = ir.TensorType(ir.DataType.STRING)
+    words = ir.Value(name=codes.name, shape=codes.shape, type=string)
     codes.name = f"{codes.name} as codes"
     node = ir.node("LabelEncoder", [words], attributes, domain="ai.onnx.ml")
     codes.replace_all_uses_with(node.outputs[0])
@@ -172,4 +198,6 @@ def _package(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise InputError(f"export to ONNX needs {error.name}, got none; pip install 'lphm[export]'") from error
+        raise InputError(
+            f"export to ONNX needs {error.name}, got none; pip install 'lphm[export]'"
+        ) from error

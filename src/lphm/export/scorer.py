@@ -1,5 +1,7 @@
 """All that a run does between the cells of a table and its answer, in operators on tensors."""
 
+import copy
+
 import torch
 from torch import Tensor, nn
 
@@ -9,8 +11,11 @@ from lphm.data.schema import FeatureSchema, GridSchema, SeriesSchema
 from lphm.data.targets import NumberTarget
 from lphm.export.columns import Column
 from lphm.learn.run import Run
+from lphm.nn.patterns import PatternNetwork
 
 DAY, HOUR = 86400, 3600
+#: More than the rounding of a standardised value that patterns are looked for in.
+ROUNDING = 2.0**-23
 
 
 class Scorer(nn.Module):
@@ -32,7 +37,9 @@ class Scorer(nn.Module):
         self.encoder = (
             FeatureEncoder(schema, columns) if isinstance(schema, FeatureSchema) else ArrayEncoder(schema)
         )
-        self.network = run.network.eval()
+        self.network = copy.deepcopy(run.network).eval()
+        if isinstance(self.network, PatternNetwork):
+            self.network.patterns.least = ROUNDING  # sums of what is missing, 0 or 1, are rounded alike
 
     def forward(self, *columns: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Score every sample."""
