@@ -175,7 +175,9 @@ def test_info_of_an_error_in_the_unit_of_the_target_and_of_damaged_metrics(tmp_p
     assert lphm("info", "run", cwd=tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize("command", ["train", "predict", "evaluate", "report", "info", "export", "apply", "bench"])
+@pytest.mark.parametrize(
+    "command", ["train", "predict", "evaluate", "report", "info", "export", "apply", "bench"]
+)
 def test_help_shows_examples(tmp_path: Path, command: str) -> None:
     shown = lphm(command, "--help", cwd=tmp_path)
     assert shown.returncode == 0

@@ -1,6 +1,7 @@
 """An exported run answers as the run does, from the cells of a table, for any number of samples."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,15 @@ import torch
 
 from lphm.data.columns import as_numbers_or_words
 from lphm.data.conversions import TextHash, convert, find_conversions
+from lphm.data.dates import date_part as dates_part
 from lphm.data.fitting import fit_features, fit_grid, fit_series
 from lphm.data.schema import InputSchema
 from lphm.data.targets import ClassTarget, NumberTarget, TargetSchema
 from lphm.errors import InputError
 from lphm.estimators import LPHMClassifier, LPHMRegressor
 from lphm.export import export_run
+from lphm.export.columns import columns_of
+from lphm.export.scorer import date_part
 from lphm.learn.config import NetworkConfig, NetworkRunConfig, TrainingConfig, build_network
 from lphm.learn.run import Run, save_run
 from lphm.structures.named import NAMED, structure_for
@@ -28,9 +32,7 @@ pytest.importorskip("onnxscript")
 N = max(BATCHES)
 CLASSES = ClassTarget(name="y", classes=["no", "yes", "ä b"])
 NUMBER = NumberTarget(name="y", mean=1e4, std=30.0)
-TRAINING = TrainingConfig(
-    seed=0, epochs=1, batch_size=4, learning_rate=0.1, weight_decay=0.0, patience=1
-)
+TRAINING = TrainingConfig(seed=0, epochs=1, batch_size=4, learning_rate=0.1, weight_decay=0.0, patience=1)
 
 
 def table() -> pd.DataFrame:
@@ -102,7 +104,7 @@ DATA = {"features": features, "images": images, "series": series}
 
 def run_of(schema: InputSchema, target: TargetSchema, structure: str, kind: str, members: int = 2) -> Run:
     """A network whose parameters are all random: a fresh one says the same about every sample."""
-    rows = {"features": -(-len(schema.labels) // 4) * 4}.get(schema.layout, -(-len(schema.labels) // 4) * 4)
+    rows = -(-len(schema.labels) // 4) * 4
     attribute = structure_for(structure, rows).to_config() if kind != "instance" else None
     instance = structure_for(structure, 8).to_config() if kind != "attribute" else None
     network = NetworkConfig(
@@ -133,7 +135,7 @@ def answers(run: Run, samples: pd.DataFrame | np.ndarray) -> tuple[np.ndarray, n
 def assert_equal_answers(run: Run, samples: pd.DataFrame | np.ndarray, scored: dict) -> None:
     first, probabilities = answers(run, samples)
     if probabilities is not None:
-        assert 0.01 < probabilities.std(axis=0).min()  # the samples are told apart
+        assert probabilities.std(axis=0).min() > 0.01  # the samples are told apart
     for batch, outputs in scored.items():
         if probabilities is None:
             assert outputs["prediction"].shape == (batch,)
@@ -171,3 +173,122 @@ def test_onnxruntime_gives_what_the_run_predicts(
     run = run_of(schema, target, structure, kind)
     export_run(run, tmp_path / "model.onnx")
     assert_equal_answers(run, samples, score(tmp_path / "model.onnx", cells))
+
+
+@pytest.mark.slow
+def test_series_by_ridge_regression(tmp_path: Path) -> None:
+    """Also those of the training, each of which has values that are thresholds.
+
+    A map that is as near to its threshold as float32 is rounded may be above it in one library alone.
+    """
+    _, samples, cells = series()
+    y = (samples[:, 0, 0] > 3).astype(int)
+    model = LPHMClassifier(random_state=0).fit(samples[:200], y[:200])
+    assert model.run_.config.method == "ridge"
+    model.to_onnx(tmp_path / "model.onnx")
+    scored = score(tmp_path / "model.onnx", cells)
+    probabilities = model.predict_proba(samples)
+    for batch, outputs in scored.items():
+        error = np.abs(outputs["probabilities"] - probabilities[:batch]).max(axis=1)
+        assert (error <= 1e-5).mean() >= 0.99
+        assert error.max() < 0.05
+    assert scored[N]["label"].dtype == np.int64
+    assert (scored[N]["label"] == model.predict(samples)).mean() > 0.99
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_takes_codes_and_gives_numbers_of_classes(tmp_path: Path) -> None:
+    schema, samples, cells = features()
+    run = run_of(schema, CLASSES, "lphm", "both")
+    export_run(run, tmp_path / "model.pt2")
+    description = {"lphm.json": ""}
+    program = torch.export.load(tmp_path / "model.pt2", extra_files=description).module()
+    facts = json.loads(description["lphm.json"])
+    inputs = []
+    for each in facts["inputs"]:
+        column = cells[each["name"]]
+        if each["content"] == "category":
+            codes = {word: code for code, word in enumerate(each["categories"], start=1)}
+            column = np.array([[codes.get(word, 0)] for word in column[:, 0]])
+        inputs.append(torch.from_numpy(column))
+    first, probabilities = answers(run, samples)
+    for batch in BATCHES:
+        label, given = program(*(column[:batch] for column in inputs))
+        assert np.abs(given.detach().numpy() - probabilities[:batch]).max() <= 1e-5
+        assert [facts["classes"][i] for i in label] == first[:batch].tolist()
+    unknown = [torch.full_like(each, 99) if each.dtype == torch.int64 else each for each in inputs]
+    missing = [torch.zeros_like(each) if each.dtype == torch.int64 else each for each in inputs]
+    assert torch.equal(program(*unknown)[1], program(*missing)[1])
+
+
+@pytest.mark.slow
+def test_the_command_and_the_estimator_write_the_same_model(
+    tmp_path: Path, succeeding, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    save_run(run, tmp_path / "run", {})
+    assert succeeding("export", "run").strip() == "run/model.onnx"
+    assert capsys.readouterr().err == ""
+    succeeding("export", "run", "-o", "model.pt2")
+    LPHMClassifier.load(tmp_path / "run").to_onnx(tmp_path / "other.onnx")
+    written = (tmp_path / "run" / "model.onnx").read_bytes()
+    assert written == (tmp_path / "other.onnx").read_bytes()
+    assert str(Path(__file__).parents[2]).encode() not in written  # nor any other path of this machine
+    assert torch.export.load(tmp_path / "model.pt2").module()(
+        torch.zeros(2, 1, dtype=torch.float64), torch.zeros(2, 1, dtype=torch.int64)
+    )[1].shape == (2, 2)
+
+
+def test_words_mean_a_category_as_other_programs_write_it() -> None:
+    schema = fit_features(
+        as_numbers_or_words(
+            pd.DataFrame({"k": pd.Categorical([1, 2, 10] * 3), "t": pd.Categorical([True, False, True] * 3)})
+        )
+    )
+    number, truth = columns_of(schema)
+    codes = number.codes()
+    assert [codes[word] for word in ("1", "1.0", "10", "10.0")] == [
+        number.categories.index(word) + 1 for word in ("1", "1", "10", "10")
+    ]
+    assert {word: truth.codes()[word] for word in ("True", "true", "1")} == dict.fromkeys(
+        ("True", "true", "1"), truth.categories.index("True") + 1
+    )
+    assert "3" not in codes
+
+
+@pytest.mark.parametrize("part", ["year", "month", "day", "weekday", "hour", "days"])
+def test_parts_of_dates_are_those_of_the_run(part: str) -> None:
+    """Of every day in 571 years, and of the times around midnight."""
+    midnights = pd.Series(pd.date_range("1684-01-01", "2255-01-01", freq="D"))
+    for dates in (midnights, midnights + pd.Timedelta("13h"), midnights - pd.Timedelta("1us")):
+        seconds = torch.from_numpy(((dates - pd.Timestamp(0)) / pd.Timedelta("1s")).to_numpy(copy=True))
+        assert np.allclose(date_part(seconds, part).numpy(), dates_part(dates, part), rtol=1e-14, atol=0)
+    assert date_part(torch.tensor([torch.nan]), part).isnan().all()
+
+
+def test_text_that_is_hashed_is_refused(tmp_path: Path) -> None:
+    run = make_run()
+    conversions = {"review": TextHash(buckets=2)}
+    names = {"numeric": [run.config.input.numeric[0].model_copy(update={"name": "review: 0"})]}
+    schema = run.config.input.model_copy(update={"conversions": conversions, **names})
+    text = Run(run.config.model_copy(update={"input": schema}), run.network)
+    with pytest.raises(InputError, match=r"got 'review', which holds text, .*train without it") as error:
+        export_run(text, tmp_path / "model.onnx")
+    assert (error.value.option, error.value.value) == ("drop", "review")
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"must be a \.onnx or \.pt2 file, got .*model\.pt; change its end"):
+        export_run(make_run(), tmp_path / "model.pt")
+    regressor = LPHMRegressor(members=1, epochs=1, random_state=0).fit([[0.0], [1.0]] * 9, [0.0, 1.0] * 9)
+    with pytest.raises(InputError, match=r"must be an \.onnx file, got .*model\.pt2"):
+        regressor.to_onnx(tmp_path / "model.pt2")
+
+
+def test_without_the_extra_the_error_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx_ir", None)
+    with pytest.raises(InputError, match=r"onnx_ir must be installed .* pip install 'lphm\[export\]'"):
+        export_run(make_run(), tmp_path / "model.onnx")
+    assert not list(tmp_path.iterdir())

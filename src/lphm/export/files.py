@@ -198,6 +198,5 @@ def _package(name: str) -> Any:
     try:
         return import_module(name)
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"export to ONNX needs {error.name}, got none; pip install 'lphm[export]'"
-        ) from error
+        wanted = f"{error.name} must be installed to export to ONNX, got none"
+        raise InputError(f"{wanted}; pip install 'lphm[export]'") from error
