@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
-from lphm import __version__
 from lphm._io import require_writable, write_atomically
 from lphm.data.targets import ClassTarget
 from lphm.data.words import word
@@ -87,7 +87,7 @@ def _description(run: Run, columns: list[Column], text: bool) -> dict[str, Any]:
     """What the file says about itself; with ``text``, categories and classes are taken and given as words."""
     target = run.config.target
     facts: dict[str, Any] = {
-        "lphm": __version__,
+        "lphm": version("lphm"),
         "task": target.task,
         "target": target.name,
         "unit": target.unit,
@@ -142,7 +142,7 @@ def _onnx_model(run: Run, columns: list[Column]) -> Any:
     passes.ClearMetadataAndDocStringPass()(model)  # it names source files
     passes.NameFixPass()(model)  # a column may have the name of a value within
     model.opset_imports["ai.onnx.ml"] = 3
-    model.producer_name, model.producer_version = "lphm", __version__
+    model.producer_name, model.producer_version = "lphm", facts["lphm"]
     model.metadata_props.update({name: json.dumps(fact) for name, fact in facts.items()})
     return model
 
