@@ -18,6 +18,7 @@ HOUSE = [
     ["lphm.nn", "lphm.sharded", "lphm.rpn"],
     ["lphm.data"],
     ["lphm.learn", "lphm.streamed"],
+    ["lphm.export"],
     ["lphm.estimators", "lphm.report"],
     ["lphm.cli"],
     ["lphm"],

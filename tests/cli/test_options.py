@@ -43,7 +43,7 @@ def test_every_option_has_a_flag_with_its_default_and_a_help_text() -> None:
         "json",
     }
     assert set(arguments) > NOT_SAVED
-    for command in ("train", "predict", "evaluate", "report", "info", "apply", "compress", "bench"):
+    for command in ("train", "predict", "evaluate", "report", "info", "export", "apply", "compress", "bench"):
         described = app[command].assemble_argument_collection(parse_docstring=True)
         missing = [each.name for each in described if not each.children and not each.parameter.help]
         assert missing == [], command

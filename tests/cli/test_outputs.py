@@ -70,6 +70,7 @@ def test_the_folder_of_a_job_is_not_its_input(inputs: Path, failing) -> None:
 
 COMMANDS = {
     "apply": (("apply", "x.npy", "-o"), ".npy"),
+    "export": (("export", "run", "-o"), ".onnx"),
     "matrix": (("apply", "x.npy", "-o", "y.npy", "--matrix"), ".csv"),
     "predict": (("predict", "run", "t.csv", "-o"), ".csv"),
     "report": (("report", "run", "-o"), ".html"),
@@ -96,7 +97,7 @@ def test_a_place_that_cannot_take_a_file_is_one_line(inputs: Path, failing, comm
     assert "must be" in line
 
 
-@pytest.mark.parametrize("command", ["predict", "evaluate", "info", "report", "apply", "train"])
+@pytest.mark.parametrize("command", ["predict", "evaluate", "info", "report", "export", "apply", "train"])
 @pytest.mark.parametrize("path", ["a" * 300, "file/x", "loop", "a\0b"])
 def test_an_input_that_cannot_be_there_is_one_line(inputs: Path, failing, command: str, path: str) -> None:
     (inputs / "loop").symlink_to("loop")

@@ -176,7 +176,7 @@ def test_info_of_an_error_in_the_unit_of_the_target_and_of_damaged_metrics(tmp_p
 
 
 @pytest.mark.parametrize(
-    "command", ["train", "predict", "evaluate", "report", "info", "apply", "compress", "bench"]
+    "command", ["train", "predict", "evaluate", "report", "info", "export", "apply", "compress", "bench"]
 )
 def test_help_shows_examples(tmp_path: Path, command: str) -> None:
     shown = lphm(command, "--help", cwd=tmp_path)

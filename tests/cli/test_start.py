@@ -58,6 +58,7 @@ def imported(*commands: str, cwd: Path) -> set[str]:
         "train absent.csv --target y",
         "predict run absent.csv -o out.csv",
         "info run",
+        "export run",
         "apply absent.npy -o out.npy",
         "compress absent.npy --budget 9 -o out.safetensors",
     ],

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from lphm.cli import apply, bench, compress, runs, train
 from lphm.cli.arguments import require_whole_numbers
+from lphm.cli.export import export
 from lphm.cli.predict import predict
 
 __all__ = ["app"]
@@ -30,6 +31,7 @@ COMMANDS: list[Any] = [
     runs.evaluate,
     runs.report,
     runs.info,
+    export,
     apply.apply,
     compress.compress,
     bench.bench,

@@ -1,5 +1,6 @@
 """A fitted transformer of series and a linear model as one module of torch, which can be exported."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from lphm.data.schema import SeriesSchema
 from lphm.errors import InputError
-from lphm.nn.patterns import LocalPatterns
+from lphm.nn.patterns import ROUNDING, LocalPatterns
 
 #: Models whose answer is a linear map of the features, for probabilities with a softmax after it.
 LINEAR = (LinearRegression, Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV, LogisticRegression)
@@ -47,7 +48,8 @@ class LinearFeatures(nn.Module):
         for name in ("mean", "std"):
             of_channels = [getattr(channel, name) for channel in schema.channels]
             self.register_buffer(name, torch.tensor(of_channels, dtype=torch.float64))
-        self.patterns = patterns
+        self.patterns = copy.deepcopy(patterns)
+        self.patterns.least = ROUNDING  # other libraries round in other places
         self.linear = _linear(steps) if steps else None
         self.has_probabilities = bool(steps) and isinstance(steps[-1], LogisticRegression)
 

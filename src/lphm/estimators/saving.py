@@ -16,6 +16,7 @@ from lphm.data.targets import ClassTarget, Task
 from lphm.errors import EDITED, InputError
 from lphm.estimators.bases import BaseEstimator
 from lphm.estimators.parameters import plain
+from lphm.export import export_run
 from lphm.learn.run import METRICS, Run, load_run, save_run
 
 if TYPE_CHECKING:
@@ -52,6 +53,24 @@ class SavedEstimator(BaseEstimator):
             "history": self.history_,
         }
         save_run(self.run_, Path(folder), metrics)
+
+    def to_onnx(self, path: str | Path) -> None:
+        """Write the fitted estimator as an ONNX model, which scores without this package and without torch.
+
+        It takes the columns of ``X``, as ``docs/export.md`` describes them, and gives ``label`` and
+        ``probabilities``, what ``predict`` and ``predict_proba`` give, or ``prediction``.
+
+        Args:
+            path: the file, which ends in ``.onnx``.
+
+        Raises:
+            InputError: the path ends otherwise, the extra ``lphm[export]`` is not installed, or a column
+                holds what cannot be exported.
+        """
+        check_is_fitted(self)
+        if Path(path).suffix.lower() != ".onnx":
+            raise InputError(f"the file must be an .onnx file, got {path}; change its end")
+        export_run(self.run_, path)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Self":

@@ -100,7 +100,7 @@ class RowEmbedding(nn.Module):
 
     def _for_members(self, x: Tensor, copies: int) -> Tensor:
         """``(copies · N, ...)`` to ``(copies · members, N, ...)``, the same for all members."""
-        x = x.nan_to_num().view(copies, 1, len(x) // copies, *x.shape[1:])
+        x = x.nan_to_num().view(copies, 1, x.shape[0] // copies, *x.shape[1:])
         return x.expand(-1, self.members, *x.shape[2:]).flatten(0, 1)
 
 
@@ -171,7 +171,7 @@ class FeatureEmbedding(nn.Module):
 
     def forward(self, x: Tensor, copies: int = 1) -> Tensor:
         """Embed ``x``."""
-        x = x.view(copies, len(x) // copies, x.shape[1])
+        x = x.view(copies, x.shape[0] // copies, x.shape[1])
         numbers, codes = x[..., : self.numeric].mT.unsqueeze(-1), x[..., self.numeric :]
         absent = numbers.isnan()
         known = numbers.nan_to_num()
@@ -204,7 +204,8 @@ class FeatureEmbedding(nn.Module):
 def _pieces(edges: Sequence[Sequence[float]]) -> tuple[Tensor, Tensor]:
     """Where each piece begins, and one over its length; a column with fewer pieces has some that stay 0."""
     most = max((len(each) - 1 for each in edges if each), default=0)
-    lower, slope = torch.zeros(2, len(edges), 1, most, dtype=torch.float32, device="cpu")
+    lower = torch.zeros(len(edges), 1, most, dtype=torch.float32, device="cpu")
+    slope = torch.zeros_like(lower)
     for j, each in enumerate(edges):
         bounds = torch.tensor(each, dtype=torch.float64, device="cpu")
         pieces = max(len(each) - 1, 0)

@@ -40,6 +40,8 @@ MISSING_MAPS = 4
 BLOCK = 16
 #: About the most values of a map from which its quantile is taken, and of all maps that are kept at a time.
 MOST_VALUES, MOST_KEPT = 2**11, 2**22
+#: For ``LocalPatterns.least``: more than the rounding of a standardised value.
+ROUNDING = 2.0**-23
 
 
 class LocalPatterns(nn.Module):
@@ -72,6 +74,8 @@ class LocalPatterns(nn.Module):
         kernels: ``(series and differences, dilations, groups · maps, channels, 9)``.
         thresholds: of each map, ``(series and differences, dilations, groups · maps)``; see ``fit``.
         missing: the patterns of what is missing; None without ``gaps``.
+        least: what a map must have above its threshold; 0, but for other libraries, which round otherwise:
+            every threshold is a value of some series, which would be above it or not by chance.
     """
 
     kernels: Tensor
@@ -103,6 +107,7 @@ class LocalPatterns(nn.Module):
         shape = (2, len(self.dilations), groups * maps)
         self.register_buffer("kernels", _kernels((*shape, channels, WIDTH), generator))
         self.register_buffer("thresholds", torch.zeros(shape))
+        self.least = 0.0
         self.gaps, fewer = list(gaps), min(maps, MISSING_MAPS)
         self.missing = LocalPatterns(steps, len(gaps), groups, fewer, generator, W) if gaps else None
 
@@ -156,10 +161,12 @@ class LocalPatterns(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The features of every series."""
-        features = []
+        features, (first, second) = [], self._entries.to(x.device)
+        entries = first * self.maps + second
         for above, count in self._rectified(x):
             occurs = above > 0
-            features += [self._roots(maps, count).flatten(1) for maps in (occurs.to(above.dtype), above)]
+            of_both = (occurs.to(above.dtype), above)
+            features += [self._roots(maps, count, entries).flatten(1) for maps in of_both]
             features += [(steps / count.squeeze(-1)).sqrt().flatten(1) for steps in _stretches(occurs)]
         if self.missing is not None:
             features.append(self.missing(self._indicators(x)))
@@ -188,7 +195,7 @@ class LocalPatterns(nn.Module):
         """How far maps exceed their thresholds, ``(N, groups, maps, steps)``, and the steps that count."""
         for (i, j), counted, Z in self._each(x):
             thresholds = self.thresholds[i, j].view(self.groups, self.maps, 1)
-            above = (Z - thresholds).mul_(counted).relu_()
+            above = F.threshold((Z - thresholds).mul_(counted), self.least, 0.0, inplace=True)
             yield above, counted.sum(-1, keepdim=True).clamp_min(1)  # (N, groups, 1, 1)
 
     def _indicators(self, x: Tensor) -> Tensor:
@@ -196,13 +203,13 @@ class LocalPatterns(nn.Module):
         missing = x[..., self.gaps].isnan().to(x.dtype)
         return missing.masked_fill(ended(x).unsqueeze(-1), torch.nan)
 
-    def _roots(self, maps: Tensor, count: Tensor) -> Tensor:
-        i, j = self._entries.to(maps.device)
+    def _roots(self, maps: Tensor, count: Tensor, entries: Tensor) -> Tensor:
         if self.structure is None or self.w is None:
-            return (maps @ maps.mT / count)[..., i, j].sqrt()
+            return (maps @ maps.mT / count).flatten(-2).index_select(-1, entries).sqrt()
         w = self.w.to(maps.dtype)
-        xi = interdependence_matrix(self.structure, w, maps.mT, "attribute", partial=True)[..., i, j]
-        return xi.abs().sqrt() * xi.sign()
+        xi = interdependence_matrix(self.structure, w, maps.mT, "attribute", partial=True)
+        chosen = xi.flatten(-2).index_select(-1, entries)
+        return chosen.abs().sqrt() * chosen.sign()
 
     @property
     def _numbers(self) -> int:
@@ -240,19 +247,19 @@ def _stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
 
 def _traced_stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
     """As ``_stretches``, in operators whose results have shapes that do not depend on the data."""
-    begins = torch.cat([occurs[..., :1], occurs[..., 1:] & ~occurs[..., :-1]], dim=-1)
+    begins = occurs & ~F.pad(occurs, (1, -1))
     steps = torch.arange(occurs.shape[-1], device=occurs.device)
     length = steps - _running_max(torch.where(occurs, -1, steps))  # since the last step without the pattern
     return begins.sum(-1), length.amax(-1)
 
 
 def _running_max(x: Tensor) -> Tensor:
-    """The largest entry so far, along the last dimension."""
+    """The largest entry so far, along the last dimension; none is below -1."""
     if not torch.compiler.is_compiling():
         return x.cummax(-1).values
     reach = 1  # ONNX has no such operator: the largest of 2, 4, 8, ... entries
     while reach < x.shape[-1]:
-        x = torch.cat([x[..., :reach], torch.maximum(x[..., reach:], x[..., :-reach])], dim=-1)
+        x = torch.maximum(x, F.pad(x, (reach, -reach), value=-1))
         reach *= 2
     return x
 

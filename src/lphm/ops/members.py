@@ -38,6 +38,12 @@ def apply_members(
     call = _plan_apply(structure, kind, normalize, w.shape, x.shape) if plain else None
     if call is not None:
         return apply_fused(call, w, x)
+    if normalize is None and mask is None and torch.compiler.is_compiling():
+        # One part of the graph for all members; attention under vmap would fix the number of samples.
+        def of_one(own: Tensor, data: Tensor) -> Tensor:
+            return interdependence_grouped(structure, own, data, None, kind)
+
+        return torch.vmap(of_one)(w, x)
     masks = [None] * len(w) if mask is None else mask.unbind(0)
     turns = zip(w.unbind(0), x.unbind(0), masks, strict=True)
     return torch.stack(
@@ -58,8 +64,13 @@ def matrix_members(structure: Structure, w: Tensor, x: Tensor, kind: Kind, norma
     call = _plan_matrix(structure, kind, normalize, w.shape, x.shape) if are_plain(w, x) else None
     if call is not None:
         return apply_fused(call, w, x)
-    pairs = zip(w.unbind(0), x.unbind(0), strict=True)
-    return torch.stack([interdependence_matrix(structure, own, data, kind, normalize) for own, data in pairs])
+
+    def of_one(own: Tensor, data: Tensor) -> Tensor:
+        return interdependence_matrix(structure, own, data, kind, normalize)
+
+    if torch.compiler.is_compiling():
+        return torch.vmap(of_one)(w, x)
+    return torch.stack([of_one(*one) for one in zip(w.unbind(0), x.unbind(0), strict=True)])
 
 
 @lru_cache(maxsize=4096)
