@@ -558,7 +558,9 @@ def test_compiles_in_one_graph(name: str, backend: str) -> None:
     torch._dynamo.reset()
     build, draw_rows = NETWORKS[name]
     network, rows = disturbed(build(members=2)), draw_rows()
-    compiled = torch.compile(network, fullgraph=True, backend=backend)
+    # With buffers that are reused in place, torch 2.13 computes a wrong gradient of the last W.
+    options = {"inplace_buffers": False} if backend == "inductor" else None
+    compiled = torch.compile(network, fullgraph=True, backend=backend, options=options)
     parameters = list(network.parameters())
     for batch in (rows, rows[:3])[: 1 if backend == "inductor" else 2]:  # the number becomes a symbol
         got, want = compiled(batch), network(batch)

@@ -84,7 +84,7 @@ def test_errors_are_those_of_the_vectors_and_in_order() -> None:
         assert last <= fit.error * (1 + 1e-9)
         last = fit.error
     assert found.error <= 1.001 * min(
-        error_of(s, W) for cls in SEARCHED[:-1] for s in cls.every_size(36, 388)
+        error_of(s, W) for cls in SEARCHED[:-1] for s in cls.every_size(36, limit=388)
     )
 
 

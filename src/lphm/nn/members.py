@@ -143,5 +143,9 @@ class Dropout(nn.Module):
 
 def _random_bytes(shape: torch.Size) -> Tensor:
     """Numbers from 0 to 255, drawn eight at a time."""
-    words = torch.empty(-(-shape.numel() // 8), dtype=torch.int64).random_(-(2**63), None)
+    count = -(-shape.numel() // 8)
+    if torch.compiler.is_compiling():  # which cannot take what follows, and here draws all words but one
+        words = torch.randint(-(2**63), 2**63 - 1, (count,), dtype=torch.int64)
+    else:
+        words = torch.empty(count, dtype=torch.int64).random_(-(2**63), None)
     return words.view(torch.uint8)[: shape.numel()].view(shape)

@@ -147,14 +147,17 @@ class LocalPatterns(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor, generator: torch.Generator | None = None) -> "LocalPatterns":
-        """Set the threshold of each map to one of its values, between a tenth and nine tenths of them."""
+        """Set the threshold of each map between two of its values, from a tenth to nine tenths of them."""
         shares = 0.1 + 0.8 * torch.rand(self.thresholds.shape, generator=generator)
         chosen = torch.randperm(len(x), generator=generator)[: math.ceil(MOST_KEPT / self._numbers)]
         for (i, j), counted, Z in self._each(x[chosen]):
             values = Z.masked_fill(~counted, torch.nan).movedim(0, 2).flatten(2).flatten(0, 1)
             values = values[:, :: max(values.shape[1] // MOST_VALUES, 1)].sort().values  # nan last
-            places = shares[i, j] * (~values.isnan()).sum(dim=1)
-            self.thresholds[i, j] = values.gather(1, places.long().unsqueeze(1)).squeeze(1).nan_to_num()
+            known = (~values.isnan()).sum(dim=1)
+            places = (shares[i, j] * known).long()
+            both = torch.stack([places, torch.minimum(places + 1, known - 1).clamp_min(0)], dim=1)
+            # Between two values: what a value is must not depend on how sums are rounded.
+            self.thresholds[i, j] = values.gather(1, both).mean(dim=1).nan_to_num()
         if self.missing is not None:
             self.missing.fit(self._indicators(x), generator)
         return self
