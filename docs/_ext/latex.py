@@ -6,21 +6,43 @@ spaces. Every block needs an entry; a literal without one is shown as code.
 
 FORMULAS = {
     # Blocks.
-    "attribute: xi = Xᵀ W X (m x m) instance: xi = X W Xᵀ (b x b)": r"""
+    "attribute: xi = Xᵀ W X (m x m) instance: xi = X W Xᵀ (b x b) "
+    "xi = Xᵀ W Y (m x m') xi = X W Yᵀ (b x b')": r"""
         \begin{array}{rll}
-        \text{attribute:} & \xi(X \mid w) = X^\top W X & \in \mathbb{R}^{m \times m} \\
-        \text{instance:} & \xi(X \mid w) = X\, W X^\top & \in \mathbb{R}^{b \times b}
+        \text{attribute:} & \xi = X^\top W X \;\in \mathbb{R}^{m \times m}
+        & \text{or}\; X^\top W Y \;\in \mathbb{R}^{m \times m'} \\
+        \text{instance:} & \xi = X\, W X^\top \;\in \mathbb{R}^{b \times b}
+        & \text{or}\; X\, W Y^\top \;\in \mathbb{R}^{b \times b'}
         \end{array}""",
-    "attribute: D @ xi(X | w) instance: xi(X | w)ᵀ @ D": r"""
+    "attribute: D @ (Xᵀ W X) instance: (X W Xᵀ)ᵀ @ D D @ (Xᵀ W Y) (X W Yᵀ)ᵀ @ D": r"""
+        \begin{array}{rll}
+        \text{attribute:} & D\, (X^\top W X) & \text{or}\; D\, (X^\top W Y) \\
+        \text{instance:} & (X\, W X^\top)^\top D & \text{or}\; (X\, W Y^\top)^\top D
+        \end{array}""",
+    "error = ‖W - structure.to_dense(w)‖_F / ‖W‖_F w = lphm.nearest(structure, W),": r"""
+        \text{error} = \|W - W(w)\|_F\, /\, \|W\|_F, \quad w = \text{nearest}(\text{structure}, W)""",
+    "W[i, j] = max(0, 1 - |i - j| / (lags + 1)) xi = Σ_τ (1 - |τ| / (lags + 1)) Σ_i x_i x_{i+τ}ᵀ": r"""
         \begin{array}{rl}
-        \text{attribute:} & D\, \xi(X \mid w) = D\, (X^\top W X) \\
-        \text{instance:} & \xi(X \mid w)^\top D = (X\, W X^\top)^\top D
+        W_{ij} & = \max\left(0,\; 1 - \frac{|i - j|}{\text{lags} + 1}\right) \\
+        \xi & = \sum_\tau \left(1 - \frac{|\tau|}{\text{lags} + 1}\right) \sum_i x_i\, x_{i+\tau}^\top
         \end{array}""",
-    "attribute: D @ (Xᵀ W X) instance: (X W Xᵀ)ᵀ @ D": r"""
-        \begin{array}{rl}
-        \text{attribute:} & D\, (X^\top W X) \\
-        \text{instance:} & (X\, W X^\top)^\top D
+    "W = I_p ⊗ (1 1ᵀ) xi = Σ_g s_g s_gᵀ with the sums of rows s_g = Σ_{i in g} x_i": r"""
+        W = I_p \otimes (1\, 1^\top), \quad \xi = \sum_g s_g\, s_g^\top
+        \quad \text{with}\; s_g = \sum_{i \in g} x_i""",
+    "rook W = I ⊗ N + N ⊗ I cells that share an edge "
+    "queen W = (I + N) ⊗ (I + N) - I ⊗ I cells that share an edge or a corner": r"""
+        \begin{array}{rll}
+        \text{rook:} & W = I \otimes N + N \otimes I & \text{cells that share an edge} \\
+        \text{queen:} & W = (I + N) \otimes (I + N) - I \otimes I
+        & \text{cells that share an edge or a corner}
         \end{array}""",
+    "I = (n / Σ_ij W[i, j]) zᵀ W z / zᵀ z.": r"I = \frac{n}{\sum_{ij} W_{ij}}\; \frac{z^\top W z}{z^\top z}",
+    "W = A ⊗ (1 1ᵀ) A[s, t] = max(0, 1 - |s - t| / (lags + 1))": r"""
+        W = A \otimes (1\, 1^\top), \quad
+        A_{st} = \max\left(0,\; 1 - \frac{|s - t|}{\text{lags} + 1}\right)""",
+    "y = x Wᵀ + b": r"y = x\, W^\top + b",
+    "W = alpha / r · w1 ⊗ w2 w2 = w2_a w2_b": r"""
+        W = \frac{\alpha}{r}\; w_1 \otimes w_2, \quad w_2 = w_{2a}\, w_{2b}""",
     "attribute: U = Sᵀ X_p, V = Tᵀ X_q instance: Z = left X": r"""
         \begin{array}{rl}
         \text{attribute:} & U = S^\top X_p, \quad V = T^\top X_q \\
@@ -97,7 +119,6 @@ FORMULAS = {
     "D @ A": "D A",
     "Aᵀ @ D": r"A^\top D",
     "A = xᵀ W x": r"A = x^\top W x",
-    "Xᵀ W X = leftᵀ right": r"X^\top W X = \text{left}^\top \text{right}",
     "leftᵀ right": r"\text{left}^\top \text{right}",
     "E‖W‖_F² = gain²": r"\mathbb{E}\,\lVert W \rVert_F^2 = \text{gain}^2",
     "E‖W‖_F² = 1": r"\mathbb{E}\,\lVert W \rVert_F^2 = 1",
