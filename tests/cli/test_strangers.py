@@ -93,10 +93,15 @@ def test_a_score_that_rests_on_one_column_is_doubted(tmp_path: Path) -> None:
 
 def test_all_misspelt_columns_are_in_one_message_with_the_command(tmp_path: Path, failing) -> None:
     houses(60).to_csv(tmp_path / "t.csv", index=False)
-    line = failing("train", "t.csv", "--target", "prise", "--drop=adress", "--category", "zome")
-    assert "t.csv must have the columns 'prise', 'adress', 'zome', got id, address, sold, size" in line
-    assert "did you mean 'price', 'address', 'zone'?" in line
-    assert line.endswith("; lphm train t.csv --target price --drop=address --category zone\n")
+    line = failing(
+        "train", "t.csv", "--target", "prise", "--drop=adress", "--category", "zome", "--keep", "iid"
+    )
+    assert "t.csv must have the columns 'prise', 'adress', 'zome', 'iid', got id, address, sold, size" in line
+    assert "did you mean 'price', 'address', 'zone', 'id'?" in line
+    assert line.endswith("; lphm train t.csv --target price --drop=address --category zone --keep id\n")
+    line = failing("train", "t.csv", "--target", "prise", "--drop", "xylophone")
+    assert "did you mean 'price'?" in line
+    assert "lphm train" not in line  # no command would run
     assert "did you mean" not in failing("train", "t.csv", "--target", "xylophone")
 
 

@@ -191,7 +191,7 @@ def _read(
         _require_other(Path(rows.test), Path(source))
     drop, keep, categories = data.drop or [], data.keep or [], data.category or []
     if not Path(source).is_dir():
-        columns = (data.series, data.step, categories, rows, data.wide, data.text or [])
+        columns = (data.series, data.step, categories, rows, data.wide, data.text or [], keep)
         samples = read_dataset(source, data.target, drop, *columns)
         return without_misleading(samples, keep, categories)
     if run.folds or run.compare or data.series or data.step or data.wide:

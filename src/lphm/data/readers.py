@@ -48,15 +48,16 @@ def read_dataset(
     options: RowOptions = AT_RANDOM,
     wide: str | None = None,
     texts: Sequence[str] = (),
+    keep: Sequence[str] = (),
 ) -> Dataset:
     """Samples with a target: a bundled set by its name, a table, an ``.npz`` or ``.ts`` file, or series.
 
     ``target`` is the column to predict, or the array of an ``.npz`` file; columns in ``drop`` are left out,
     those in ``categories`` hold categories, whatever their values look like, and those in ``texts`` free text
-    whose words are hashed; only a table has them. In a long table the column ``series`` says which series a
-    row belongs to, and ``step`` orders a series. In a wide one the names of the columns of steps are as the
-    expression ``wide`` says. The columns or arrays that the ``options`` name say how samples are split and
-    what they count.
+    whose words are hashed; only a table has them. Those in ``keep`` must be among its columns, too. In a long
+    table the column ``series`` says which series a row belongs to, and ``step`` orders a series. In a wide
+    one the names of the columns of steps are as the expression ``wide`` says. The columns or arrays that the
+    ``options`` name say how samples are split and what they count.
     """
     path = Path(source)
     is_bundled = str(source) in BUNDLED and not path.exists()
@@ -83,7 +84,7 @@ def read_dataset(
     elif wide is not None:
         data = labelled_wide(path.name, frame, target, drop, wide, options)
     else:
-        data = labelled_table(path.name, frame, target, drop, categories, options, texts)
+        data = labelled_table(path.name, frame, target, drop, categories, options, texts, keep)
     return replace(data, read_as=described(frame.attrs))
 
 
@@ -166,6 +167,7 @@ def labelled_table(
     categories: Sequence[str] = (),
     options: RowOptions = AT_RANDOM,
     texts: Sequence[str] = (),
+    keep: Sequence[str] = (),
 ) -> Dataset:
     """Split a data frame in features and target; rows without a target are left out.
 
@@ -173,7 +175,7 @@ def labelled_table(
     free text. The columns that the options name are no features.
     """
     apart = [target, *drop, *options.columns_beside(target)]
-    require_named(name, [*apart, *categories, *texts], list(frame.columns))
+    require_named(name, [*apart, *categories, *texts, *keep], list(frame.columns))
     require_categories(name, categories, list(frame.columns), target, apart)
     comma = has_decimal_commas(frame)
     number = target_conversion(frame[target], comma)
