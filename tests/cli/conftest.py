@@ -37,3 +37,10 @@ def run_folder(tmp_path: Path) -> Path:
     save_run(make_run(), tmp_path / "run", {})
     FRAME.assign(y=["no", "yes"] * 6).to_csv(tmp_path / "t.csv", index=False)
     return tmp_path / "run"
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Standard error is a terminal that prints each line once."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")

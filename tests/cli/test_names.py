@@ -27,6 +27,11 @@ def test_markup_is_printed_as_it_is(name: str, capsys: pytest.CaptureFixture[str
     say(grid(name, {"label": name}), {}, Printing())
     say(columns(name, ("heading",), [(name,)]), {}, Printing())
     assert capsys.readouterr().out.count(name) == 4
+
+
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("name", MARKUP)
+def test_markup_in_a_bar_is_printed_as_it_is(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with bars(True) as progress:
         assert progress is not None
         progress(name, 1, 1, name)

@@ -277,7 +277,7 @@ def test_memory_is_that_of_the_machine_or_less_by_a_limit(
 def test_sizes_beyond_memory_are_refused_before_they_are_allocated(
     inputs: Path, failing, monkeypatch: pytest.MonkeyPatch, arguments: tuple[object, ...], message: str
 ) -> None:
-    for module in ("lphm.streamed.job", "lphm.nn.init"):  # where w is drawn
+    for module in ("lphm.streamed.weights", "lphm.nn.init"):  # where w is drawn
         monkeypatch.setattr(f"{module}.initialize_", None)
     assert message in failing(*arguments)
 

@@ -9,13 +9,6 @@ from rich.progress import Progress
 from lphm.cli.progress import TimeLeft, bars, columns
 
 
-@pytest.fixture
-def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Standard error is a terminal that prints each line once."""
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("TERM", "dumb")
-
-
 @pytest.mark.usefixtures("terminal")
 def test_a_bar_for_each_task_with_its_status(capsys: pytest.CaptureFixture[str]) -> None:
     with bars(True) as progress:
