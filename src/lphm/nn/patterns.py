@@ -75,7 +75,7 @@ class LocalPatterns(nn.Module):
         thresholds: of each map, ``(series and differences, dilations, groups · maps)``; see ``fit``.
         missing: the patterns of what is missing; None without ``gaps``.
         least: what a map must have above its threshold; 0, but for other libraries, which round otherwise:
-            every threshold is a value of some series, which would be above it or not by chance.
+            where many values are equal, the threshold is this value, which they would exceed by chance.
     """
 
     kernels: Tensor
