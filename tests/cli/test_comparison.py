@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error, mean_squared_error
 
 from lphm.data.amounts import amount
+from support import forked
 from support.command import lphm, summary
 
 RNG = np.random.default_rng(0)
@@ -111,9 +112,10 @@ def test_a_file_of_test_rows_and_folds_are_refused_in_a_line(folder: Path) -> No
 
 def test_a_comparison_has_one_bar_one_table_and_one_verdict(folder: Path) -> None:
     options = ("train", "houses.csv", *SHORT, *dropped(), "--compare", "--folds", 3)
-    ended = lphm(*options, "-o", "c", cwd=folder)
+    terminal = {"FORCE_COLOR": 1, "TERM": "dumb"}  # where a bar is one line
+    ended = forked.start(forked.lphm, *options, "-o", "c", cwd=folder, **terminal).wait(600)
     assert ended.returncode == 0, ended.stderr
-    (bar,) = ended.stderr.splitlines()
+    (bar,) = filter(None, ended.stderr.splitlines())
     assert bar.startswith("12 trainings ")
     assert "fold 3 of 3, lphm" in bar
     comparison = json.loads((folder / "c" / "comparison.json").read_text())

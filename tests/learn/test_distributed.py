@@ -117,7 +117,7 @@ def test_two_processes_of_a_launcher_learn_the_same(folder: Path) -> None:
     done = subprocess.run(
         [sys.executable, *launcher, "-m", "lphm", *stopping],
         cwd=folder.parent,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "FORCE_COLOR": "1", "TERM": "dumb"},  # a terminal
         capture_output=True,
         text=True,
         check=False,

@@ -21,6 +21,7 @@ def export(run: RunFolder, /, *, output: Output | None = None) -> None:
     """
     require_exists(run)
     path = run / "model.onnx" if output is None else output
+    require_output(path)
     require_output(path, *(file for file in run.glob("*") if file.resolve() != path.resolve()))
     with loading():
         from lphm.export import export_run

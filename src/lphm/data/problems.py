@@ -86,7 +86,7 @@ def mixture(column: pd.Series) -> str | None:
 
     None if most words are something else, or all are read. Cells have one form if they differ in digits only.
     """
-    words = column.dropna().astype(object)
+    words = column.dropna().astype(object).map(str)  # categories may be numbers
     forms = words.map(lambda cell: DIGITS.sub("0", cell))
     read: list[str] = []
     unread: dict[str, bool] = {}  # forms, and whether each is read by itself

@@ -5,7 +5,6 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -73,9 +72,10 @@ def export_run(run: Run, path: str | Path) -> None:
     require_writable(path)
     columns = columns_of(run.config.input)
     if path.suffix.lower() == ".onnx":
-        model = _onnx_model(run, columns)
+        packages = _packages()
+        model = _onnx_model(run, columns, *packages)
         with write_atomically(path) as temporary:
-            _package("onnx_ir").save(model, temporary)
+            packages[0].save(model, temporary)
     else:
         extra = {DESCRIPTION: json.dumps(_description(run, columns, text=False))}
         program = _traced(run, columns)
@@ -112,10 +112,8 @@ def _example(column: Column) -> Tensor:
     return torch.zeros(TRACED, *column.shape, dtype=dtype)
 
 
-def _onnx_model(run: Run, columns: list[Column]) -> Any:
+def _onnx_model(run: Run, columns: list[Column], ir: Any, passes: Any, optimizer: Any) -> Any:
     """The model, in which words become codes before the traced graph, and numbers of classes labels after."""
-    ir, optimizer = _package("onnx_ir"), _package("onnxscript.optimizer")
-    passes = import_module("onnx_ir.passes.common")
     facts, program = _description(run, columns, text=True), _traced(run, columns)
     with _quiet():
         # Without its other optimisations, which take minutes: a runtime does them when it loads the model.
@@ -193,10 +191,13 @@ def _labels(classes: list[bool | int | float | str]) -> np.ndarray | list[str]:
     return array if alike and array.dtype.kind in "bif" else [word(each) for each in classes]
 
 
-def _package(name: str) -> Any:
-    """A package of the extra, imported when a file is written; the rest of ``lphm`` needs none of them."""
+def _packages() -> tuple[Any, Any, Any]:
+    """The packages of the extra, imported when a file is written; the rest of ``lphm`` needs none of them."""
     try:
-        return import_module(name)
+        import onnx_ir
+        from onnx_ir.passes import common
+        from onnxscript import optimizer
     except ModuleNotFoundError as error:
         wanted = f"{error.name} must be installed to export to ONNX, got none"
         raise InputError(f"{wanted}; pip install 'lphm[export]'") from error
+    return onnx_ir, common, optimizer
