@@ -37,6 +37,8 @@ CAUSAL: Choices = {
     "causal, mask of rows": ("softmax", "rows", True),
     "causal, mask of pairs": ("softmax", "pairs", True),
 }
+#: What takes a structure a different way; all choices are tried with LPHM.
+FEW = ("raw", "softmax", "mask of pairs")
 #: Samples, ``k``, and what there is of ``n`` and of data of its own; that of the export is first.
 SIZES = [(3, 7, 9, 6), (1, 1, 1, 1), (2, 3, 12, 5), (1, 64, 5, 100), (100, 1, 4, 2), (3, 300, 12, 3)]
 
@@ -50,8 +52,10 @@ def compute(
     inputs: dict[str, Tensor],
 ) -> dict[str, Tensor]:
     """Everything that the two functions are for."""
-    results, x = {}, inputs["x"]
+    results, x, is_typical = {}, inputs["x"], structure == TYPICAL["lphm"]
     for name, (normalize, mask, causal) in {**CHOICES, **(CAUSAL if kind == "instance" else {})}.items():
+        if not is_typical and name not in FEW:
+            continue
         choices = {"kind": kind, "normalize": normalize, "mask": inputs.get(mask), "causal": causal}
         results[f"xi, {name}"] = matrix(structure, w, x, **choices)
         results[f"x mixed, {name}"] = apply(structure, w, x, **choices)
