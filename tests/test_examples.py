@@ -38,8 +38,9 @@ def test_characters_are_predicted_with_each_attention(
 @pytest.mark.filterwarnings("default")  # of Lightning and what it imports
 def test_a_training_is_logged_and_stopped(kind: str, tmp_path: Path) -> None:
     if kind != "lines":
-        pytest.importorskip("lightning.pytorch.loggers")
-        pytest.importorskip(kind)
+        needed = f"not all packages of this logger are installed (pip install lightning {kind})"
+        for package in ("lightning.pytorch.loggers", kind):
+            pytest.importorskip(package, reason=needed)
     epochs = runpy.run_path(str(EXAMPLES / "training_log.py"))["main"](kind, tmp_path)
     assert epochs < 20
     if kind == "lines":

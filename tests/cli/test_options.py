@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lphm.cli import app
@@ -66,7 +67,6 @@ def test_no_command_takes_many_arguments() -> None:
 
 
 def test_numbers_of_numpy_become_those_of_python() -> None:
-    np = pytest.importorskip("numpy")
     options = TrainingOptions(epochs=np.int64(3), learning_rate=np.float32(0.5), early_stopping=np.True_)
     assert [type(value) for value in (options.epochs, options.learning_rate, options.early_stopping)] == [
         int,

@@ -10,7 +10,8 @@ from sklearn.datasets import load_iris
 
 from lphm.estimators import LPHMClassifier
 
-loggers = pytest.importorskip("lightning.pytorch.loggers")
+LIGHTNING = "Lightning, whose loggers are taken but not needed, is not installed (pip install lightning)"
+loggers = pytest.importorskip("lightning.pytorch.loggers", reason=LIGHTNING)
 pytestmark = pytest.mark.filterwarnings("default")  # of Lightning and what it imports
 
 X, Y = load_iris(return_X_y=True)
@@ -30,7 +31,10 @@ def test_a_table_of_commas(tmp_path: Path) -> None:
 
 
 def test_tensorboard(tmp_path: Path) -> None:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator",
+        reason="TensorBoard is not installed (pip install tensorboard)",
+    )
     fitted = LPHMClassifier(**QUICK, logger=loggers.TensorBoardLogger(tmp_path, name="iris")).fit(X, Y)
     events = accumulator.EventAccumulator(str(tmp_path / "iris" / "version_0")).Reload()
     assert [event.step for event in events.Scalars("train_loss")] == [1, 2, 3]
@@ -40,7 +44,7 @@ def test_tensorboard(tmp_path: Path) -> None:
 
 
 def test_mlflow(tmp_path: Path) -> None:
-    pytest.importorskip("mlflow")
+    pytest.importorskip("mlflow", reason="MLflow is not installed (pip install mlflow-skinny)")
     logger = loggers.MLFlowLogger("iris", tracking_uri=f"sqlite:///{tmp_path / 'runs.db'}")
     fitted = LPHMClassifier(**QUICK, logger=logger).fit(X, Y)
     run = logger.experiment.get_run(logger.run_id)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from sklearn.linear_model import (
@@ -82,8 +83,6 @@ def test_what_is_no_linear_model_is_refused() -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # of the exporter
 def test_it_is_exported_to_onnx_with_any_number_of_series(tmp_path: Path) -> None:
-    pytest.importorskip("onnxscript")
-    onnxruntime = pytest.importorskip("onnxruntime")
     pipeline = make_pipeline(SMALL, StandardScaler(), LogisticRegression()).fit(X, Y)
     module, file = pipeline[0].to_module(*list(pipeline)[1:]), str(tmp_path / "waves.onnx")
     batch = {0: torch.export.Dim("N")}

@@ -26,9 +26,6 @@ from lphm.structures.named import NAMED, structure_for
 from support.runs import make_run
 from support.scoring import BATCHES, score
 
-pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
-
 N = max(BATCHES)
 CLASSES = ClassTarget(name="y", classes=["no", "yes", "ä b"])
 NUMBER = NumberTarget(name="y", mean=1e4, std=30.0)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from functools import partial as with_arguments
 
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
@@ -184,8 +185,6 @@ class Layers(nn.Module):
 @pytest.mark.filterwarnings("ignore")  # of the exporter, about its own modules and the names of symbols
 @both_kinds
 def test_onnx_serves_every_size(kind: str) -> None:
-    pytest.importorskip("onnxscript")
-    runtime = pytest.importorskip("onnxruntime")
     structure, partial = TYPICAL["lphm"], True
     module = Layers(kind, partial).eval()
 
@@ -200,7 +199,7 @@ def test_onnx_serves_every_size(kind: str) -> None:
         dynamo=True,
         verbose=False,
     )
-    session = runtime.InferenceSession(program.model_proto.SerializeToString())
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
     names = [each.name for each in session.get_inputs()]
     for sizes in SIZES:
         inputs = floats(sizes)

@@ -3,7 +3,7 @@
 import io
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from selenium.webdriver.support.select import Select
 
 from lphm.report import write_report
 from lphm.structures import LPHM
-from support.browser import needs_browser, resize, start
+from support.browser import needs_browser, resize, running
 from support.report_cases import many_columns, metrics_of, series, write_run
 
 pytestmark = [pytest.mark.slow, needs_browser]
+browser = pytest.fixture(running, scope="module")
 #: The contrast (WCAG) of every element that has text of its own, from its computed styles.
 CONTRASTS = """
 const parse = (color) => (color.match(/[\\d.]+/g) || []).map(Number)
@@ -69,15 +70,6 @@ def reports(folders: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) 
         write_run(folder, data=data, metrics=metrics_of(data, parts), **more)
         paths[name] = write_report(folder)
     return paths
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    driver = start(tmp_path_factory.mktemp("profile"))
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.fixture(scope="module")

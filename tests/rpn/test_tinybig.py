@@ -35,8 +35,8 @@ def tinybig():
         sys.modules[name] = Stub(name)
     try:
         yield importlib.import_module("tinybig")
-    except ImportError as reason:
-        pytest.skip(f"tinyBIG does not import here: {reason}")
+    except ModuleNotFoundError as missing:
+        pytest.skip(f"tinyBIG needs {missing.name}, which is not installed")
     finally:
         for name in set(sys.modules) - before:
             if name.split(".")[0] in ("tinybig", "requests"):

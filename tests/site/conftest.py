@@ -8,7 +8,6 @@ from support.site import Built, build, copied
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """The site as ``make docs`` builds it."""
-    pytest.importorskip("sphinx", reason="the extra [docs] is not installed")
     built = build(copied(tmp_path_factory.mktemp("repository")))
     assert built.returncode == 0, built.said
     return built

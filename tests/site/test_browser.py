@@ -10,10 +10,11 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from support.browser import needs_browser, resize, start
+from support.browser import needs_browser, resize, running
 from support.site import Built
 
 pytestmark = [pytest.mark.slow, needs_browser]
+browser = pytest.fixture(running, scope="module")
 
 #: What lies beyond the right edge, unless it is in something that can be scrolled sideways.
 CUT_OFF = """
@@ -62,15 +63,6 @@ def address(site: Built) -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    driver = start(tmp_path_factory.mktemp("profile"))
-    try:
-        yield driver
-    finally:
-        driver.quit()
 
 
 @pytest.mark.parametrize("width", [1280, 390])

@@ -110,7 +110,6 @@ def test_the_version_switcher_knows_this_version(site: Built) -> None:
 
 def test_faults_fail_the_build(tmp_path: Path) -> None:
     """A page in no table of contents, a link to no heading, a name that is not there, LaTeX that is wrong."""
-    pytest.importorskip("sphinx", reason="the extra [docs] is not installed")
     repository = copied(tmp_path)
     page = "# Lonely\n\n[nowhere](structures.md#nowhere) and $\\nothing$\n"
     (repository / "docs/lonely.md").write_text(page)

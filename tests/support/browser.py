@@ -1,6 +1,7 @@
 """Chromium without a window, where it is installed."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,16 @@ needs_browser = pytest.mark.skipif(
 )
 
 
-def start(profile: Path) -> webdriver.Chrome:
-    """A browser that keeps what its pages log and load."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """What a fixture is made of: a browser that keeps what its pages log and load."""
+    driver = _start(tmp_path_factory.mktemp("profile"))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def _start(profile: Path) -> webdriver.Chrome:
     options = webdriver.ChromeOptions()
     options.binary_location = str(BROWSER)
     for argument in (*ARGUMENTS, f"--user-data-dir={profile}"):

@@ -29,6 +29,14 @@ LAYOUTS = {
     "batch last": lambda x: x.movedim(0, -1).contiguous().movedim(-1, 0),
     "one sample expanded": lambda x: x[:1].expand_as(x),
 }
+#: Of shapes that are drawn, the same in every run.
+drawn_alike = settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.differing_executors],  # one test, inherited by every structure
+)
 
 
 def tanh_of_mean(xi: Tensor) -> Tensor:
@@ -227,13 +235,7 @@ class AlgebraSuite:
             primal, tangent = forward_ad.unpack_dual(xi)
         assert reference.error(tangent, 2 * primal) < 1e-12  # xi is a quadratic form in x
 
-    @settings(
-        max_examples=40,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=[HealthCheck.differing_executors],  # one test, inherited by every structure
-    )
+    @drawn_alike
     @given(drawing=st.data())
     def test_drawn_shapes(self, drawing: st.DataObject) -> None:
         structure = drawing.draw(self.row.drawn)

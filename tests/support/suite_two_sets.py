@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
@@ -18,7 +18,7 @@ from lphm.ops import cost
 from lphm.ops.functional import interdependence_grouped
 from support import reference
 from support.registry import Row, draw_two_sets
-from support.suite_algebra import KINDS, LAYOUTS, TORCH_JIT, check, tanh_of_mean
+from support.suite_algebra import KINDS, LAYOUTS, TORCH_JIT, check, drawn_alike, tanh_of_mean
 
 NORMALIZE = [None, "scale", "softmax", tanh_of_mean]
 both_kinds = pytest.mark.parametrize("kind", KINDS)
@@ -233,13 +233,7 @@ class TwoSetsSuite:
         (gradient,) = torch.autograd.grad(out.sum(), w)
         assert gradient.eq(0).all()
 
-    @settings(
-        max_examples=40,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=[HealthCheck.differing_executors],  # one test, inherited by every structure
-    )
+    @drawn_alike
     @given(drawing=st.data())
     def test_drawn_shapes_of_two_sets(self, drawing: st.DataObject) -> None:
         drawn = self.row.drawn_rectangular

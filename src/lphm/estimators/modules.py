@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from lphm.data.schema import SeriesSchema
 from lphm.errors import InputError
+from lphm.export.scorer import ArrayEncoder
 from lphm.nn.patterns import ROUNDING, LocalPatterns
 
 #: Models whose answer is a linear map of the features, for probabilities with a softmax after it.
@@ -40,14 +41,9 @@ class LinearFeatures(nn.Module):
         InputError: the steps are others.
     """
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self, schema: SeriesSchema, patterns: LocalPatterns, steps: Sequence[Any]) -> None:
         super().__init__()
-        for name in ("mean", "std"):
-            of_channels = [getattr(channel, name) for channel in schema.channels]
-            self.register_buffer(name, torch.tensor(of_channels, dtype=torch.float64))
+        self.encoder = ArrayEncoder(schema)
         self.patterns = copy.deepcopy(patterns)
         self.patterns.least = ROUNDING  # other libraries round in other places
         self.linear = _linear(steps) if steps else None
@@ -55,7 +51,7 @@ class LinearFeatures(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Score every series."""
-        features: Tensor = self.patterns(((x.double() - self.mean) / self.std).float())
+        features: Tensor = self.patterns(self.encoder((x.double(),)))
         if self.linear is None:
             return features
         outputs: Tensor = self.linear(features.double())

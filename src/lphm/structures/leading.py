@@ -29,7 +29,8 @@ def leading(M: Tensor, k: int, effort: Effort) -> tuple[Tensor, Tensor, Tensor]:
 
     The subspace iteration for a large ``M`` costs ``4 i j (k + 8)`` flops for a round, in which the distance
     from ``M`` to its projection decreases. A ``M`` of rank ``k`` is found up to rounding. The result is
-    the same each time.
+    the same each time, and rounds end where they gain nothing: ``torch.svd_lowrank`` draws from the global
+    generator and takes a number of rounds that the caller has to know.
 
     Reference:
         Halko, Martinsson and Tropp (2011), Finding structure with randomness, algorithm 4.4.

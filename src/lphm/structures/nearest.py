@@ -89,7 +89,7 @@ def nearest(structure: Structure, W: Tensor) -> Tensor:
 
 
 def nearest_factors(structure: Structure, W: Tensor, effort: Effort | None = None) -> Factors:
-    """The factors of ``nearest`` for one finite ``W`` ``(n, n)``.
+    """The factors of ``nearest`` for one finite ``W`` ``(n, columns)``.
 
     By the method of the most derived class that has one, as long as no class before it states ``W`` anew.
     """
