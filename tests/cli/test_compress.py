@@ -151,6 +151,10 @@ def test_apply_refuses_a_damaged_structure(files: Path, failing, text: str) -> N
         (("model.safetensors", *OUT, "--tensor", "c"), "in it (a.weight, b.weight), got 'c'; --tensor"),
         (("model.safetensors", *OUT, "--tensor", "b.weight"), "got (3, 3) I32; convert it"),
         (("W.npy", "--budget", 0, "-o", "w.safetensors"), "budget must be a number above 0, got 0.0"),
+        (
+            ("W.npy", "--budget", 300.5, "-o", "w.safetensors"),
+            "budget must be a whole number, or a share up to 1",
+        ),
         (("W.npy", "--budget", "inf", "-o", "w.safetensors"), "budget must be a number above 0, got inf"),
         (("W.npy", "--budget", "nan", "-o", "w.safetensors"), "budget must be a number above 0, got nan"),
         (

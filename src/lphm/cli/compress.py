@@ -46,6 +46,8 @@ def compress(
         raise InputError(f"the output must be a .safetensors file, got {output}")
     if not 0 < budget < math.inf:
         raise InputError(f"budget must be a number above 0, got {budget}", option="budget")
+    if budget > 1 and budget % 1:
+        raise InputError(f"budget must be a whole number, or a share up to 1, got {budget}", option="budget")
     require_exists(file)
     require_output(output, file)
     with loading():
