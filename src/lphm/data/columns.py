@@ -264,9 +264,8 @@ def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> 
     fixes = [Fix(right, instead_of=name) for name, right in close.items() if right is not None]
     if fixes:
         message += f"; did you mean {', '.join(repr(fix.value) for fix in fixes)}?"
-    raise InputError(
-        message, fixes=fixes if len(fixes) == len(absent) else []
-    )  # a command that runs, or none
+    would_run = len(fixes) == len(absent)
+    raise InputError(message, fixes=fixes if would_run else [])
 
 
 def require_categories(
