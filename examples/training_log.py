@@ -1,8 +1,8 @@
 """Follow a training: log its epochs, and stop it when its score is good enough.
 
 python examples/training_log.py                # lines of JSON, which need no other package
-python examples/training_log.py tensorboard    # with lightning and tensorboard installed
-python examples/training_log.py mlflow         # with lightning and mlflow installed
+python examples/training_log.py tensorboard    # with the extra [integrations]
+python examples/training_log.py mlflow         # with the extra [integrations]
 
 What is logged goes to the folder "logs".
 """

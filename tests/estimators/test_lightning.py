@@ -1,4 +1,4 @@
-"""The loggers of Lightning, as they are, where they are installed."""
+"""The loggers of Lightning, as they are; that of MLflow is in tests/test_examples.py."""
 
 import csv
 from pathlib import Path
@@ -9,9 +9,9 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 
 from lphm.estimators import LPHMClassifier
+from support.optional import optional
 
-LIGHTNING = "Lightning, whose loggers are taken but not needed, is not installed (pip install lightning)"
-loggers = pytest.importorskip("lightning.pytorch.loggers", reason=LIGHTNING)
+loggers = optional("lightning.pytorch.loggers")
 pytestmark = pytest.mark.filterwarnings("default")  # of Lightning and what it imports
 
 X, Y = load_iris(return_X_y=True)
@@ -31,25 +31,10 @@ def test_a_table_of_commas(tmp_path: Path) -> None:
 
 
 def test_tensorboard(tmp_path: Path) -> None:
-    accumulator = pytest.importorskip(
-        "tensorboard.backend.event_processing.event_accumulator",
-        reason="TensorBoard is not installed (pip install tensorboard)",
-    )
+    accumulator = optional("tensorboard.backend.event_processing.event_accumulator")
     fitted = LPHMClassifier(**QUICK, logger=loggers.TensorBoardLogger(tmp_path, name="iris")).fit(X, Y)
     events = accumulator.EventAccumulator(str(tmp_path / "iris" / "version_0")).Reload()
     assert [event.step for event in events.Scalars("train_loss")] == [1, 2, 3]
     expected = [line["train_loss"] for line in fitted.history_]
     assert [event.value for event in events.Scalars("train_loss")] == pytest.approx(expected)
     assert "width: 8" in (tmp_path / "iris" / "version_0" / "hparams.yaml").read_text()
-
-
-def test_mlflow(tmp_path: Path) -> None:
-    pytest.importorskip("mlflow", reason="MLflow is not installed (pip install mlflow-skinny)")
-    logger = loggers.MLFlowLogger("iris", tracking_uri=f"sqlite:///{tmp_path / 'runs.db'}")
-    fitted = LPHMClassifier(**QUICK, logger=logger).fit(X, Y)
-    run = logger.experiment.get_run(logger.run_id)
-    assert run.info.status == "FINISHED"
-    assert run.data.params["width"] == "8"
-    history = logger.experiment.get_metric_history(logger.run_id, "val_loss")
-    assert [each.step for each in history] == [1, 2, 3]
-    assert [each.value for each in history] == [line["val_loss"] for line in fitted.history_]

@@ -11,6 +11,7 @@ from lphm.errors import InputError
 from lphm.nn import StructuredLinear
 from support import reference
 from support.messages import whole
+from support.optional import optional
 
 #: Columns and rows of a weight, and what both packages make of them: the sizes of w1 and w2, the rank.
 IN, OUT = 24, 36
@@ -182,9 +183,6 @@ class Net(nn.Module):
         return self.fc(x)
 
 
-#: Both ask for packages of hundreds of megabytes; what they write is also made by hand above.
-PEFT = "peft, a peer, is not installed (pip install peft)"
-LYCORIS = "LyCORIS, a peer, is not installed (pip install 'lphm[bench]')"
 #: Columns, rows, rank, decompose_both, factor, and the structure that comes of it.
 SHAPES = {
     "w2 a product": (24, 36, 2, False, 4, LPHM),
@@ -195,7 +193,7 @@ every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
 def peft_network(shape: tuple, alpha: float) -> tuple[nn.Module, Callable[[], Tensor]]:
-    peft = pytest.importorskip("peft", reason=PEFT)
+    peft = optional("peft")
     columns, rows, r, both, factor, _ = shape
     config = peft.LoKrConfig(
         r=r,
@@ -211,7 +209,7 @@ def peft_network(shape: tuple, alpha: float) -> tuple[nn.Module, Callable[[], Te
 
 @every_shape
 def test_peft_is_read(shape: tuple) -> None:
-    peft = pytest.importorskip("peft", reason=PEFT)
+    peft = optional("peft")
     network, weight = peft_network(shape, alpha=3)
     state = peft.get_peft_model_state_dict(network)
     layer = StructuredLinear.from_lokr(state, "base_model.model.fc.", alpha=3, r=shape[2])
@@ -225,7 +223,7 @@ def test_peft_is_read(shape: tuple) -> None:
 
 @every_shape
 def test_peft_reads_what_is_written(shape: tuple) -> None:
-    peft = pytest.importorskip("peft", reason=PEFT)
+    peft = optional("peft")
     network, weight = peft_network(shape, alpha=shape[2])
     state = peft.get_peft_model_state_dict(network)
     layer = StructuredLinear.from_lokr(state, "base_model.model.fc.", alpha=1, r=1)
@@ -236,7 +234,7 @@ def test_peft_reads_what_is_written(shape: tuple) -> None:
 
 
 def lycoris_module(shape: tuple) -> tuple[nn.Module, nn.Linear]:
-    lokr = pytest.importorskip("lycoris.modules.lokr", reason=LYCORIS)
+    lokr = optional("lycoris.modules.lokr")
     columns, rows, r, both, factor, _ = shape
     linear = nn.Linear(columns, rows, bias=False)
     module = lokr.LokrModule("lycoris_fc", linear, lora_dim=r, alpha=3, decompose_both=both, factor=factor)
@@ -263,7 +261,7 @@ def test_lycoris_is_read(shape: tuple) -> None:
 
 @every_shape
 def test_lycoris_reads_what_is_written(shape: tuple) -> None:
-    lokr = pytest.importorskip("lycoris.modules.lokr", reason=LYCORIS)
+    lokr = optional("lycoris.modules.lokr")
     module, linear = lycoris_module(shape)
     layer = StructuredLinear.from_lokr(module.state_dict())
     nn.init.normal_(layer.weight)
