@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 DIST := .venv-dist
-# Python compiles what it imports; all that is installed would take pip half a minute.
+# Python compiles what it imports. To compile all that is installed would take longer.
 QUIET := --quiet --disable-pip-version-check --no-compile
 PIP := $(BIN)/python -m pip install $(QUIET)
 # What is installed for `make test` beside the extra of that name.
