@@ -162,6 +162,17 @@ def test_all_that_is_written_is_of_one_device_and_type(device: str, dtype: torch
     assert {(tensor.device.type, tensor.dtype) for tensor in state.values()} == {(device, dtype)}
 
 
+def test_a_product_with_one_factor_of_a_convolution_is_refused() -> None:
+    state = {
+        "lokr_w1": torch.randn(4, 3),
+        "lokr_w2_a": torch.randn(9, 2),
+        "lokr_w2_b": torch.randn(2, 8, 3, 3),
+    }
+    message = r"with matrices, got lokr_w2 of \(9, 2\), \(2, 8, 3, 3\)$"
+    with pytest.raises(InputError, match=message):
+        StructuredLinear.from_lokr(state, alpha=1)
+
+
 def test_mistakes() -> None:
     whole_state = {"lokr_w1": torch.randn(4, 3), "lokr_w2": torch.randn(9, 8)}
     cases: list[tuple[dict, dict, str]] = [
