@@ -37,9 +37,7 @@ smartquotes = False  # it makes a dash of --
 # Every name that a page links to must be known. Those of other packages are not: that takes the network.
 nitpicky = True
 # Of this package, these stand in signatures and have no page.
-UNDOCUMENTED = (
-    r"lphm\.(errors\.Fix|learn\.run\.Run|structures\.compression\.Compressed|estimators\.modules\.\w+)"
-)
+UNDOCUMENTED = r"lphm\.(errors\.Fix|learn\.run\.Run|estimators\.modules\.\w+)"
 nitpick_ignore_regex = [("py:.*", rf"(?!lphm\.).*|{UNDOCUMENTED}")]
 
 autodoc_member_order = "bysource"

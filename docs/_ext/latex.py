@@ -123,6 +123,8 @@ FORMULAS = {
     "E‖W‖_F² = gain²": r"\mathbb{E}\,\lVert W \rVert_F^2 = \text{gain}^2",
     "E‖W‖_F² = 1": r"\mathbb{E}\,\lVert W \rVert_F^2 = 1",
     "‖W‖_F": r"\lVert W \rVert_F",
+    "‖W - structure.to_dense(w)‖_F / ‖W‖_F": r"""
+        \lVert W - \text{structure.to_dense}(w) \rVert_F / \lVert W \rVert_F""",
     "‖W - structure.to_dense(w)‖_F": r"\lVert W - \text{structure.to_dense}(w) \rVert_F",
     "W = reshape(w)": r"W = \text{reshape}(w)",
     "W = A ⊗ (S Tᵀ)": r"W = A \otimes (S\, T^\top)",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lphm.nn import BilinearInterdependence, InterdependenceAttention, initialize_
     from lphm.ops.functional import interdependence_apply, interdependence_matrix
     from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
-    from lphm.structures.compression import compress
+    from lphm.structures.compression import Compressed, compress
     from lphm.structures.nearest import nearest
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __all__ = [
     "HM",
     "LPHM",
     "BilinearInterdependence",
+    "Compressed",
     "DivisibilityError",
     "DualLPHM",
     "Full",
@@ -64,7 +65,7 @@ _ORIGINS = {
         "Structure",
         "Toeplitz",
     ],
-    "lphm.structures.compression": ["compress"],
+    "lphm.structures.compression": ["Compressed", "compress"],
     "lphm.structures.nearest": ["nearest"],
 }
 _MODULE_OF = {name: module for module, names in _ORIGINS.items() for name in names}

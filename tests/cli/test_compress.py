@@ -1,7 +1,9 @@
 """``lphm compress``: what it prints is what ``lphm apply`` reads, and what it cannot use is one line."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from lphm import LPHM
 from lphm.structures import from_config
 from support import reference
 
+PROJECT = Path(__file__).parents[2]
 STRUCTURE = LPHM(n=24, p=4, q=6, r=2)
+RECTANGULAR = LPHM(n=24, columns=40, p=4, q=8, r=2)
 RNG = np.random.default_rng(0)
 OUT = ("--budget", 300, "-o", "w.safetensors")
 
@@ -23,7 +27,10 @@ def files(tmp_path: Path) -> Path:
     """Matrices that have a structure, that have none, and that cannot be used."""
     w = torch.from_numpy(RNG.standard_normal(STRUCTURE.num_parameters))
     W = STRUCTURE.to_dense(w)
+    wide = RECTANGULAR.to_dense(torch.from_numpy(RNG.standard_normal(RECTANGULAR.num_parameters)))
     arrays = {
+        "wide": wide.numpy(),
+        "tall": RNG.standard_normal((40, 24)),
         "W": W.numpy(),
         "noise": RNG.standard_normal((24, 24)),
         "half": W.numpy().astype(np.float16),
@@ -34,7 +41,8 @@ def files(tmp_path: Path) -> Path:
         "complex": np.ones((4, 4), dtype=np.complex64),
         "vector": np.ones(4),
         "nan": np.full((4, 4), np.nan),
-        "empty": np.ones((0, 0)),
+        "empty": np.ones((0, 4)),
+        "cube": np.ones((2, 3, 4)),
         "objects": np.array([[None]]),
     }
     for name, array in arrays.items():
@@ -52,7 +60,10 @@ def files(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["W.npy", "noise.npy", "one.safetensors", "big-endian.npy", "half.npy"])
+@pytest.mark.parametrize(
+    "name",
+    ["W.npy", "noise.npy", "one.safetensors", "big-endian.npy", "half.npy", "wide.npy", "tall.npy"],
+)
 def test_what_is_written_has_the_error_that_is_printed(files: Path, succeeding, name: str) -> None:
     printed = json.loads(succeeding("compress", name, *OUT, "--json"))
     w = load_file(files / "w.safetensors")["w"]
@@ -71,6 +82,9 @@ def test_what_is_written_has_the_error_that_is_printed(files: Path, succeeding, 
     if name in ("W.npy", "one.safetensors"):
         assert structure == STRUCTURE
         assert printed["error"] < 1e-6
+    if name == "wide.npy":
+        assert structure == RECTANGULAR
+        assert printed["error"] < 1e-13
 
 
 def test_the_table_is_printed_best_first(files: Path, succeeding) -> None:
@@ -80,6 +94,7 @@ def test_the_table_is_printed_best_first(files: Path, succeeding) -> None:
     assert str(STRUCTURE) in rows[0]
     assert "44 " in rows[0]
     assert len(rows) > 5
+    assert "tall.npy: 40 x 24, best first" in succeeding("compress", "tall.npy", *OUT)
     assert succeeding("compress", "W.npy", *OUT, "--quiet") == ""
 
 
@@ -108,6 +123,30 @@ def test_apply_refuses_another_structure_and_too_many_rows(files: Path, succeedi
     assert "must have at least the n=25 rows of long.npy" in failing("apply", "long.npy", *weights)
 
 
+def test_the_docs_read_what_is_written_as_a_layer(files: Path, succeeding) -> None:
+    succeeding("compress", "wide.npy", *OUT)
+    page = (PROJECT / "docs/structures.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    x = torch.randn(5, 40, dtype=torch.float64)
+    got = names["layer"].double()(x)
+    torch.testing.assert_close(
+        got, x @ torch.from_numpy(np.load(files / "wide.npy")).mT, rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("kind", ["attribute", "instance"])
+@pytest.mark.parametrize("name", ["x.npy", "wide.npy", "tall.npy"])
+def test_apply_refuses_a_rectangular_matrix(files: Path, succeeding, failing, kind: str, name: str) -> None:
+    succeeding("compress", "wide.npy", *OUT)
+    line = failing("apply", name, "--weights", "w.safetensors", "--kind", kind, "-o", "out.npy")
+    if name == "tall.npy" and kind == "attribute":
+        assert "must have at least the n=40 rows of tall.npy" in line
+    else:
+        assert "structure must have a square W where no process has all rows" in line
+
+
 @pytest.mark.parametrize(
     "text", ["{", "[1]", '{"name": "lphm"}', '{"name": "x"}', '{"name": "full", "n": "3"}']
 )
@@ -122,16 +161,16 @@ def test_apply_refuses_a_damaged_structure(files: Path, failing, text: str) -> N
     [
         (("absent.npy", *OUT), "absent.npy must exist, got no such file or folder"),
         (
-            ("x.npy", *OUT),
-            "x.npy must hold a square matrix (n, n) of floating-point numbers, got (20, 24) float64",
+            ("vector.npy", *OUT),
+            "vector.npy must hold a matrix (n, columns) of floating-point numbers, got (4,) float64",
         ),
         (
-            ("vector.npy", *OUT),
-            "must hold a square matrix (n, n) of floating-point numbers, got (4,) float64",
+            ("cube.npy", *OUT),
+            "must hold a matrix (n, columns) of floating-point numbers, got (2, 3, 4) float64",
         ),
         (
             ("empty.npy", *OUT),
-            "must hold a square matrix (n, n) of floating-point numbers, got (0, 0) float64",
+            "must hold a matrix (n, columns) of floating-point numbers, got (0, 4) float64",
         ),
         (("ints.npy", *OUT), "got (4, 4) int64; convert it to float32 or float64"),
         (("complex.npy", *OUT), "got (4, 4) complex64; convert it to float32 or float64"),

@@ -139,6 +139,59 @@ def test_dates_of_every_type_become_their_parts(dates: pd.Series) -> None:
     np.testing.assert_allclose(numbers["t: days"], 19722 + np.array([22, 23, 24]) / 24)
 
 
+DISTANT = [datetime.datetime(1500, 1, 1, 3), datetime.datetime(1999, 5, 3), datetime.datetime(9999, 12, 31)]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [str(day) for day in DISTANT],
+        [f"{day}+00:00" for day in DISTANT],
+        [day.strftime("%d.%m.%Y %H:%M") for day in DISTANT],
+        [day.strftime("%Y/%m/%d %H:%M:%S") for day in DISTANT],
+        pd.Series(DISTANT, dtype=object),
+        pd.Series([pd.Timestamp(day).as_unit("us") for day in DISTANT], dtype=object),
+        pd.Series([np.datetime64(day) for day in DISTANT], dtype=object),
+        # These two together, of which the second one counts nanoseconds.
+        pd.Series([DISTANT[0], pd.Timestamp(DISTANT[1]).as_unit("ns"), DISTANT[2]], dtype=object),
+        np.array(DISTANT, "datetime64[s]"),
+        pd.Series(np.array(DISTANT, "datetime64[us]")).dt.tz_localize("UTC"),
+        pd.Series(DISTANT, dtype="timestamp[us][pyarrow]"),
+    ],
+)
+def test_dates_of_all_years_are_read(cells: object) -> None:
+    """Nanoseconds in 64 bits, which pandas counts, reach from 1677 to 2262."""
+    dates = pd.Series(cells, name="t")
+    found = find_conversion(dates)
+    assert isinstance(found, DateFormat)
+    numbers = found.numbers(dates)
+    for part in ("year", "month", "day", "hour"):
+        assert numbers[f"t: {part}"].tolist() == [getattr(day, part) for day in DISTANT]
+    assert numbers["t: weekday"].tolist() == [day.weekday() for day in DISTANT]
+    first = datetime.date(1970, 1, 1).toordinal()
+    assert numbers["t: days"].tolist() == [day.toordinal() - first + day.hour / 24 for day in DISTANT]
+
+
+def test_a_distant_date_is_read_beside_others_at_prediction() -> None:
+    """Whatever types the cells have; a cell that is no date, or too distant beside others, is named."""
+    found = DateFormat(parts=("year", "days"))
+    cells = [
+        datetime.date(1500, 1, 1),
+        "2020-01-05 12:00:00.5",
+        None,
+        np.datetime64("12000-01-01"),
+        "9999-01-01",
+    ]
+    numbers = found.numbers(pd.Series(cells, name="t", dtype=object))
+    np.testing.assert_array_equal(numbers["t: year"], [1500, 2020, np.nan, 12000, 9999])
+    assert numbers["t: days"][1] == 18266 + 43200.5 / 86400
+    for wrong in ("9999-13-01", "0000-00-00", np.datetime64("300000-01-01", "s"), 3.5):
+        with pytest.raises(
+            InputError, match=r"column 't' must hold a date such as 2024-12-31 .*, got .* row 2"
+        ):
+            found.numbers(pd.Series([cells[0], wrong, "2020-01-01"], name="t", dtype=object))
+
+
 @pytest.mark.parametrize(
     ("cells", "seconds"),
     [

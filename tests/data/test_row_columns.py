@@ -35,6 +35,23 @@ def test_dates_of_any_type_are_seconds(cells: object) -> None:
     assert time_numbers(column(cells)).tolist() == [first, 1704067200.0, 1704240000.0]
 
 
+@pytest.mark.parametrize("first", ["0001-01-01", "1500-01-01", "2500-06-01", "9999-12-31"])
+def test_times_of_all_years_are_seconds(first: str) -> None:
+    days = [datetime.datetime.fromisoformat(day) for day in (first, "2024-01-01")]
+    since = datetime.datetime(1970, 1, 1)
+    for cells in (
+        [first, "2024-01-01"],
+        [f"{first}T00:00Z", "2024-01-01T00:00Z"],
+        [f"{day.day:02}.{day.month:02}.{day.year:04} 00:00" for day in days],
+        [day.date() for day in days],
+        pd.Series(days, dtype=object),
+        np.array(days, "datetime64[s]"),
+        pd.Series(np.array(days, "datetime64[us]")).dt.tz_localize("UTC"),
+        pd.Series([day.date() for day in days], dtype="date32[pyarrow]"),
+    ):
+        assert time_numbers(column(cells)).tolist() == [(day - since).total_seconds() for day in days]
+
+
 def test_numbers_are_times_as_they_are() -> None:
     for cells in ([1, 2, 10], ["1", "2", "10"], [1.0, 2.0, 10.0], pd.array([1, 2, 10], dtype="Int64")):
         assert time_numbers(column(cells)).tolist() == [1, 2, 10]

@@ -110,6 +110,22 @@ def test_starts_as_large_as_a_linear_layer(structure: Structure) -> None:
     assert layer.bias.abs().max() <= layer.in_features**-0.5
 
 
+def test_many_entries_and_biases_are_as_large_as_those_of_a_linear_layer() -> None:
+    torch.manual_seed(0)
+    layer = StructuredLinear(100, 2000, Full(n=2000, columns=100))
+    assert layer.weight.square().sum().item() == pytest.approx(2000 / 3, rel=0.02)
+    bound = 100**-0.5
+    assert -bound <= layer.bias.min() < -0.98 * bound
+    assert bound >= layer.bias.max() > 0.98 * bound
+    assert layer.bias.square().mean().item() == pytest.approx(bound**2 / 3, rel=0.05)
+
+
+def test_parameters_are_where_and_of_what_type_they_are_asked_for() -> None:
+    layer = StructuredLinear(6, 4, LowRank(n=4, columns=6, r=2), device="meta", dtype=torch.float64)
+    assert {(p.device.type, p.dtype) for p in layer.parameters()} == {("meta", torch.float64)}
+    assert len(list(layer.parameters())) == 2  # with b, as nn.Linear has it by default
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_to_linear_and_back(bias: bool) -> None:
     structure = LPHM(n=12, columns=15, p=2, q=3, r=2)

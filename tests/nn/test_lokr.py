@@ -118,6 +118,62 @@ def test_a_product_for_w1(ranks: tuple[int, int | None], cls: type[Structure]) -
     assert reference.error(layer.to_linear().weight, delta(state, 2.0)) < 1e-6
 
 
+def test_the_rank_of_the_scale_is_that_of_w1_where_only_this_is_a_product() -> None:
+    state = {
+        "lokr_w1_a": torch.randn(4, 2),
+        "lokr_w1_b": torch.randn(2, 3),
+        "lokr_w2": torch.randn(9, 8),
+    }
+    layer = StructuredLinear.from_lokr({**state, "alpha": torch.tensor(5.0)})
+    assert reference.error(layer.to_linear().weight, delta(state, 2.5)) < 1e-6
+
+
+def test_only_the_tensors_of_the_prefix_are_read() -> None:
+    state = {"lokr_w1": torch.randn(4, 3), "lokr_w2": torch.randn(9, 8)}
+    others = {"dora_scale": torch.ones(1), "alpha": torch.tensor(7.0), "other.lokr_t2": torch.ones(1)}
+    layer = StructuredLinear.from_lokr(
+        {f"fc.{name}": tensor for name, tensor in state.items()} | others, "fc.", alpha=2, r=1
+    )
+    assert reference.error(layer.to_linear().weight, delta(state, 2.0)) < 1e-6
+
+
+@pytest.mark.parametrize("name", ["lokr_t1", "lokr_t2", "dora_scale"])
+def test_what_no_linear_layer_has_is_refused(name: str) -> None:
+    state = {"lokr_w1": torch.randn(4, 3), "lokr_w2": torch.randn(9, 8), name: torch.ones(1)}
+    with pytest.raises(InputError, match=f"without weight decomposition, got {name}; merge this layer"):
+        StructuredLinear.from_lokr(state, alpha=1, r=1)
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("meta", torch.float32), ("cpu", torch.float64)])
+def test_a_layer_has_the_device_and_the_type_of_the_state(device: str, dtype: torch.dtype) -> None:
+    state = {"lokr_w1": (4, 3), "lokr_w2": (9, 8)}
+    tensors = {name: torch.ones(shape, device=device, dtype=dtype) for name, shape in state.items()}
+    layer = StructuredLinear.from_lokr(tensors, alpha=1, r=1)
+    assert (layer.weight.device.type, layer.weight.dtype) == (device, dtype)
+
+
+def test_two_matrices_are_written_with_a_scale_of_one() -> None:
+    state = layer_of(STRUCTURES["both matrices"]).to_lokr("lycoris")
+    assert state["alpha"] == 1
+
+
+@pytest.mark.parametrize(("device", "dtype"), [("meta", torch.float32), ("cpu", torch.float64)])
+def test_all_that_is_written_is_of_one_device_and_type(device: str, dtype: torch.dtype) -> None:
+    state = layer_of(STRUCTURES["both products"]).to(device, dtype).to_lokr("lycoris")
+    assert {(tensor.device.type, tensor.dtype) for tensor in state.values()} == {(device, dtype)}
+
+
+def test_a_product_with_one_factor_of_a_convolution_is_refused() -> None:
+    state = {
+        "lokr_w1": torch.randn(4, 3),
+        "lokr_w2_a": torch.randn(9, 2),
+        "lokr_w2_b": torch.randn(2, 8, 3, 3),
+    }
+    message = r"with matrices, got lokr_w2 of \(9, 2\), \(2, 8, 3, 3\)$"
+    with pytest.raises(InputError, match=message):
+        StructuredLinear.from_lokr(state, alpha=1)
+
+
 def test_mistakes() -> None:
     whole_state = {"lokr_w1": torch.randn(4, 3), "lokr_w2": torch.randn(9, 8)}
     cases: list[tuple[dict, dict, str]] = [

@@ -23,6 +23,15 @@ KNOWN = [
     LowRank(n=48, r=2),
     Toeplitz(n=48, lags=9),
     LPHM(n=540, p=18, q=30, r=2),
+    LPHM(n=48, columns=90, p=8, q=5, r=2),
+    LPHM(n=90, columns=48, p=6, q=8, r=3),
+    DualLPHM(n=48, columns=90, p=8, q=9, r=2),
+    HM(n=90, columns=48, p=6, q=12),
+    LowRank(n=48, columns=90, r=2),
+    Toeplitz(n=48, columns=90, lags=9),
+    Toeplitz(n=90, columns=48, lags=9),
+    LPHM(n=540, columns=96, p=18, q=8, r=2),
+    DualLPHM(n=96, columns=540, p=8, q=18, r=2),
 ]
 
 
@@ -32,8 +41,9 @@ def known(structure: Structure, seed: int = 0) -> Tensor:
     return reference.dense(structure, w)
 
 
-def noise(n: int, seed: int = 1) -> Tensor:
-    return torch.randn(n, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+def noise(n: int, seed: int = 1, columns: int | None = None) -> Tensor:
+    shape = n, columns or n
+    return torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
 def error(found: lphm.structures.compression.Compressed, W: Tensor) -> float:
@@ -73,18 +83,22 @@ def test_the_error_is_monotone_in_the_budget(n: int) -> None:
     assert errors[-1] < 1e-15  # Full
 
 
-def test_errors_are_those_of_the_vectors_and_in_order() -> None:
-    W = noise(36)
+@pytest.mark.parametrize(("n", "columns"), [(36, 36), (24, 45), (45, 24)])
+def test_errors_are_those_of_the_vectors_and_in_order(n: int, columns: int) -> None:
+    W = noise(n, columns=columns)
     found = lphm.compress(W, 0.3)
-    assert len({type(fit.structure) for fit in found.others}) == 5  # all but Full
+    assert {type(fit.structure) for fit in (found, *found.others)} == {*SEARCHED} - {lphm.Full}
     last = 0.0
     for fit in (found, *found.others):
-        assert fit.structure.num_parameters <= 0.3 * 36**2
+        assert fit.structure.shape == (n, columns)
+        assert fit.structure.num_parameters <= 0.3 * n * columns
         assert fit.error == pytest.approx(error(fit, W), rel=1e-9)
         assert last <= fit.error * (1 + 1e-9)
         last = fit.error
     assert found.error <= 1.001 * min(
-        error_of(s, W) for cls in SEARCHED[:-1] for s in cls.every_size(36, limit=388)
+        error_of(s, W)
+        for cls in SEARCHED[:-1]
+        for s in cls.every_size(n, columns, limit=int(0.3 * n * columns))
     )
 
 
@@ -92,18 +106,35 @@ def error_of(structure: Structure, W: Tensor) -> float:
     return ((reference.dense(structure, lphm.nearest(structure, W)) - W).norm() / W.norm()).item()
 
 
+def test_of_equal_errors_the_one_with_fewer_parameters_is_best() -> None:
+    """LPHM and DualLPHM with p = q = 1 are LowRank with one number more, and more."""
+    found = lphm.compress(noise(36), 0.3)
+    equal = [fit.structure for fit in found.others if fit.error == pytest.approx(found.error, rel=1e-12)]
+    assert found.structure == LowRank(n=36, r=5)
+    assert LPHM(n=36, p=1, q=1, r=5) in equal
+    assert [s.num_parameters for s in equal] == sorted(s.num_parameters for s in equal)
+
+
 def test_only_what_is_asked_for_is_searched() -> None:
     found = lphm.compress(noise(24), 100, [Toeplitz, LowRank])
     assert {type(fit.structure) for fit in (found, *found.others)} == {Toeplitz, LowRank}
 
 
-def test_a_known_structure_under_noise_is_found_from_a_sketch() -> None:
+@pytest.mark.parametrize(
+    ("structure", "budget"),
+    [
+        (HM(n=720, p=24, q=36), 20_000),
+        (HM(n=96, columns=1800, p=8, q=40), 3_000),
+        (HM(n=1800, columns=96, p=40, q=8), 3_000),
+    ],
+    ids=str,
+)
+def test_a_known_structure_under_noise_is_found_from_a_sketch(structure: HM, budget: int) -> None:
     """Sizes without structure must not look better because they are of a higher rank in the sketch."""
-    structure = HM(n=720, p=24, q=36)
     W = known(structure) / known(structure).norm()
-    W = W + 3 * noise(720) / noise(720).norm()
-    found = lphm.compress(W, 20_000)
-    assert (found.structure.p, found.structure.q) == (24, 36)
+    more = noise(structure.n, columns=structure.shape[1])
+    found = lphm.compress(W + 3 * more / more.norm(), budget)
+    assert (found.structure.p, found.structure.q) == (structure.p, structure.q)
     assert found.error < 0.95
 
 
@@ -116,9 +147,16 @@ def test_zeros_and_one_number() -> None:
 @pytest.mark.parametrize(
     ("W", "budget", "structures", "kind", "text"),
     [
-        (torch.zeros(3, 4), 9, SEARCHED, ValueError, "W must be a square matrix (n, n), got shape (3, 4)"),
-        (torch.zeros(0, 0), 9, SEARCHED, ValueError, "W must be a square matrix (n, n), got shape (0, 0)"),
-        (torch.zeros(4), 9, SEARCHED, ValueError, "W must be a square matrix (n, n), got shape (4,)"),
+        *(
+            (
+                torch.zeros(shape),
+                9,
+                SEARCHED,
+                ValueError,
+                f"W must be a matrix (n, columns) with entries, got shape {shape}",
+            )
+            for shape in [(0, 0), (0, 4), (4, 0), (4,), (2, 3, 4)]
+        ),
         (torch.full((2, 2), np.nan), 9, SEARCHED, ValueError, "W must be finite, got nan or inf in it"),
         (
             torch.zeros(2, 2, dtype=torch.complex64),
@@ -143,6 +181,21 @@ def test_zeros_and_one_number() -> None:
             "budget must be at least 8 parameters, those of HM(n=4, p=1, q=4), got 0.1",
         ),
         (
+            torch.ones(4, 6),
+            3,
+            [LPHM, LowRank],
+            ValueError,
+            "budget must be at least 9 parameters, those of LPHM(n=4, columns=6, p=1, q=2, r=1), got 3",
+        ),
+        (
+            torch.ones(4, 6),
+            1.5,
+            SEARCHED,
+            ValueError,
+            "budget must be an int, a number of parameters, or a float above 0 and up to 1, a share of the "
+            "entries of W, got 1.5",
+        ),
+        (
             torch.ones(4, 4),
             9,
             [RandomMatrixAdaptation],
@@ -164,6 +217,22 @@ def test_errors(
 ) -> None:
     with pytest.raises(kind, match=f"^{re.escape(text)}$"):
         lphm.compress(W, budget, structures)
+
+
+def test_a_layer_takes_what_is_found() -> None:
+    """Also of a parameter, which has a gradient, in float32."""
+    structure = LPHM(n=60, columns=96, p=6, q=8, r=2)
+    linear = torch.nn.Linear(96, 60)
+    with torch.no_grad():
+        linear.weight.copy_(known(structure))
+    found = lphm.compress(linear.weight, 0.05)
+    assert found.structure == structure
+    assert found.vector.dtype == torch.float32
+    assert not found.vector.requires_grad
+    layer = lphm.nn.StructuredLinear(96, 60, found.structure)
+    layer.load_state_dict({"weight": found.vector, "bias": linear.bias})
+    x = torch.randn(5, 96)
+    torch.testing.assert_close(layer(x), linear(x), rtol=1e-4, atol=1e-4)
 
 
 # The singular triples of a large matrix.

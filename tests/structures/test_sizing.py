@@ -161,13 +161,13 @@ def test_every_block_of_a_padded_structure_is_used() -> None:
             {"n": 12, "budget": 1.5},
             ValueError,
             "budget must be an int, a number of parameters, or a float above 0 and up to 1, "
-            "a share of n², got 1.5",
+            "a share of the entries of W, got 1.5",
         ),
         (
             {"n": 12, "budget": float("nan")},
             ValueError,
             "budget must be an int, a number of parameters, or a float above 0 and up to 1, "
-            "a share of n², got nan",
+            "a share of the entries of W, got nan",
         ),
         (
             {"n": 12, "budget": "all"},

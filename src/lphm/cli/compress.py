@@ -23,7 +23,7 @@ def compress(
     structure: Annotated[list[StructureName] | None, Parameter(group="Structure")] = None,
     printing: Printing | None = None,
 ) -> None:
-    """Search the structure, and its sizes, that come nearest to a square matrix with few parameters.
+    """Search the structure, and its sizes, that come nearest to a matrix with few parameters.
 
     'lphm apply --weights' reads what is written: the parameters, and in the metadata their structure.
 
@@ -76,5 +76,6 @@ def compress(
         (f"{fit.error:.3g}", f"{fit.structure.num_parameters:,}", str(fit.structure))
         for fit in (best, *best.others)
     )
-    table = columns(f"{file}: {len(W)} x {len(W)}, best first", ("relative error", "parameters", "W"), cells)
+    title = f"{file}: {W.shape[0]} x {W.shape[1]}, best first"
+    table = columns(title, ("relative error", "parameters", "W"), cells)
     say(table, {"output": str(output), **fits[0], "table": fits}, printing)

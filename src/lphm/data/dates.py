@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Literal, get_args
 
 import numpy as np
@@ -31,6 +31,12 @@ FORMATS = [ISO8601, *(days + times for days in DAYS for times in TIMES), *FULL]
 CLOCK = re.compile(r"(?:(\d+) days?,? )?(-?\d{1,4}:\d\d)(:\d\d(?:\.\d+)?)?")
 #: Cells that a format must read before all are tried.
 FIRST_CELLS = 20
+#: Text with a year that may be before 1678 or after 2261: pandas 2 counts nanoseconds, and reads no others.
+DISTANT = re.compile(r"(?<!\d)(?:0\d|1[0-6]|2[2-9]|[3-9]\d)\d\d(?!\d)")
+#: What microseconds reach, up to some years.
+MOST_YEARS = 290_000
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+DAY = 86_400
 
 
 def date_format(cells: Sequence[str]) -> str | None:
@@ -57,18 +63,63 @@ def as_dates(column: pd.Series, form: str) -> pd.Series:
     # Numbers are no dates: pandas would count them from 1970.
     dates = cells.map(lambda cell: cell if isinstance(cell, date | np.datetime64) else None)
     words = cells.map(lambda cell: text(cell).strip() if isinstance(cell, str | bytes) else None)
-    return pd.to_datetime(dates, errors="coerce", utc=True).dt.tz_localize(None).fillna(_parsed(words, form))
+    read = pd.to_datetime(dates, errors="coerce", utc=True).dt.tz_localize(None)
+    read = _filled(read, dates[read.isna() & dates.notna()].map(_stamp))
+    return _filled(read, _parsed(words, form))
 
 
 def _parsed(cells: pd.Series, form: str) -> pd.Series:
-    return pd.to_datetime(cells, format=form, errors="coerce", utc=True).dt.tz_localize(None)
+    read = pd.to_datetime(cells, format=form, errors="coerce", utc=True).dt.tz_localize(None)
+    missed = cells[read.isna() & cells.notna()]
+    distant = missed[missed.map(DISTANT.search).notna()]
+    return _filled(read, distant.map(lambda cell: _distant(cell, form)))
+
+
+def _distant(cell: str, form: str) -> np.datetime64:
+    """Text by Python, which reads the years 1 to 9999."""
+    try:
+        return _stamp(datetime.fromisoformat(cell) if form == ISO8601 else datetime.strptime(cell, form))
+    except ValueError:
+        return np.datetime64("NaT", "us")
+
+
+def _stamp(cell: date | np.datetime64) -> np.datetime64:
+    """A date in UTC, in microseconds, which reach 290,000 years; NaT beyond."""
+    try:
+        stamp = pd.Timestamp(cell)
+        stamp = stamp if stamp.tzinfo is None else stamp.tz_convert(None)
+        counted: np.datetime64 = stamp.as_unit("us").to_datetime64()
+    except (ValueError, OverflowError):
+        return np.datetime64("NaT", "us")
+    return counted
+
+
+def _filled(dates: pd.Series, others: pd.Series) -> pd.Series:
+    """``dates``, and where one is missing that of ``others``; in microseconds if both have some."""
+    others = others.astype("datetime64[us]") if others.dtype == object else others
+    if not others.notna().any():
+        return dates
+    others = others.reindex(dates.index)
+    if not dates.notna().any():
+        return others
+    near = dates.where(dates.dt.year.abs() < MOST_YEARS)
+    return near.astype("datetime64[us]").fillna(others.astype("datetime64[us]"))
+
+
+def since_1970(dates: pd.Series, unit: int = 1) -> np.ndarray:
+    """So many ``unit`` seconds since 1970 for dates without a zone; ``nan`` where there is none.
+
+    The difference that pandas takes may be in nanoseconds, which reach from 1678 to 2261 only.
+    """
+    counted = dates.dt.unit
+    values = dates.to_numpy(dtype=f"datetime64[{counted}]")
+    return np.where(np.isnat(values), np.nan, values.astype(np.int64) / (PER_SECOND[counted] * unit))
 
 
 def date_part(dates: pd.Series, part: DatePart) -> np.ndarray:
     """A part of each date as a number, Monday being 0; ``nan`` where there is none."""
     if part == "days":
-        passed: np.ndarray = ((dates - pd.Timestamp(0)) / pd.Timedelta(days=1)).to_numpy(dtype=np.float64)
-        return passed
+        return since_1970(dates, DAY)
     of_all = getattr(dates.dt, "day_of_week" if part == "weekday" else part)
     numbers: np.ndarray = of_all.to_numpy(dtype=np.float64, na_value=np.nan)
     return numbers

@@ -7,12 +7,10 @@ import pandas as pd
 
 from lphm.data.columns import column_numbers, holds_numbers, row_number
 from lphm.data.conversions import DateFormat, DurationFormat, find_conversion
-from lphm.data.dates import as_dates
+from lphm.data.dates import ISO8601, as_dates, since_1970
 from lphm.data.row_options import RowOptions
 from lphm.data.words import category_words
 from lphm.errors import InputError
-
-EPOCH = pd.Timestamp(0, tz="UTC")
 
 
 class RowArrays(TypedDict, total=False):
@@ -54,7 +52,9 @@ def time_numbers(column: pd.Series) -> np.ndarray:
     if pd.api.types.is_timedelta64_dtype(times.dtype):
         times = times.dt.total_seconds()
     elif not pd.api.types.is_float_dtype(times.dtype):
-        times = (pd.to_datetime(times, utc=True) - EPOCH).dt.total_seconds()
+        if isinstance(times.dtype, pd.ArrowDtype):
+            return since_1970(as_dates(times, ISO8601))
+        return since_1970(times if times.dt.tz is None else times.dt.tz_convert(None))
     numbers: np.ndarray = times.to_numpy(dtype=np.float64)
     return numbers
 
@@ -65,7 +65,9 @@ def in_order(column: pd.Series, name: str, role: Literal["step", "time"]) -> pd.
         return column
     text = column.astype(object)
     content = pd.api.types.infer_dtype(text)
-    if content not in ("date", "string") or (content == "string" and holds_numbers(text, name)):
+    if content in ("date", "datetime", "datetime64"):
+        return as_dates(column, ISO8601)
+    if content != "string" or holds_numbers(text, name):
         return pd.Series(column_numbers(column, name), column.index)
     dates = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
     unread = (dates.isna() & text.notna()).to_numpy()

@@ -1,6 +1,7 @@
 """Files of one matrix, and of the parameters of ``W`` with the structure that they belong to."""
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,25 +77,25 @@ def structure_of_weights(file: Path) -> Structure | None:
 
 
 def read_matrix(file: Path, name: str | None = None) -> Tensor:
-    """The square matrix in a .npy file, or of that name in a .safetensors file; bfloat16 and such as float32.
+    """The matrix in a .npy file, or of that name in a .safetensors file; bfloat16 and such as float32.
 
     Raises:
         InputError: the file cannot be read, it holds several tensors and ``name`` is None, or the tensor
-            is not a square matrix of floating-point numbers that fits into memory.
+            is not a matrix of floating-point numbers that fits into memory.
     """
     with _reading("the matrix", file):
         if file.suffix.lower() == ".npy":
             if name is not None:
                 raise InputError("a .npy file must be read without the name of a tensor", option="tensor")
             array = np.load(file, mmap_mode="r")
-            _require_square(file, list(array.shape), array.dtype.name, array.dtype.kind == "f")
+            _require_matrix(file, list(array.shape), array.dtype.name, array.dtype.kind == "f")
             W = torch.from_numpy(array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32))
         else:
             with safe_open(file, "pt") as saved:
                 name = _chosen(file, name, list(saved.keys()))
                 about = saved.get_slice(name)
                 kind = about.get_dtype()
-                _require_square(file, about.get_shape(), kind, kind.startswith(("F", "BF")))
+                _require_matrix(file, about.get_shape(), kind, kind.startswith(("F", "BF")))
                 W = saved.get_tensor(name)
     return W if W.dtype == torch.float64 else W.float()
 
@@ -107,11 +108,11 @@ def _chosen(file: Path, name: str | None, names: list[str]) -> str:
     raise InputError(f"{file} must be read with the name of a tensor in it ({listed}), got {got}", "tensor")
 
 
-def _require_square(file: Path, shape: list[int], kind: str, floating: bool) -> None:
-    square = len(shape) == 2 and shape[0] == shape[1] > 0
-    if not (square and floating):
+def _require_matrix(file: Path, shape: list[int], kind: str, floating: bool) -> None:
+    entries = math.prod(shape)
+    if len(shape) != 2 or not entries or not floating:
         raise InputError(
-            f"{file} must hold a square matrix (n, n) of floating-point numbers, got {tuple(shape)} {kind}; "
-            + ("cut or fill it" if floating else "convert it to float32 or float64")
+            f"{file} must hold a matrix (n, columns) of floating-point numbers, got {tuple(shape)} {kind}; "
+            + ("choose or make one" if floating else "convert it to float32 or float64")
         )
-    require_memory(f"the search for {file}", 8 * COPIES * shape[0] ** 2, "take a part of the matrix")
+    require_memory(f"the search for {file}", 8 * COPIES * entries, "take a part of the matrix")

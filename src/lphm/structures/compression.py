@@ -32,13 +32,20 @@ ROUNDING = 1e-14, 1e-5
 
 @dataclass(frozen=True, kw_only=True)
 class Compressed:
-    """A matrix by fewer numbers.
+    """What ``lphm.compress`` has found: a structure, and the vector that brings it nearest to a matrix ``W``.
 
     Attributes:
-        structure: what ``W`` is.
-        vector: its parameters ``w`` ``(l,)``, of the type of the matrix.
+        structure: the structure, with its sizes.
+        vector: its parameters ``w`` ``(l,)``, of the type and on the device of ``W``, without a gradient.
         error: ``‖W - structure.to_dense(w)‖_F / ‖W‖_F``; 0 for a matrix of zeros.
         others: what else was fitted, best first.
+
+    Example:
+        >>> found = compress(torch.eye(6), budget=20, structures=[Toeplitz, LowRank])
+        >>> found.structure, found.error < 1e-6, len(found.others)
+        (Toeplitz(n=6, lags=1), True, 1)
+        >>> [round(x, 4) for x in found.vector.tolist()]
+        [1.0]
     """
 
     structure: Structure
@@ -56,20 +63,21 @@ def compress(W: Tensor, budget: float, structures: Sequence[type[Structure]] = S
         error = ‖W - structure.to_dense(w)‖_F / ‖W‖_F        w = lphm.nearest(structure, W),
 
     as far as the search finds it: how well each size of LPHM, DualLPHM and HM fits is estimated from a sketch
-    of ``W``, and the best three of each structure are fitted, in ``O(n²)`` each. ``r`` and ``lags`` are the
-    largest that the budget allows, without those that turn out to be zero. Among errors that are only
-    rounding, the fewest parameters are best, so that a ``W`` that has a structure is found.
+    of ``W``, and the best three of each structure are fitted, in ``O(n columns)`` each. ``r`` and ``lags``
+    are the largest that the budget allows, without those that turn out to be zero. Among errors that are
+    only rounding, the fewest parameters are best, so that a ``W`` that has a structure is found.
 
     Shape:
-        ``W`` ``(n, n)``.
+        ``W`` ``(n, columns)``, such as the weight of an ``nn.Linear``, ``(out_features, in_features)``.
 
     Args:
         W: the matrix.
-        budget: an int, the largest number of parameters; or a float above 0 and up to 1, a share of ``n²``.
+        budget: an int, the largest number of parameters; or a float above 0 and up to 1, a share of the
+            entries of ``W``.
         structures: which classes are searched.
 
     Raises:
-        ValueError: ``W`` is not square or not finite, or no structure has so few parameters.
+        ValueError: ``W`` has no entries or is not finite, or no structure has so few parameters.
         TypeError: ``W`` is not floating point, a structure cannot be searched, or ``budget`` is not a number.
 
     Example:
@@ -83,8 +91,8 @@ def compress(W: Tensor, budget: float, structures: Sequence[type[Structure]] = S
         Van Loan and Pitsianis (1993), Approximation with Kronecker products; Halko, Martinsson and Tropp
         (2011), Finding structure with randomness.
     """
-    n = _checked_size(W)
-    limit = parameter_limit(n * n, budget)
+    _check_matrix(W)
+    limit = parameter_limit(W.numel(), budget)
     scale = W.abs().max().double()
     M = W.double() / torch.where(scale > 0, scale, 1)  # its squares are neither 0 nor infinite
     choices = _choices(M, limit, budget, structures)
@@ -94,16 +102,15 @@ def compress(W: Tensor, budget: float, structures: Sequence[type[Structure]] = S
     return replace(best, others=tuple(others))
 
 
-def _checked_size(W: Tensor) -> int:
-    """``n``."""
+def _check_matrix(W: Tensor) -> None:
+    """Raise unless ``W`` is a matrix of finite floating-point numbers."""
     if not isinstance(W, Tensor) or not W.is_floating_point():
         got = W.dtype if isinstance(W, Tensor) else type(W).__name__
         raise TypeError(f"W must be a floating-point torch.Tensor, got {got}")
-    if W.dim() != 2 or W.shape[0] != W.shape[1] or not len(W):
-        raise ValueError(f"W must be a square matrix (n, n), got shape {tuple(W.shape)}")
+    if W.dim() != 2 or not W.numel():
+        raise ValueError(f"W must be a matrix (n, columns) with entries, got shape {tuple(W.shape)}")
     if not W.isfinite().all():
         raise ValueError("W must be finite, got nan or inf in it")
-    return len(W)
 
 
 def _choices(M: Tensor, limit: int, budget: float, structures: Sequence[type[Structure]]) -> list[Structure]:
@@ -112,16 +119,15 @@ def _choices(M: Tensor, limit: int, budget: float, structures: Sequence[type[Str
     if unknown or not structures:
         known = ", ".join(cls.__name__ for cls in SEARCHED)
         raise TypeError(f"structures must be some of {known}, got {unknown or 'none'}")
-    n = len(M)
     found: list[Structure] = []
     for cls in structures:
-        sizes = [size for size in _sizes(cls, n, limit) if size.num_parameters <= limit]
+        sizes = [size for size in _sizes(cls, M.shape, limit) if size.num_parameters <= limit]
         if issubclass(cls, HM | LPHM | DualLPHM):
             merit = merits(M.float(), sizes)
             sizes = nlargest(FITTED, sizes, key=merit.__getitem__)
         found += sizes
     if not found:
-        smallest = (size for cls in structures for size in _sizes(cls, n))
+        smallest = (size for cls in structures for size in _sizes(cls, M.shape))
         least = min(smallest, key=lambda structure: structure.num_parameters)
         raise ValueError(
             f"budget must be at least {least.num_parameters} parameters, those of {least}, got {budget}"
@@ -129,8 +135,11 @@ def _choices(M: Tensor, limit: int, budget: float, structures: Sequence[type[Str
     return found
 
 
-def _sizes(cls: type[Structure], n: int, limit: int | None = None) -> list[Any]:
-    return list(cls.every_size(n, limit=limit)) if issubclass(cls, Sized) else [cls(n=n)]
+def _sizes(cls: type[Structure], shape: tuple[int, ...], limit: int | None = None) -> list[Any]:
+    n, columns = shape
+    if issubclass(cls, Sized):
+        return list(cls.every_size(n, columns, limit=limit))
+    return [cls(n=n, columns=columns)]
 
 
 def _fitted(structure: Structure, W: Tensor, M: Tensor, scale: Tensor, effort: Effort) -> Compressed:
@@ -147,8 +156,8 @@ def _rounding(W: Tensor) -> float:
 
 
 def _order(fit: Compressed) -> tuple[float, int]:
-    """Best first."""
-    return max(fit.error, _rounding(fit.vector)), fit.structure.num_parameters
+    """Best first; errors that differ by rounding are one, so that all machines choose the same."""
+    return float(f"{max(fit.error, _rounding(fit.vector)):.10e}"), fit.structure.num_parameters
 
 
 def _without_zeros(structure: Structure, factors: Factors, rounding: float) -> tuple[Structure, Factors]:

@@ -43,7 +43,7 @@ def leading(M: Tensor, k: int, effort: Effort) -> tuple[Tensor, Tensor, Tensor]:
     total, found = M.square().sum(), M.new_zeros(())
     for _ in range(effort.rounds):
         U, _ = torch.linalg.qr(M @ V)
-        V, R = torch.linalg.qr(M.mT @ U)  # U Uᵀ M = U Rᵀ Vᵀ
+        V, R = torch.linalg.qr((U.mT @ M).mT)  # U Uᵀ M = U Rᵀ Vᵀ; M.mT @ U is up to five times slower
         before, found = found, R.square().sum()
         if found - before <= effort.gain * (total - before):
             break

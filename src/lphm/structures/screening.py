@@ -29,20 +29,20 @@ def merits(W: Tensor, structures: Iterable[Blocks]) -> dict[Blocks, float]:
     high a rank. How much more is measured by a sketch of noise.
 
     Args:
-        W: the matrix ``(n, n)``, not zero.
-        structures: of this ``n``.
+        W: the matrix ``(n, columns)``, not zero.
+        structures: of this shape.
     """
-    n = len(W)
+    n, columns = W.shape
     found: dict[Blocks, float] = {}
-    last, columns = 0, W
+    last, narrow = 0, W
     for structure in sorted(structures, key=lambda structure: structure.q):
         p, q = structure.p, structure.q
         if q != last:
-            last, columns = q, _sketched(W.mT, q).mT  # (n, columns)
-        shape = (*_kept(p, n // p), *_kept(q, n // q))
+            last, narrow = q, _sketched(W.mT, q).mT  # (n, at most SIDE)
+        shape = (*_kept(p, n // p), *_kept(q, columns // q))
         ranks = _ranks(structure)
-        noise = 0.0 if n <= SIDE else _share_of_noise(shape, ranks)
-        share = _share(_sketched(columns, p).reshape(shape), ranks)
+        noise = 0.0 if max(n, columns) <= SIDE else _share_of_noise(shape, ranks)
+        share = _share(_sketched(narrow, p).reshape(shape), ranks)
         found[structure] = (share - noise) / max(1 - noise, torch.finfo().eps)
     return found
 

@@ -193,6 +193,6 @@ def parameter_limit(entries: int, budget: object) -> int:
     if 0 < share <= 1:
         return math.floor(share * entries)
     raise ValueError(
-        "budget must be an int, a number of parameters, or a float above 0 and up to 1, a share of n², "
-        f"got {budget}"
+        "budget must be an int, a number of parameters, or a float above 0 and up to 1, a share of the "
+        f"entries of W, got {budget}"
     )
