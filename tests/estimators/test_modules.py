@@ -89,6 +89,6 @@ def test_it_is_exported_to_onnx_with_any_number_of_series(tmp_path: Path) -> Non
     torch.onnx.export(module, (torch.from_numpy(X[:3]),), file, dynamo=True, dynamic_shapes=(batch,))
     session = onnxruntime.InferenceSession(file)
     (name,) = (each.name for each in session.get_inputs())
-    for rows in (NEW[:1], NEW[:7], NEW, X):  # the thresholds are between values of X
+    for rows in (NEW[:1], NEW[:7], NEW, waves(1024, seed=2)[0], X):
         (scores,) = session.run(None, {name: rows})
         np.testing.assert_allclose(scores, pipeline.predict_proba(rows), atol=1e-5)

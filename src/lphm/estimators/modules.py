@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from lphm.data.schema import SeriesSchema
 from lphm.errors import InputError
 from lphm.export.scorer import ArrayEncoder
-from lphm.nn.patterns import ROUNDING, LocalPatterns
+from lphm.nn.patterns import LocalPatterns
 
 #: Models whose answer is a linear map of the features, for probabilities with a softmax after it.
 LINEAR = (LinearRegression, Ridge, RidgeCV, RidgeClassifier, RidgeClassifierCV, LogisticRegression)
@@ -45,7 +45,6 @@ class LinearFeatures(nn.Module):
         super().__init__()
         self.encoder = ArrayEncoder(schema)
         self.patterns = copy.deepcopy(patterns)
-        self.patterns.least = ROUNDING  # other libraries round in other places
         self.linear = _linear(steps) if steps else None
         self.has_probabilities = bool(steps) and isinstance(steps[-1], LogisticRegression)
 

@@ -11,8 +11,6 @@ from lphm.data.schema import FeatureSchema, GridSchema, SeriesSchema
 from lphm.data.targets import NumberTarget
 from lphm.export.columns import Column
 from lphm.learn.run import Run
-from lphm.nn.pattern_network import PatternNetwork
-from lphm.nn.patterns import ROUNDING
 
 DAY, HOUR = 86400, 3600
 
@@ -37,8 +35,6 @@ class Scorer(nn.Module):
             FeatureEncoder(schema, columns) if isinstance(schema, FeatureSchema) else ArrayEncoder(schema)
         )
         self.network = copy.deepcopy(run.network).eval()
-        if isinstance(self.network, PatternNetwork):
-            self.network.patterns.least = ROUNDING  # sums of what is missing, 0 or 1, are rounded alike
 
     def forward(self, *columns: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Score every sample."""

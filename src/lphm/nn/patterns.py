@@ -27,6 +27,7 @@ from torch.nn import functional as F
 
 from lphm.errors import require_positive
 from lphm.nn.embeddings import ended
+from lphm.nn.thresholds import Sums, between, to_multiples
 from lphm.ops.functional import interdependence_matrix
 from lphm.structures import Structure
 
@@ -40,8 +41,6 @@ MISSING_MAPS = 4
 BLOCK = 16
 #: About the most values of a map from which its quantile is taken, and of all maps that are kept at a time.
 MOST_VALUES, MOST_KEPT = 2**11, 2**22
-#: For ``LocalPatterns.least``: more than the rounding of a standardised value.
-ROUNDING = 2.0**-23
 
 
 class LocalPatterns(nn.Module):
@@ -74,8 +73,6 @@ class LocalPatterns(nn.Module):
         kernels: ``(series and differences, dilations, groups · maps, channels, 9)``.
         thresholds: of each map, ``(series and differences, dilations, groups · maps)``; see ``fit``.
         missing: the patterns of what is missing; None without ``gaps``.
-        least: what a map must have above its threshold; 0, but for other libraries, which round otherwise:
-            where many values are equal, the threshold is this value, which they would exceed by chance.
     """
 
     kernels: Tensor
@@ -107,7 +104,6 @@ class LocalPatterns(nn.Module):
         shape = (2, len(self.dilations), groups * maps)
         self.register_buffer("kernels", _kernels((*shape, channels, WIDTH), generator))
         self.register_buffer("thresholds", torch.zeros(shape))
-        self.least = 0.0
         self.gaps, fewer = list(gaps), min(maps, MISSING_MAPS)
         self.missing = LocalPatterns(steps, len(gaps), groups, fewer, generator, W) if gaps else None
 
@@ -150,14 +146,12 @@ class LocalPatterns(nn.Module):
         """Set the threshold of each map between two of its values, from a tenth to nine tenths of them."""
         shares = 0.1 + 0.8 * torch.rand(self.thresholds.shape, generator=generator)
         chosen = torch.randperm(len(x), generator=generator)[: math.ceil(MOST_KEPT / self._numbers)]
-        for (i, j), counted, Z in self._each(x[chosen]):
+        for (i, j), counted, sums in self._each(x[chosen]):
+            Z = sums.rounded(self.kernels[i, j], self.dilations[j])
+            Z = torch.unflatten(Z, 1, (self.groups, self.maps))
             values = Z.masked_fill(~counted, torch.nan).movedim(0, 2).flatten(2).flatten(0, 1)
             values = values[:, :: max(values.shape[1] // MOST_VALUES, 1)].sort().values  # nan last
-            known = (~values.isnan()).sum(dim=1)
-            places = (shares[i, j] * known).long()
-            both = torch.stack([places, torch.minimum(places + 1, known - 1).clamp_min(0)], dim=1)
-            # Between two values: what a value is must not depend on how sums are rounded.
-            self.thresholds[i, j] = values.gather(1, both).mean(dim=1).nan_to_num()
+            self.thresholds[i, j] = between(values, shares[i, j])
         if self.missing is not None:
             self.missing.fit(self._indicators(x), generator)
         return self
@@ -196,9 +190,10 @@ class LocalPatterns(nn.Module):
 
     def _rectified(self, x: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
         """How far maps exceed their thresholds, ``(N, groups, maps, steps)``, and the steps that count."""
-        for (i, j), counted, Z in self._each(x):
-            thresholds = self.thresholds[i, j].view(self.groups, self.maps, 1)
-            above = F.threshold((Z - thresholds).mul_(counted), self.least, 0.0, inplace=True)
+        for (i, j), counted, sums in self._each(x):
+            maps = sums.above(self.kernels[i, j], self.thresholds[i, j], self.dilations[j])
+            above = torch.unflatten(maps, 1, (self.groups, self.maps))
+            above = F.relu(above.mul_(counted), inplace=True)
             yield above, counted.sum(-1, keepdim=True).clamp_min(1)  # (N, groups, 1, 1)
 
     def _indicators(self, x: Tensor) -> Tensor:
@@ -219,8 +214,8 @@ class LocalPatterns(nn.Module):
         """Of the maps of one series, at one dilation."""
         return self.groups * self.maps * self.steps
 
-    def _each(self, x: Tensor) -> Iterator[tuple[tuple[int, int], Tensor, Tensor]]:
-        """Of the series and their differences, at each dilation: the steps that count, and the maps."""
+    def _each(self, x: Tensor) -> Iterator[tuple[tuple[int, int], Tensor, Sums]]:
+        """Of the series and their differences, at each dilation: the steps that count, and the sums."""
         lengths = (~ended(x)).sum(-1)  # (N,)
         x = _interpolated(x.mT)  # (N, channels, steps)
         steps = torch.arange(self.steps, device=x.device)
@@ -228,12 +223,12 @@ class LocalPatterns(nn.Module):
         for i, values in enumerate((x, F.pad(x.diff(), (0, 1)))):
             length = (lengths - i).clamp_min(0).view(-1, 1, 1, 1)
             series = values * (steps < length.squeeze(1))
+            sums = Sums(series, WIDTH // 2 * self.dilations[-1], WIDTH * min(self.channels, MOST_CHANNELS))
             for j, dilation in enumerate(self.dilations):
                 side = WIDTH // 2 * dilation
                 margin = torch.where(length >= 4 * side, side, 0) * is_odd
                 counted = (steps >= margin) & (steps < length - margin)  # (N, groups, 1, steps)
-                Z = F.conv1d(series, self.kernels[i, j], padding=side, dilation=dilation)
-                yield (i, j), counted, torch.unflatten(Z, 1, (self.groups, self.maps))
+                yield (i, j), counted, sums
 
 
 def _stretches(occurs: Tensor) -> tuple[Tensor, Tensor]:
@@ -287,4 +282,4 @@ def _kernels(shape: tuple[int, ...], generator: torch.Generator | None) -> Tenso
     weights = torch.randn(*outer, 1, WIDTH, generator=generator)
     weights = weights - weights.mean(-1, keepdim=True)
     kernels = weights * (order < numbers).unsqueeze(-1)
-    return kernels / kernels.abs().sum((-1, -2), keepdim=True)
+    return to_multiples(kernels / kernels.abs().sum((-1, -2), keepdim=True))
