@@ -20,9 +20,7 @@ from torch.nn import functional as F
 import lphm
 
 images, digits = load_digits(return_X_y=True)
-pixels = torch.tensor(
-    images / 16, dtype=torch.float32
-)  # (1797, 64): an image is 8 rows of 8 pixels
+pixels = torch.tensor(images / 16, dtype=torch.float32)  # (1797, 64)
 digits = torch.tensor(digits)
 learn, test = train_test_split(
     torch.arange(len(pixels)), test_size=0.5, stratify=digits, random_state=0
@@ -72,9 +70,7 @@ class DigitModel(nn.Module):
         scores = self.single(pixels)
         if self.pairs is not None:
             X = pixels.unsqueeze(-1) * self.embedding  # (N, 64, width)
-            xi = self.layer.matrix(
-                X
-            )  # (N, channels, width, width): a W of its own for each channel
+            xi = self.layer.matrix(X)  # (N, channels, width, width)
             scores = scores + self.pairs(xi.flatten(1))
         return scores
 
@@ -169,7 +165,7 @@ w = model.layer.weight.detach()
 A = w[0, :64].view(8, 8)
 W = structure.to_dense(w)  # (channels, 64, 64)
 
-fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.7))
+fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.7))
 for ax, matrix in zip(axes, (W[0], A), strict=True):
     limit = matrix.abs().max().item()
     picture = ax.imshow(matrix.numpy(), cmap="RdBu_r", vmin=-limit, vmax=limit)
@@ -200,9 +196,7 @@ with torch.inference_mode():
     Q = torch.einsum("kcab,ia,cij,jb->kij", last, model.embedding, W, model.embedding)
     Q = (Q + Q.mT) / 2  # the pair (i, j) and the pair (j, i) are one pair
     X = pixels[test]
-    shares = (
-        X[:, :, None] * Q[digits[test]] * X[:, None, :]
-    )  # (N, 64, 64), for the true digit
+    shares = X[:, :, None] * Q[digits[test]] * X[:, None, :]  # (N, 64, 64)
     scores = model.single(X) + torch.einsum("ni,kij,nj->nk", X, Q, X)
     difference = (scores - model(X)).abs().max() / scores.abs().max()
 print(f"the shares differ from the model's scores by {difference:.0e} of the largest")
@@ -213,7 +207,7 @@ assert difference < 1e-4
 # true digit: blue for it, orange against it. The wider the line, the larger the
 # share.
 
-fig, axes = plt.subplots(1, 4, figsize=(7.2, 2.3))
+fig, axes = plt.subplots(1, 4, figsize=(6.4, 2.3))
 for ax, digit in zip(axes, (0, 3, 4, 7), strict=True):
     number = int((digits[test] == digit).nonzero()[0])
     ax.imshow(pixels[test][number].view(8, 8).numpy(), cmap="gray", vmax=1.6)

@@ -24,8 +24,8 @@ def draw(number: int, seed: int) -> tuple[Tensor, Tensor]:
     """Series ``(number, steps, 4)`` and their classes 0 or 1.
 
     Channels 0 and 1 share a signal, and so do 2 and 3. In class 0 the second of the
-    two has it three steps later, in class 1 three steps earlier. Each channel also has
-    noise of its own.
+    two has it three steps later, in class 1 three steps earlier. Each channel also
+    has noise of its own.
     """
     generator = torch.Generator().manual_seed(seed)
     classes = torch.randint(2, (number,), generator=generator)
@@ -37,21 +37,19 @@ def draw(number: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 x, classes = draw(2000, seed=1)
+print("mean of channel 0 times channel 1 ...  same step  3 later  3 earlier")
 for number in (0, 1):
-    of_class = x[classes == number]
-    same = (of_class[..., 0] * of_class[..., 1]).mean()
-    after = (of_class[:, :-LAG, 0] * of_class[:, LAG:, 1]).mean()
-    before = (of_class[:, LAG:, 0] * of_class[:, :-LAG, 1]).mean()
-    print(
-        f"class {number}: channel 0 with channel 1 at the same step {same:5.2f}, ",
-        end="",
-    )
-    print(f"3 steps later {after:5.2f}, 3 steps earlier {before:5.2f}")
+    first, second = x[classes == number][..., 0], x[classes == number][..., 1]
+    same = (first * second).mean()
+    later = (first[:, :-LAG] * second[:, LAG:]).mean()
+    earlier = (first[:, LAG:] * second[:, :-LAG]).mean()
+    print(f"class {number} {same:38.2f}{later:9.2f}{earlier:11.2f}")
+    assert abs(same) < 0.1
 
 # %%
 # The picture shows one series of each class. Can you see which channel leads?
 
-fig, axes = plt.subplots(2, 1, figsize=(7.2, 3.6), sharex=True)
+fig, axes = plt.subplots(2, 1, figsize=(6.4, 3.6), sharex=True)
 for number, ax in enumerate(axes):
     series = x[classes == number][0]
     for channel in (0, 1):
@@ -188,7 +186,7 @@ for name, build in choices.items():
 # better. With enough series, every :math:`W` learns the lags. With few, only those
 # do whose form fits: Toeplitz, and the convolution as well.
 
-fig, ax = plt.subplots(figsize=(7.2, 3.6))
+fig, ax = plt.subplots(figsize=(6.4, 3.4))
 for name, style in zip(choices, ("s-", "o-", "v-", "D-", "^--"), strict=True):
     ax.plot(sizes, accuracy[name], style, label=name)
 ax.set(
@@ -220,7 +218,7 @@ assert min(accuracy["dense W"][-1], accuracy["LPHM"][-1]) > 0.95
 # them as well. LPHM repeats a pattern of 8 by 8 steps. Toeplitz has one number for
 # each lag.
 
-fig, axes = plt.subplots(1, 3, figsize=(7.2, 2.9), sharey=True)
+fig, axes = plt.subplots(1, 3, figsize=(6.4, 2.9), sharey=True)
 for ax, name in zip(axes, ("dense W", "LPHM", "Toeplitz"), strict=True):
     layer = models[name].layer
     W = layer.structure.to_dense(layer.weight.detach())[0]
@@ -238,15 +236,13 @@ plt.show()
 # %%
 # The mean of :math:`W` along each diagonal shows the same as numbers.
 
-fig, ax = plt.subplots(figsize=(7.2, 3))
+fig, ax = plt.subplots(figsize=(6.4, 3))
 lags = range(-12, 13)
 for name, marker in (("dense W", "o"), ("LPHM", "v"), ("Toeplitz", "D")):
     layer = models[name].layer
     W = layer.structure.to_dense(layer.weight.detach())[0]
     means = torch.tensor([W.diagonal(lag).mean() for lag in lags])
-    means = (
-        means / means.abs().max() * means[lags.index(LAG)].sign()
-    )  # the sign of W is arbitrary
+    means *= means[lags.index(LAG)].sign() / means.abs().max()  # W has no fixed sign
     ax.plot(
         lags, means.numpy(), marker=marker, markersize=5, linewidth=1.2, label=name
     )

@@ -51,7 +51,7 @@ shown = {
     "driscoll_kraay(years, 1)": kernels.driscoll_kraay(groups, 1),
     "contiguity(4, 3)": kernels.contiguity(4, 3),
 }
-fig, axes = plt.subplots(2, 3, figsize=(7.2, 5), sharex=True, sharey=True)
+fig, axes = plt.subplots(2, 3, figsize=(6.4, 5), sharex=True, sharey=True)
 for ax, (name, kernel) in zip(axes.flat, shown.items(), strict=True):
     picture = ax.imshow(dense(kernel).numpy(), vmin=0, vmax=1)
     ax.set_title(name, fontsize="small")
@@ -84,7 +84,7 @@ print(fit.params.round(3).to_string())
 
 residuals = fit.resid.groupby([panel["firm"], panel["year"]]).first().unstack(0)
 assert residuals.apply(lambda firm: firm.autocorr(1)).median() > 0.5
-fig, ax = plt.subplots(figsize=(7.2, 3.2))
+fig, ax = plt.subplots(figsize=(6.4, 3.2))
 ax.plot(residuals.index, residuals, linewidth=1.2, alpha=0.9)
 ax.axhline(0, color="#8a8f98", linewidth=0.8)
 ax.set(
@@ -157,7 +157,7 @@ for (name, errors), other in zip(ours.items(), theirs, strict=True):
 # factor. Circles are ``lphm``, crosses statsmodels, without the corrections for
 # small samples that it can also apply (:doc:`/kernels` has them).
 
-fig, axes = plt.subplots(1, 2, figsize=(7.2, 3), sharey=True)
+fig, axes = plt.subplots(1, 2, figsize=(6.4, 3), sharey=True)
 for column, (ax, name) in enumerate(
     zip(axes, ("value", "capital"), strict=True), start=1
 ):
@@ -180,9 +180,7 @@ axes[0].set_yticks(places, ours)
 plt.show()
 
 errors = np.array(list(ours.values()))
-assert (
-    errors[1, 2] > 1.5 * errors[0, 2]
-)  # of capital, if years of a firm depend on each other
+assert errors[1, 2] > 1.5 * errors[0, 2]  # of capital, if years of a firm depend
 
 # %%
 # Are neighbours alike?
@@ -218,8 +216,8 @@ smooth = (
     sum(noise[i : i + side, j : j + side] for i in range(5) for j in range(5)) / 5
 )
 shuffled = generator.permutation(smooth.ravel()).reshape(side, side)
-maps = {"smooth": smooth, "the same values, shuffled": shuffled}
-fig, axes = plt.subplots(1, 2, figsize=(7.2, 3.4))
+maps = {"smooth": smooth, "shuffled": shuffled}
+fig, axes = plt.subplots(1, 2, figsize=(6.4, 3.4))
 for ax, (name, field) in zip(axes, maps.items(), strict=True):
     picture = ax.imshow(field)
     ax.set(title=f"{name}: I = {morans_i(field):.2f}", xlabel="column", ylabel="row")

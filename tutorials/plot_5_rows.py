@@ -55,13 +55,12 @@ with path.open("wb") as file:
 print(f"{path.stat().st_size / MiB:.0f} MiB")
 
 # %%
-# Which column leads which by one row? That is the covariance at lag 1,
-# :math:`\xi / n` with ones in :math:`W` beside its diagonal. A dense :math:`W` for so
-# many rows would not fit on any disk. As ``Toeplitz`` it has one number for each
-# lag:
+# Which column leads which by one row? That is the covariance at lag 1, :math:`\xi / n`
+# with ones in :math:`W` beside its diagonal. A dense :math:`W` for so many rows would
+# fill a large disk. As ``Toeplitz`` it has one number for each lag:
 
 structure, w = lphm.kernels.lag(ROWS, 1)
-print(structure, w.tolist(), f"in place of {structure.n**2:,} entries")
+print(f"{structure}: {w.tolist()} in place of {4 * structure.n**2 / 1e9:.0f} GB")
 
 # %%
 # Block after block
@@ -108,13 +107,13 @@ def peak():
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-in_blocks(10_000), at_once(10_000)  # what the first call loads does not count
+in_blocks(50_000), at_once(50_000)  # what the first call loads does not count
 for way in (in_blocks, at_once):
     for rows in (50_000, 100_000, 200_000, 400_000):
         reset_peak()
         before = peak()
         xi = way(rows)
-        print(way.__name__, rows, peak() - before)
+        print(way.__name__, rows, max(0, peak() - before))
 np.save("xi.npy", xi)
 
 if sys.platform == "linux":
@@ -140,7 +139,7 @@ for row in zip(sizes, of_file, *peaks.values(), strict=True):
 # In blocks, the memory does not grow with the rows. At once, it is several times
 # that of the rows.
 
-fig, ax = plt.subplots(figsize=(7.2, 3.6))
+fig, ax = plt.subplots(figsize=(6.4, 3.4))
 ax.plot(sizes, peaks["at_once"], "o-", label="at once")
 ax.plot(sizes, peaks["in_blocks"], "s-", label="in blocks")
 ax.plot(sizes, of_file, ":", color="#8a8f98", label="size of the rows")
@@ -208,17 +207,8 @@ if rank == 0:
     print(f"{ranks} ranks of {rows:,} rows; each has all of xi, {tuple(xi.shape)}")
 dist.destroy_process_group()
 """)
-print(
-    "\n".join(
-        run(
-            "-m",
-            "torch.distributed.run",
-            "--standalone",
-            "--nproc-per-node=2",
-            "ranks.py",
-        )
-    )
-)
+torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+print("\n".join(run(*torchrun, "ranks.py")))
 
 # %%
 # Both ways compute the same :math:`\xi`, up to the rounding of float32. The last
