@@ -137,7 +137,7 @@ def loss_of(model: nn.Module, windows: Tensor) -> Tensor:
     )
 
 
-def train(model: nn.Module, steps: int = 250) -> list[float]:
+def train(model: nn.Module, steps: int = 200) -> list[float]:
     """Train a model; the loss at each step."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=steps)

@@ -55,7 +55,7 @@ with path.open("wb") as file:
 print(f"{path.stat().st_size / MiB:.0f} MiB")
 
 # %%
-# Which column leads which by one row? That is the covariance at lag 1, :math:`\xi / n`
+# Which column leads which by one row? That is the covariance at lag 1, :math:`\xi/n`
 # with ones in :math:`W` beside its diagonal. A dense :math:`W` for so many rows would
 # fill a large disk. As ``Toeplitz`` it has one number for each lag:
 
