@@ -29,10 +29,10 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The site, in the folder "site". A link that leads nowhere, a page in no table of contents or a formula without LaTeX
-# fails it; it loads nothing from the network, nor do its pages.
+# The site, in the folder "site". A link that leads nowhere, a page in no table of contents, a formula without LaTeX or
+# a tutorial that fails fails it; it loads nothing from the network, nor do its pages.
 docs: $(VENV)/.docs
-	rm -rf site docs/api/generated
+	rm -rf site docs/api/generated docs/tutorials
 	$(BIN)/python -m sphinx -E -W --keep-going -q -b html docs site
 
 # Changes the code in small ways and lists what no test notices, see tests/mutation/run.py: all of it, or
@@ -79,4 +79,4 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) $(DIST) build dist site docs/api/generated .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LOWEST) $(DIST) build dist site docs/api/generated docs/tutorials .pytest_cache .mypy_cache .ruff_cache .hypothesis

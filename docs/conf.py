@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "myst_parser",
+    "sphinx_gallery.gen_gallery",
     "commands",
     "docstrings",
     "mathml",
@@ -50,6 +51,26 @@ napoleon_custom_sections = ["Shape", "Reference"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 4
+
+# The tutorials are run while the site is built, so that their output and pictures are those of this version.
+# A script that fails, also in one of its assertions, fails the build.
+sphinx_gallery_conf = {
+    "examples_dirs": ["../tutorials"],
+    "gallery_dirs": ["tutorials"],
+    "filename_pattern": r"/plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "image_scrapers": ["figures.scrape"],
+    "reset_modules": ["figures.reset"],
+    "doc_module": ("lphm",),
+    "prefer_full_module": {r"lphm\.\w+"},
+    "capture_repr": (),  # tutorials print what is shown
+    "remove_config_comments": True,
+    "show_signature": False,
+    "min_reported_time": 1000,  # how long it took says little: CI shares its processors
+    "write_computation_times": False,
+    "download_all_examples": False,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "lphm"

@@ -1,13 +1,41 @@
-"""The site, built once."""
+"""The site, built once, also if several workers run the tests."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 
 from support.site import Built, build, copied
 
+LONGEST = 900  # seconds for a build
+
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """The site as ``make docs`` builds it."""
-    built = build(copied(tmp_path_factory.mktemp("repository")))
+def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Built:
+    """The site as ``make docs`` builds it. The first worker that asks for it builds it, the others wait."""
+    folder = tmp_path_factory.getbasetemp()
+    if hasattr(request.config, "workerinput"):
+        folder = folder.parent  # of all workers of this run
+    result = folder / "site.json"
+    try:
+        (folder / "site").mkdir()
+    except FileExistsError:
+        built = _waited_for(result)
+    else:
+        built = build(copied(folder / "site"))
+        unready = result.with_suffix(".part")
+        unready.write_text(json.dumps(asdict(built) | {"folder": str(built.folder)}))
+        unready.replace(result)
     assert built.returncode == 0, built.said
     return built
+
+
+def _waited_for(result: Path) -> Built:
+    end = time.monotonic() + LONGEST
+    while not result.exists():
+        assert time.monotonic() < end, "the worker that builds the site does not end"
+        time.sleep(0.5)
+    read = json.loads(result.read_text())
+    return Built(Path(read["folder"]), read["returncode"], read["said"])

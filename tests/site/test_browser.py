@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from support.browser import needs_browser, resize, running
-from support.site import Built
+from support.site import PROJECT, Built
 
 pytestmark = [pytest.mark.slow, needs_browser]
 browser = pytest.fixture(running, scope="module")
@@ -28,6 +28,7 @@ return [...document.querySelectorAll("body *")]
   .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > width + 1 && !scrolled(e))
   .map((e) => `${e.tagName}: ${e.textContent.slice(0, 40)}`);
 """
+TUTORIALS = sorted(f"tutorials/{path.stem}" for path in (PROJECT / "tutorials").glob("plot_*.py"))
 PAGES = [
     "index",
     "start",
@@ -48,6 +49,8 @@ PAGES = [
     "api/generated/lphm.LPHMClassifier",
     "api/generated/lphm.interdependence_apply",
     "api/generated/lphm.rpn.random_matrix_adaption_parameterized_bilinear_interdependence",
+    "tutorials/index",
+    *TUTORIALS,
 ]
 
 
@@ -91,6 +94,26 @@ def test_colours_follow_the_system_until_they_are_chosen(
     browser.get(f"{address}/guide.html")
     assert browser.execute_script(shown) == other
     browser.execute_script("localStorage.clear()")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("page", TUTORIALS)
+def test_figures_have_the_colours_of_the_page(
+    browser: webdriver.Chrome, address: str, page: str, theme: str
+) -> None:
+    """Each figure is shown once, and its ink is not that of the background."""
+    resize(browser, 390, theme)
+    browser.get(f"{address}/{page}.html")
+    browser.execute_script("localStorage.clear()")
+    browser.refresh()
+    figures = browser.find_elements(By.CSS_SELECTOR, "img.tutorial-figure")
+    shown = [figure.get_attribute("src") for figure in figures if figure.is_displayed()]
+    assert len(shown) == len(figures) / 2 > 0
+    assert all(src.endswith(".dark.svg") == (theme == "dark") for src in shown)
+    loaded = "return [...arguments[0]].every((image) => image.naturalWidth > 300)"
+    WebDriverWait(browser, 10).until(
+        lambda driver: driver.execute_script(loaded, [each for each in figures if each.is_displayed()])
+    )
 
 
 def test_the_search_finds_a_name(browser: webdriver.Chrome, address: str) -> None:

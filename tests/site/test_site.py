@@ -9,7 +9,7 @@ import pytest
 
 import lphm
 from support.command import lphm as run
-from support.site import PROJECT, Built, build, copied
+from support.site import PROJECT, Built, build, copied, with_one_tutorial
 
 pytestmark = pytest.mark.slow
 
@@ -110,7 +110,7 @@ def test_the_version_switcher_knows_this_version(site: Built) -> None:
 
 def test_faults_fail_the_build(tmp_path: Path) -> None:
     """A page in no table of contents, a link to no heading, a name that is not there, LaTeX that is wrong."""
-    repository = copied(tmp_path)
+    repository = with_one_tutorial(copied(tmp_path), "print(1)")
     page = "# Lonely\n\n[nowhere](structures.md#nowhere) and $\\nothing$\n"
     (repository / "docs/lonely.md").write_text(page)
     (repository / "docs/api/streamed.rst").write_text("streamed\n========\n\n:py:class:`lphm.Nothing`\n")

@@ -26,11 +26,22 @@ class Built:
 
 def copied(folder: Path) -> Path:
     """A copy of the pages and what they include, beside the sources."""
-    shutil.copytree(PROJECT / "docs", folder / "docs", ignore=shutil.ignore_patterns("generated"))
+    shutil.copytree(
+        PROJECT / "docs", folder / "docs", ignore=shutil.ignore_patterns("generated", "tutorials")
+    )
+    shutil.copytree(PROJECT / "tutorials", folder / "tutorials")
     for page in PROJECT.glob("*.md"):
         shutil.copy(page, folder)
     (folder / "src").symlink_to(ROOT)
     return folder
+
+
+def with_one_tutorial(repository: Path, code: str) -> Path:
+    """The same copy, where the only tutorial runs this code."""
+    for path in (repository / "tutorials").glob("plot_*.py"):
+        path.unlink()
+    (repository / "tutorials/plot_it.py").write_text(f'"""\nTitle\n=====\n\nText.\n"""\n\n{code}\n')
+    return repository
 
 
 def build(repository: Path) -> Built:
