@@ -36,16 +36,27 @@ w, x = torch.randn(26), torch.randn(3, 12, 5)
             "w must have at least one channel, got shape (0, 26)",
         ),
         (
-            {"x": torch.randn(3, 11, 12)},
+            {"x": torch.randn(3, 11, 5)},
             ValueError,
-            "x must have 12 rows, got shape (3, 11, 12); "
-            "pass partial=True to treat the missing rows as zeros",
+            "x must have 12 rows, got shape (3, 11, 5); pass partial=True to treat the missing rows as zeros",
         ),
         (
-            {"x": torch.randn(3, 12, 5), "kind": "instance"},
+            {"x": torch.randn(3, 4, 5), "kind": "instance"},
             ValueError,
-            "x must have 12 columns, got shape (3, 12, 5); "
+            "x must have 12 columns, got shape (3, 4, 5); "
             "pass partial=True to treat the missing columns as zeros",
+        ),
+        (
+            {"x": torch.randn(3, 5, 12)},
+            ValueError,
+            "x must have 12 rows, got shape (3, 5, 12); pass kind='instance', whose W has the size of the "
+            "12 columns, or partial=True to treat the missing rows as zeros",
+        ),
+        (
+            {"x": torch.randn(3, 12, 11), "kind": "instance"},
+            ValueError,
+            "x must have 12 columns, got shape (3, 12, 11); pass kind='attribute', whose W has the size of "
+            "the 12 rows, or partial=True to treat the missing columns as zeros",
         ),
         (
             {"x": torch.randn(3, 0, 5), "partial": True},

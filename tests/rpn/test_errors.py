@@ -1,5 +1,7 @@
 """What a caller of ``lphm.rpn`` can get wrong: what must hold, what was got, what to do."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -38,7 +40,11 @@ def test_an_unknown_type_is_an_error_when_built_and_when_assigned(cls, word):
         ({"p": 5}, r"p must divide b, got p=5, b=12 \(divisors of 12: 1, 2, 3, 4, 6, 12\)"),
         ({"p": 4, "q": 5}, r"q must divide b, got q=5, b=12"),
         ({"p": 24}, r"p must divide b, got p=24"),
-        ({"p": 5, "interdependence_type": "row"}, r"p must divide m, got p=5, m=8"),
+        (
+            {"p": 5, "interdependence_type": "row"},
+            r"^p must divide m, got p=5, m=8 \(divisors of 8: 1, 2, 4, 8\): the instance type, which is the "
+            r"default, has a W of m x m; for interdependence_type='attribute' p and q must divide b$",
+        ),
     ],
 )
 def test_indivisible_sizes(error, cls, sizes, message):
@@ -89,28 +95,74 @@ def test_sizes_that_are_not_ints(size, value):
 @classes
 def test_arguments_that_do_not_exist(cls):
     sizes = dict.fromkeys(table(cls)[1], 1)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'interdependance_type'"):
-        cls(**sizes, b=4, m=4, interdependance_type="row")
+    for wrong, advice in [
+        ("interdependance_type", r"; did you mean 'interdependence_type'\?"),
+        ("partiall", r"; did you mean 'partial'\?"),
+        ("rank", ""),
+    ]:
+        message = rf"^{cls.__name__}\(\) has no argument '{wrong}'{advice}$"
+        with pytest.raises(TypeError, match=message):
+            cls(**sizes, b=4, m=4, **{wrong: "row"})
     with pytest.raises(TypeError, match=r"takes .* positional arguments but \d+ were given"):
         cls(*sizes.values(), "name", 4, 4, "row", True, None, None, True, None, 7)
+
+
+ROWS_OF_12 = "x must be (12, m), b=12 rows, for the attribute type, got shape"
+COLUMNS_OF_6 = "x must be (b, 6), m=6 columns, for the instance type, got shape"
 
 
 @pytest.mark.parametrize(
     ("kind", "shape", "message"),
     [
-        ("attribute", (17, 6), r"x must be \(12, m\), b=12 rows, .* got shape \(17, 6\); set b=17$"),
-        ("attribute", (7, 6), r"got shape \(7, 6\); set b=7, or pass partial=True to the constructor"),
-        ("attribute", (0, 6), r"got shape \(0, 6\); skip an empty batch$"),
-        ("attribute", (6, 12), r"x must be \(12, m\), b=12 rows"),
-        ("instance", (12, 7), r"x must be \(b, 6\), m=6 columns, .* got shape \(12, 7\); forward takes x as"),
-        ("attribute", (12,), r"x must be 2-D, \(b, m\), got shape \(12,\)"),
-        ("instance", (2, 12, 6), r"x must be 2-D, \(b, m\), got shape \(2, 12, 6\)"),
+        (
+            "attribute",
+            (17, 6),
+            f"{ROWS_OF_12} (17, 6); W is tied to b=12 rows: pass at most that many at a time, "
+            "or build a new function with b=17, whose w is another",
+        ),
+        (
+            "attribute",
+            (7, 6),
+            f"{ROWS_OF_12} (7, 6); W is tied to b=12 rows: pass partial=True to the constructor for a "
+            "shorter batch, or build a new function with b=7, whose w is another",
+        ),
+        ("attribute", (0, 6), f"{ROWS_OF_12} (0, 6); skip an empty batch"),
+        ("attribute", (6, 12), f"{ROWS_OF_12} (6, 12); x looks transposed; pass x.mT"),
+        (
+            "instance",
+            (12, 7),
+            f"{COLUMNS_OF_6} (12, 7); W is tied to m=6 columns: pass those, "
+            "or build a new function with m=7, whose w is another",
+        ),
+        (
+            "instance",
+            (6, 12),
+            f"{COLUMNS_OF_6} (6, 12); x looks transposed; forward takes x as it is and transposes it itself",
+        ),
+        ("instance", (12, 0), f"{COLUMNS_OF_6} (12, 0); pass the 6 columns"),
+        ("attribute", (12,), "x must be 2-D, (b, m), got shape (12,)"),
+        ("instance", (2, 12, 6), "x must be 2-D, (b, m), got shape (2, 12, 6)"),
     ],
 )
 def test_wrong_x(kind, shape, message):
     f = LPHM(r=2, p=3, b=12, m=6, interdependence_type=kind)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=r"^x must be") as caught:
         f(torch.randn(shape), torch.randn(1, f.calculate_l()))
+    assert str(caught.value) == message
+
+
+def test_a_short_batch_with_as_many_columns_as_W_has_rows_does_not_look_transposed():
+    w = torch.randn(1, 25)
+    for m, advice in [(12, "W is tied to b=12 rows"), (None, "x looks transposed")]:
+        f = LPHM(r=2, p=3, b=12, m=m, interdependence_type="attribute")
+        with pytest.raises(ValueError, match=advice):
+            f(torch.randn(7, 12), w)
+
+
+def test_the_attribute_type_takes_any_number_of_columns():
+    f = LPHM(r=2, p=3, b=12, m=6, interdependence_type="attribute")
+    w = torch.randn(1, f.calculate_l())
+    assert f(torch.randn(12, 9), w).shape == (12, 9)
 
 
 @pytest.mark.parametrize("shape", [(17, 6), (0, 6)])
@@ -191,6 +243,62 @@ def test_wrong_kappa_x(kind, shape, post):
         f(x, w, kappa_x=torch.randn(shape))
     with pytest.raises(ValueError, match=r"^kappa_x must be 2-D"):
         f(x, w, kappa_x=torch.randn(12))
+
+
+FUNCTIONS = torch.nn.functional, torch, torch.special
+
+
+@pytest.mark.parametrize("argument", ["preprocess_functions", "postprocess_functions"])
+@pytest.mark.parametrize("name", ["softmax", "log_softmax", "softmin"])
+def test_functions_that_need_dim_by_name_and_themselves(argument, name):
+    message = (
+        f"{argument} must be functions of one tensor, got {name}, which needs dim; "
+        f"pass functools.partial(torch.nn.functional.{name}, dim=0): "
+        "dimension 0 of A is the one that forward sums over"
+    )
+    for space in FUNCTIONS:
+        if not hasattr(space, name):
+            continue
+        for function in (f"{space.__name__}.{name}", getattr(space, name)):
+            for given in (function, ["torch.tanh", function]):
+                with pytest.raises(ValueError, match="which needs dim") as caught:
+                    LPHM(r=2, p=3, b=12, m=6, **{argument: given})
+                assert str(caught.value) == message
+
+
+@kinds
+def test_softmax_with_the_dim_that_the_message_names_is_lphms(kind):
+    f = LPHM(
+        r=2,
+        p=3,
+        b=12,
+        m=12,
+        interdependence_type=kind,
+        postprocess_functions=functools.partial(torch.nn.functional.softmax, dim=0),
+    )
+    w, x, _ = tensors(f, grad=False)
+    want = lphm.interdependence_apply(f.structure, w[0], x, kind=f.kind, normalize="softmax")
+    torch.testing.assert_close(f(x, w), want)
+
+
+@pytest.mark.parametrize("argument", ["preprocess_functions", "postprocess_functions"])
+def test_functions_that_are_none_of_torchs(argument):
+    for given, error, message in [
+        (
+            "sofmax",
+            ValueError,
+            f"{argument} must name functions of tensors in torch, such as 'torch.tanh' or 'relu', "
+            "got 'sofmax'; pass any other function itself, or list it in from_config(..., allowed=[...])",
+        ),
+        (
+            [3],
+            TypeError,
+            f"{argument} must be a callable, a name such as 'torch.tanh', or a list of them, got 3",
+        ),
+    ]:
+        with pytest.raises(error) as caught:
+            LPHM(r=2, p=3, b=12, m=6, **{argument: given})
+        assert str(caught.value) == message
 
 
 def test_a_size_is_an_int_whatever_integer_it_was():

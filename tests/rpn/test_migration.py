@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
-from lphm.rpn import from_tinybig
+from lphm.rpn import from_tinybig, lphm_parameterized_bilinear_interdependence
 
 #: n, p, q: not a Kronecker product in tinyBIG (first), and where it is one.
 TANGLED = [
@@ -185,6 +185,61 @@ class Unknown(Structure):
 
 
 Unknown.__abstractmethods__ = frozenset()  # it is refused before anything is asked of it
+
+
+SIX = (
+    "structure must be one of lphm.Full, lphm.LowRank, lphm.HM, lphm.LPHM, lphm.DualLPHM, "
+    "lphm.RandomMatrixAdaptation and no subclass of them, whose W may be another, got "
+)
+
+
+@pytest.mark.parametrize(
+    ("structure", "w", "error", "message"),
+    [
+        (
+            LPHM(n=8, p=4, q=2, r=2),
+            {"w_instance_interdependence": torch.randn(1, 20)},
+            TypeError,
+            "w must be a tensor (*, l), got dict; "
+            "pass one entry, such as checkpoint['w_instance_interdependence']",
+        ),
+        (
+            LPHM(n=8, p=4, q=2, r=2),
+            [0.0] * 20,
+            TypeError,
+            "w must be a tensor (*, l), got list; use torch.as_tensor",
+        ),
+        (
+            lphm_parameterized_bilinear_interdependence(r=2, p=4, q=2, m=8),
+            torch.randn(1, 20),
+            TypeError,
+            f"{SIX}lphm_parameterized_bilinear_interdependence; pass its structure, xi.structure",
+        ),
+        (
+            torch.randn(1, 20),
+            LPHM(n=8, p=4, q=2, r=2),
+            TypeError,
+            f"{SIX}a tensor of shape (1, 20); the structure comes first, then w",
+        ),
+        (
+            None,
+            torch.randn(1, 20),
+            TypeError,
+            f"{SIX}NoneType; pass the one with the sizes that tinyBIG was given",
+        ),
+        (
+            LPHM(n=8, columns=6, p=4, q=2, r=2),
+            torch.randn(1, 8 + 2 * (2 + 3)),
+            ValueError,
+            "structure must have a square W, as all bilinear functions of tinyBIG have, "
+            "got LPHM(n=8, columns=6, p=4, q=2, r=2); leave columns out",
+        ),
+    ],
+)
+def test_arguments_of_another_sort(structure, w, error, message):
+    with pytest.raises(error) as caught:
+        from_tinybig(structure, w)
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("structure", [Doubled(n=8, p=4, q=2, r=2), Unknown(n=8)], ids=str)

@@ -72,9 +72,9 @@ def test_functions_by_name_in_a_list_and_in_order(kind):
 @pytest.mark.parametrize("argument", ["preprocess_functions", "postprocess_functions"])
 def test_functions_that_are_none(argument):
     for name in ("torch.no_such_function", "no_such_package.function", "no_such_activation", "torch.float32"):
-        with pytest.raises(ValueError, match=f"a name must .* got '{name}'"):
+        with pytest.raises(ValueError, match=rf"^{argument} must name .* got '{name}'; pass"):
             Full(4, 4, **{argument: [torch.tanh, name]})
-    with pytest.raises(TypeError, match="a function must be a callable or a name"):
+    with pytest.raises(TypeError, match=f"^{argument} must be a callable, a name"):
         Full(4, 4, **{argument: [3]})
 
 

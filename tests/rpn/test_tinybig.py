@@ -1,5 +1,6 @@
 """``lphm.rpn`` against tinyBIG 0.2.1 itself, where it is installed: its head, its W, its weights."""
 
+import functools
 import importlib
 import importlib.util
 import json
@@ -29,7 +30,7 @@ class Stub(ModuleType):
 def tinybig():
     """tinyBIG 0.2.1 without its data loaders, which need Python 3.12 and retired packages."""
     if importlib.util.find_spec("tinybig") is None:
-        pytest.skip("tinyBIG is not installed (pip install --no-deps tinybig==0.2.1)")
+        pytest.skip("tinyBIG is not installed (pip install --no-deps tinybig==0.2.1 && pip install tqdm)")
     before = set(sys.modules)
     for name in ("tinybig.data", "tinybig.data.base_data", "requests"):
         sys.modules[name] = Stub(name)
@@ -84,6 +85,43 @@ def test_tinybigs_head_builds_them_from_their_configurations(tinybig):
     close(head(x), expected(head, x))
     config = json.loads(json.dumps(head.to_config()["head_parameters"]["attribute_interdependence_configs"]))
     assert rpn.parameterized_bilinear_interdependence.from_config(config).calculate_l() == 20
+
+
+@pytest.mark.parametrize("kind", ["attribute", "instance"])
+def test_a_converted_head_gives_what_it_gave(tinybig, kind):
+    """As docs/migrating.md does it: another function and its parameters in the same head."""
+    softmax = functools.partial(torch.softmax, dim=0)
+    n = B if kind == "attribute" else M
+    p, q = 2, n // 2  # where tinyBIG's W is another
+    old = tinybig.interdependence.lphm_parameterized_bilinear_interdependence(
+        r=2,
+        p=p,
+        q=q,
+        b=B,
+        m=M,
+        interdependence_type=kind,
+        preprocess_functions=torch.tanh,
+        postprocess_functions=[softmax],
+    )
+    head = tinybig_head(tinybig, **{kind: old})
+    x = torch.randn(B, M, dtype=torch.float64)
+    want, checkpoint = head(x), {key: value.clone() for key, value in head.state_dict().items()}
+    functions = {
+        "preprocess_functions": old.preprocess_functions,
+        "postprocess_functions": old.postprocess_functions,
+    }
+    sizes = {"b": B, "m": M, "interdependence_type": kind, **functions}
+    ours = rpn.lphm_parameterized_bilinear_interdependence(r=2, p=p, q=q, **sizes)
+    setattr(head, f"{kind}_interdependence", ours)
+    head.load_state_dict(checkpoint)  # nothing warns
+    assert not torch.allclose(head(x), want, rtol=1e-3, atol=1e-3 * want.abs().max().item())
+    structure, w = rpn.from_tinybig(ours.structure, checkpoint[f"w_{kind}_interdependence"])
+    assert structure == lphm.Full(n=n)
+    setattr(head, f"{kind}_interdependence", rpn.parameterized_bilinear_interdependence(**sizes))
+    setattr(head, f"w_{kind}_interdependence", torch.nn.Parameter(w))
+    torch.testing.assert_close(head(x), want)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        head.load_state_dict(checkpoint)
 
 
 # Its W, and the weights trained for it.
@@ -184,6 +222,12 @@ def test_what_docs_rpn_md_says_of_tinybig(tinybig):
         constant(x, w).sum().backward()
     with pytest.raises(AttributeError, match="transpose"):
         constant(None, None, kappa_x=x)  # although A is there
+    without = Parent(b=4, m=4).calculate_A(x, w)
+    with pytest.warns(UserWarning, match="not recognized"):
+        assert torch.equal(Parent(b=4, m=4, postprocess_functions="softmax").calculate_A(x, w), without)
+    with pytest.warns(UserWarning, match="Implicit dimension choice"):
+        A = Parent(b=4, m=4, postprocess_functions=torch.nn.functional.softmax).calculate_A(x, w)
+    torch.testing.assert_close(A.sum(dim=1), torch.ones(4))
     random = tinybig.interdependence.random_matrix_adaption_parameterized_bilinear_interdependence(b=4, m=4)
     random(x, torch.randn(1, 6))
     assert random.state_dict() == {}

@@ -107,10 +107,11 @@ def _check_size(name: str, size_name: str, n: int, x: Tensor, kind: str, partial
             f"build the structure with {size_name}={size}, or check which kind you want"
         )
     if not partial and size < n:
-        raise ValueError(
-            f"{name} must have {n} {what}, got shape {tuple(x.shape)}; "
-            f"pass partial=True to treat the missing {what} as zeros"
-        )
+        advice = f"partial=True to treat the missing {what} as zeros"
+        if name == "x" and x.shape[-1 if kind == "attribute" else -2] == n:
+            other, counted = ("instance", "columns") if kind == "attribute" else ("attribute", "rows")
+            advice = f"kind={other!r}, whose W has the size of the {n} {counted}, or {advice}"
+        raise ValueError(f"{name} must have {n} {what}, got shape {tuple(x.shape)}; pass {advice}")
     if size == 0:
         raise ValueError(f"{name} must have at least one of its {n} {what}, got shape {tuple(x.shape)}")
 

@@ -2,12 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+from inspect import signature
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, get_args
 
 import torch
 from torch import Tensor, nn
 
-from lphm.errors import require_positive
+from lphm.errors import did_you_mean, require_positive
 from lphm.ops.checks import Kind
 from lphm.rpn.functions import Functions, apply_functions, as_callables, name_of, names_of, replace_names
 
@@ -45,12 +46,17 @@ class interdependence(nn.Module):
         device: torch.device | str = "cpu",
         *,
         partial: bool = False,
+        **unknown: NoReturn,
     ) -> None:
         # NOTE[DIFF] tinyBIG has *args and **kwargs here and ignores them, misspelt arguments included.
+        for argument in unknown:
+            similar = did_you_mean(argument, [*self.sizes, *signature(interdependence).parameters])
+            advice = f"; did you mean {similar!r}?" if similar else ""
+            raise TypeError(f"{type(self).__name__}() has no argument {argument!r}{advice}")
         super().__init__()
         sizes = require_positive(**{key: size for key, size in (("b", b), ("m", m)) if size is not None})
-        for functions in (preprocess_functions, postprocess_functions):
-            as_callables(functions)  # which checks them
+        as_callables(preprocess_functions, "preprocess_functions")  # which checks them
+        as_callables(postprocess_functions, "postprocess_functions")
         self.b = sizes.get("b")
         self.m = sizes.get("m")
         self.interdependence_type = interdependence_type
@@ -90,11 +96,11 @@ class interdependence(nn.Module):
 
     def pre_process(self, x: Tensor, device: object = None, *args: object, **kwargs: object) -> Tensor:
         """Apply ``preprocess_functions`` to ``x``, which has the orientation that ``calculate_A`` takes."""
-        return apply_functions(x, self.preprocess_functions)
+        return apply_functions(x, self.preprocess_functions, "preprocess_functions")
 
     def post_process(self, x: Tensor, device: object = None, *args: object, **kwargs: object) -> Tensor:
         """Apply ``postprocess_functions`` to ``x``."""
-        return apply_functions(x, self.postprocess_functions)
+        return apply_functions(x, self.postprocess_functions, "postprocess_functions")
 
     def check_A_shape_validity(self, A: Tensor | None) -> None:
         """Raise ``ValueError`` unless ``A`` is ``(m, m)`` (attribute) or ``(b, b)`` (instance)."""

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from lphm.errors import require_at_least, require_divisor
+from lphm.errors import DivisibilityError, require_at_least, require_divisor
 from lphm.ops.functional import interdependence_apply, interdependence_matrix
 from lphm.rpn.base import interdependence
 from lphm.rpn.checks import check_data, check_matrix, check_row, check_target
@@ -29,7 +29,7 @@ class parameterized_bilinear_interdependence(interdependence):
 
     Args:
         b: rows of ``x``; the instance type does not need it, because its ``W`` does not depend on it.
-        m: columns of ``x``; the attribute type does not need it.
+        m: columns of ``x``; the attribute type neither needs nor checks it: its ``W`` mixes any number.
         interdependence_type: ``'row'``, ``'left'``, ``'instance'`` or ``'instance_interdependence'``;
             ``'column'``, ``'right'``, ``'attribute'`` or ``'attribute_interdependence'``.
         name: what ``get_name`` returns.
@@ -38,8 +38,9 @@ class parameterized_bilinear_interdependence(interdependence):
         require_parameters: whether a head makes a parameter for this function.
         preprocess_functions: a callable or a name of torch's such as ``"torch.tanh"`` or ``"relu"``, or a
             list of them, applied to the data in ``calculate_A``, which has them transposed for the instance
-            type.
-        postprocess_functions: the same, applied to ``A``.
+            type. Without a name, such as a ``functools.partial``, one works but has no ``to_config``.
+        postprocess_functions: the same, applied to ``A``; ``functools.partial(torch.softmax, dim=0)`` is
+            what ``normalize="softmax"`` is elsewhere in ``lphm``.
         device: stored for heads that read it, and updated by ``to``.
         partial: allow ``x`` of the attribute type to have fewer than ``b`` rows, as a last batch does. The
             missing rows at its end count as zeros, so ``A`` uses the leading part of ``W``.
@@ -49,7 +50,7 @@ class parameterized_bilinear_interdependence(interdependence):
 
     Raises:
         ValueError: an unknown ``interdependence_type``, also when it is assigned later; a size below 1; a
-            tensor whose shape does not fit.
+            tensor whose shape does not fit; a function that needs ``dim``, such as ``"softmax"``.
         DivisibilityError: ``p`` or ``q``, where there are such sizes, does not divide ``n``. It is an
             ``AssertionError``, as specified, and a ``ValueError``.
         TypeError: a size that is not an int; an unknown argument; a tensor that is not floating point, or
@@ -80,7 +81,15 @@ class parameterized_bilinear_interdependence(interdependence):
             )
         self._check_positive()
         sizes = {key: getattr(self, key) for key in self.sizes}
-        require_divisor(letter, n, **{key: sizes[key] for key in ("p", "q") if key in sizes})
+        try:
+            require_divisor(letter, n, **{key: sizes[key] for key in ("p", "q") if key in sizes})
+        except DivisibilityError as error:
+            if self.kind == "attribute":
+                raise
+            raise DivisibilityError(
+                f"{error}: the instance type, which is the default, has a W of m x m; "
+                "for interdependence_type='attribute' p and q must divide b"
+            ) from None
         return self.structure_class(n=n, **sizes)
 
     @property
@@ -122,7 +131,7 @@ class parameterized_bilinear_interdependence(interdependence):
         if self._constant_A is not None:
             return self._constant_A
         structure = self.structure
-        x = check_data(x, structure.n, self.kind, transposed=True, partial=self.partial)
+        x = check_data(x, structure.n, self.kind, transposed=True, partial=self.partial, m=self.m)
         x = self.pre_process(x)  # (n, k)
         w = check_row(w, structure)  # (l,)
         A = self.post_process(interdependence_matrix(structure, w, x, partial=self.partial))  # (k, k)
@@ -164,7 +173,7 @@ class parameterized_bilinear_interdependence(interdependence):
 
     def _oriented(self, x: Tensor | None) -> Tensor:
         """``x`` ``(b, m)`` in the orientation that ``calculate_A`` takes, ``(n, k)``."""
-        x = check_data(x, self.structure.n, self.kind, transposed=False, partial=self.partial)
+        x = check_data(x, self.structure.n, self.kind, transposed=False, partial=self.partial, m=self.m)
         return x.mT if self.kind == "instance" else x
 
     @property

@@ -19,28 +19,43 @@ def check_matrix(name: str, tensor: Tensor | None, shape: str = "(b, m)") -> Ten
     return tensor
 
 
-def check_data(x: Tensor | None, n: int, kind: Kind, transposed: bool, partial: bool) -> Tensor:
+def check_data(
+    x: Tensor | None, n: int, kind: Kind, transposed: bool, partial: bool, m: int | None
+) -> Tensor:
     """``x`` if it fits ``W`` ``(n, n)``: ``(b, m)``, or as ``calculate_A`` takes it if ``transposed``.
 
-    With ``partial`` the attribute type may have fewer rows. The instance type takes any number anyway.
+    With ``partial`` the attribute type may have fewer rows. The instance type takes any number anyway. The
+    columns ``m`` of the attribute type are not checked; they only tell whether ``x`` looks transposed.
     """
     x = check_matrix("x", x, "(m, b), transposed" if transposed and kind == "instance" else "(b, m)")
     if kind == "attribute":
-        size, shape = x.shape[0], f"({n}, m), b={n} rows"
-        advice = f"set b={size}" if size else "skip an empty batch"
-        if 0 < size < n:
-            if partial:
-                return x
-            advice += ", or pass partial=True to the constructor for a shorter last batch"
+        size, other, shape, letter = x.shape[0], x.shape[1], f"({n}, m), b={n} rows", "b"
+        turned = "x looks transposed; pass x.mT"
+        if partial and 0 < size < n:
+            return x
     elif transposed:
-        size, shape = x.shape[0], f"({n}, b), m={n} rows"
-        advice = "calculate_A takes x.mT; forward takes x and transposes"
+        size, other, shape, letter = x.shape[0], x.shape[1], f"({n}, b), m={n} rows", "m"
+        turned = "calculate_A takes x.mT; forward takes x and transposes"
     else:
-        size, shape = x.shape[1], f"(b, {n}), m={n} columns"
-        advice = "forward takes x as it is and transposes it itself"
+        size, other, shape, letter = x.shape[1], x.shape[0], f"(b, {n}), m={n} columns", "m"
+        turned = "x looks transposed; forward takes x as it is and transposes it itself"
     if size != n:
+        looks_transposed = other == n and (kind == "instance" or m != n)
+        advice = turned if looks_transposed else _advice_on_size(size, n, letter)
         raise ValueError(f"x must be {shape}, for the {kind} type, got shape {tuple(x.shape)}; {advice}")
     return x
+
+
+def _advice_on_size(size: int, n: int, letter: str) -> str:
+    """What to do about data with ``size`` rows (``b``) or columns (``m``) where ``W`` is ``(n, n)``."""
+    if size == 0:
+        return "skip an empty batch" if letter == "b" else f"pass the {n} columns"
+    another = f"build a new function with {letter}={size}, whose w is another"
+    if letter == "m":
+        return f"W is tied to m={n} columns: pass those, or {another}"
+    if size > n:
+        return f"W is tied to b={n} rows: pass at most that many at a time, or {another}"
+    return f"W is tied to b={n} rows: pass partial=True to the constructor for a shorter batch, or {another}"
 
 
 def check_row(w: Tensor | None, structure: Structure) -> Tensor:

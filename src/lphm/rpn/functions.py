@@ -6,7 +6,7 @@ tensors, and nothing is imported for one; what else there is to call is passed a
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,24 +20,39 @@ Function = Callable[[Tensor], Tensor]
 Functions = Function | str | Sequence[Function | str] | None
 #: Where torch has functions of tensors.
 NAMESPACES = {space.__name__: space for space in (torch, F, torch.linalg, torch.fft, torch.special)}
+#: Without ``dim``, those of ``torch.nn.functional`` would normalise the rows of ``A``, the wrong axis.
+NEEDS_DIM = {
+    getattr(space, name): name
+    for space in (torch, F, torch.special)
+    for name in ("softmax", "log_softmax", "softmin")
+    if hasattr(space, name)
+}
 
 
-def as_callables(functions: Functions) -> list[Function]:
-    """The functions themselves, in order."""
+def as_callables(functions: Functions, argument: str = "functions") -> list[Function]:
+    """The functions themselves, in order; ``argument`` is what a message calls them."""
     if functions is None:
         return []
     if isinstance(functions, str) or callable(functions):
         functions = [functions]
-    called = [torch_function(item) if isinstance(item, str) else item for item in functions]
+    called = [torch_function(item, argument) if isinstance(item, str) else item for item in functions]
     for item in called:
         if not callable(item):
-            raise TypeError(f"a function must be a callable or a name such as 'torch.tanh', got {item!r}")
+            raise TypeError(
+                f"{argument} must be a callable, a name such as 'torch.tanh', or a list of them, got {item!r}"
+            )
+        if isinstance(item, Hashable) and item in NEEDS_DIM:
+            raise ValueError(
+                f"{argument} must be functions of one tensor, got {NEEDS_DIM[item]}, which needs dim; pass "
+                f"functools.partial(torch.nn.functional.{NEEDS_DIM[item]}, dim=0): "
+                "dimension 0 of A is the one that forward sums over"
+            )
     return called
 
 
-def apply_functions(x: Tensor, functions: Functions) -> Tensor:
+def apply_functions(x: Tensor, functions: Functions, argument: str) -> Tensor:
     """``x`` through every function in turn."""
-    for function in as_callables(functions):
+    for function in as_callables(functions, argument):
         x = function(x)
     return x
 
@@ -78,7 +93,7 @@ def replace_names(functions: Functions, known: Mapping[str, Callable[..., Any]])
 
 
 @lru_cache
-def torch_function(name: str) -> Function:
+def torch_function(name: str, argument: str) -> Function:
     """The function of torch of that name; ``'relu'`` means ``'torch.nn.functional.relu'``.
 
     ``torch`` also has functions that read files, such as ``torch.load``; those that can be overridden for
@@ -90,6 +105,6 @@ def torch_function(name: str) -> Function:
     if inspect.isroutine(value) and (space is F or value in get_overridable_functions()[space]):
         return value
     raise ValueError(
-        f"a name must be that of a function of tensors in torch, such as 'torch.tanh' or 'relu', "
-        f"got {name!r}; pass any other function itself (to from_config in allowed)"
+        f"{argument} must name functions of tensors in torch, such as 'torch.tanh' or 'relu', got {name!r}; "
+        "pass any other function itself, or list it in from_config(..., allowed=[...])"
     )

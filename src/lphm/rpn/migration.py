@@ -11,9 +11,12 @@ with ``B`` ``s x t``, ``s = n/p``, ``t = n/q``: the numbers of ``A ⊗ B`` in an
 ``j (s - 1) = a (q - 1)`` for all ``j < q`` and ``a < s``: if ``q = 1`` or ``s = 1``, that is ``p = n``.
 """
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
+from lphm.rpn.base import interdependence
 from lphm.structures import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure
 
 #: The structures that tinyBIG has. A subclass may mean another W, so the exact type is what counts.
@@ -45,8 +48,10 @@ def from_tinybig(
             ``parameter_fabrication.A`` and ``.B``. tinyBIG does not save them with the model.
 
     Raises:
-        ValueError: ``w`` does not end in ``l``; ``gaussians`` are missing or have another shape.
-        TypeError: ``structure`` is not one of the six above; a subclass may have another ``W``.
+        ValueError: ``w`` does not end in ``l``; ``gaussians`` are missing or have another shape; ``W`` is
+            rectangular.
+        TypeError: ``structure`` is not one of the six above; a subclass may have another ``W``; ``w`` is not
+            a tensor.
 
     Example:
         >>> from lphm.rpn import from_tinybig
@@ -60,12 +65,7 @@ def from_tinybig(
     Reference:
         tinyBIG 0.2.1, ``tinybig.reconciliation``; its publication: RPN 2 (Zhang, 2024, arXiv:2411.11162).
     """
-    if type(structure) not in TINYBIG:
-        names = ", ".join(f"lphm.{known.__name__}" for known in TINYBIG)
-        raise TypeError(
-            f"structure must be one of {names} and no subclass of them, whose W may be another, "
-            f"got {structure!r}; pass the one with the sizes that tinyBIG was given"
-        )
+    _check_arguments(structure, w)
     n, factors = structure.n, structure.unpack(w)
     match structure:
         case Full():
@@ -108,6 +108,32 @@ def _outer_product(n: int, a: Tensor, b: Tensor, compact: bool) -> tuple[Structu
     if compact and (n % entries == 0 or entries % n == 0):  # a is a column, or whole rows of W
         return HM(n=n, p=min(entries, n), q=max(entries // n, 1)), torch.cat([a, b], dim=-1)
     return Full(n=n), (a.unsqueeze(-1) * b.unsqueeze(-2)).flatten(-2)
+
+
+def _check_arguments(structure: object, w: object) -> None:
+    if type(structure) not in TINYBIG:
+        names = ", ".join(f"lphm.{known.__name__}" for known in TINYBIG)
+        got = repr(structure) if isinstance(structure, Structure) else type(structure).__name__
+        advice = "pass the one with the sizes that tinyBIG was given"
+        if isinstance(structure, interdependence):
+            advice = "pass its structure, xi.structure"
+        elif isinstance(structure, Tensor):
+            got = f"a tensor of shape {tuple(structure.shape)}"
+            advice = "the structure comes first, then w"
+        raise TypeError(
+            f"structure must be one of {names} and no subclass of them, whose W may be another, "
+            f"got {got}; {advice}"
+        )
+    if isinstance(structure, Structure) and structure.columns is not None:
+        raise ValueError(
+            f"structure must have a square W, as all bilinear functions of tinyBIG have, got {structure}; "
+            "leave columns out"
+        )
+    if not isinstance(w, Tensor):
+        advice = "use torch.as_tensor"
+        if isinstance(w, Mapping):
+            advice = "pass one entry, such as checkpoint['w_instance_interdependence']"
+        raise TypeError(f"w must be a tensor (*, l), got {type(w).__name__}; {advice}")
 
 
 def _check_gaussians(
