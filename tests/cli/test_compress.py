@@ -127,13 +127,13 @@ def test_the_docs_read_what_is_written_as_a_layer(files: Path, succeeding) -> No
     succeeding("compress", "wide.npy", *OUT)
     page = (PROJECT / "docs/structures.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {}
+    linear = torch.nn.Linear(40, 24)
+    names: dict[str, Any] = {"linear": linear}
     exec(block, names)
     x = torch.randn(5, 40, dtype=torch.float64)
     got = names["layer"].double()(x)
-    torch.testing.assert_close(
-        got, x @ torch.from_numpy(np.load(files / "wide.npy")).mT, rtol=1e-5, atol=1e-5
-    )
+    want = x @ torch.from_numpy(np.load(files / "wide.npy")).mT + linear.bias
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["attribute", "instance"])
