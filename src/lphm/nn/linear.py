@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from numbers import Real
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -120,9 +121,9 @@ class StructuredLinear(nn.Module):
         """
         if not isinstance(linear, nn.Linear):
             raise TypeError(f"linear must be an nn.Linear, got {type(linear).__name__}")
-        own, found = linear.weight, None
+        own, found, given = linear.weight, None, cast(object, structure)
         if not isinstance(structure, Structure):
-            if isinstance(structure, bool) or not isinstance(structure, Real):
+            if isinstance(given, bool) or not isinstance(given, Real):
                 raise TypeError(
                     "structure must be a lphm.Structure such as lphm.LPHM(...), or a budget: an int, a "
                     "number of parameters, or a float up to 1, a share of those of the weight, got "

@@ -103,7 +103,7 @@ def _check_size(name: str, size_name: str, n: int, x: Tensor, kind: str, partial
     size, other, what = x.shape[-2], x.shape[-1], "rows"
     if kind == "instance":
         size, other, what = other, size, "columns"
-    if (size > n or (size < n and not partial)) and other == n:  # last: it may be open, in a program
+    if (size > n or (not partial and size < n)) and other == n:  # last: it may be open, in a program
         dim, choice = ("last", "'instance'") if kind == "attribute" else ("last but one", "'attribute'")
         kinds = f", or choose kind={choice}" if name == "x" else ""
         raise ValueError(
@@ -149,9 +149,7 @@ def _check_mask(mask: Tensor, x: Tensor, y: Tensor, kind: str) -> None:
 def check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
     """Raise ``TypeError`` unless ``tensor`` is floating point, of the type and on the device of ``w``."""
     if not isinstance(tensor, Tensor):
-        several = isinstance(tensor, list | tuple) and any(isinstance(each, Tensor) for each in tensor)
-        use = "torch.nn.utils.rnn.pad_sequence for several tensors" if several else "torch.as_tensor"
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use {use}")
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use {_maker(tensor)}")
     if tensor.layout is not torch.strided or tensor.is_nested:
         got = "a nested tensor" if tensor.is_nested else f"layout {tensor.layout}"
         raise TypeError(
@@ -168,6 +166,12 @@ def check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
             f"and {w.dtype} on {w.device}; use {name}.to(w), or for a layer, whose weight is w, "
             f"layer.to({name}) or torch.autocast"
         )
+
+
+def _maker(given: object) -> str:
+    """What makes one tensor of ``given``."""
+    several = isinstance(given, list | tuple) and any(isinstance(each, Tensor) for each in given)
+    return "torch.nn.utils.rnn.pad_sequence for several tensors" if several else "torch.as_tensor"
 
 
 def autocasts(device_type: str) -> bool:
