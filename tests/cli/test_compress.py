@@ -184,7 +184,7 @@ def test_apply_refuses_a_damaged_structure(files: Path, failing, text: str) -> N
         (("W.npy", "--budget", 3, "-o", "w.npy"), "the output must be a .safetensors file, got w.npy"),
         (
             ("one.safetensors", "--budget", 3, "-o", "one.safetensors"),
-            "one.safetensors must not be an input, got the input file for -o; choose another",
+            "one.safetensors must not be an input, got the input file itself; choose another output",
         ),
         (("W.npy", *OUT, "--tensor", "a"), "a .npy file must be read without the name of a tensor"),
         (
