@@ -41,6 +41,7 @@ def run(page: str, name: str) -> types.ModuleType:
 worked = run(PAGE, "docs_structures")
 
 
+@pytest.mark.filterwarnings("ignore:.*treespec, LeafSpec:FutureWarning")  # of torch's exporter to ONNX
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_the_blocks_of_a_page_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One block goes on where the last one ended; what is shown below a ``>>>`` is what is printed."""

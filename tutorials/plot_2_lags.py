@@ -64,13 +64,13 @@ fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower right", ncol
 plt.show()
 
 # %%
-# Four models
+# Five models
 # -----------
 #
 # For a series :math:`X` (steps by channels), :math:`\xi = X^\top W X` has an entry
 # for each pair of channels, and :math:`W_{st}` says how much step :math:`s` of one
-# counts with step :math:`t` of the other. The models read :math:`\xi` and differ in
-# :math:`W` alone:
+# counts with step :math:`t` of the other. Four models read :math:`\xi`. They differ
+# in :math:`W`, and the first has a hidden layer as well:
 #
 # - *no lags*: :math:`W = I`. :math:`\xi` is the covariance at the same step, which a
 #   hidden layer reads. This is the model without interdependence of different

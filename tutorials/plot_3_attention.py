@@ -252,8 +252,8 @@ for structure in (
     lphm.LowRank(n=64, r=4),
     lphm.LPHM(n=64, p=8, r=2),
 ):
-    near = structure.to_dense(lphm.nearest(structure, W))
-    lost[structure] = ((near - W).norm() / W.norm()).item()
+    replaced = structure.to_dense(lphm.nearest(structure, W))
+    lost[structure] = ((replaced - W).norm() / W.norm()).item()
     print(f"{structure!r:26} {structure.num_parameters:5,} parameters", end="")
     print(f", distance {lost[structure]:.2f}")
 assert lost[lphm.LowRank(n=64, r=16)] < 1e-4

@@ -47,7 +47,8 @@ def files(tmp_path: Path) -> Path:
     }
     for name, array in arrays.items():
         np.save(tmp_path / f"{name}.npy", array, allow_pickle=True)
-    save_file({"a.weight": W.bfloat16(), "b.weight": torch.ones(3, 3).int()}, tmp_path / "model.safetensors")
+    several = {"a.weight": W.bfloat16(), "a.bias": torch.ones(24), "b.weight": torch.ones(3, 3).int()}
+    save_file(several, tmp_path / "model.safetensors")
     save_file({"only": W.float()}, tmp_path / "one.safetensors")
     (tmp_path / "text.npy").write_text("1,2\n3,4\n")
     (tmp_path / "text.safetensors").write_text("1,2\n3,4\n")
@@ -127,13 +128,13 @@ def test_the_docs_read_what_is_written_as_a_layer(files: Path, succeeding) -> No
     succeeding("compress", "wide.npy", *OUT)
     page = (PROJECT / "docs/structures.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```py\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {}
+    linear = torch.nn.Linear(40, 24)
+    names: dict[str, Any] = {"linear": linear}
     exec(block, names)
     x = torch.randn(5, 40, dtype=torch.float64)
     got = names["layer"].double()(x)
-    torch.testing.assert_close(
-        got, x @ torch.from_numpy(np.load(files / "wide.npy")).mT, rtol=1e-5, atol=1e-5
-    )
+    want = x @ torch.from_numpy(np.load(files / "wide.npy")).mT + linear.bias
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["attribute", "instance"])
@@ -181,11 +182,14 @@ def test_apply_refuses_a_damaged_structure(files: Path, failing, text: str) -> N
         (("huge.npy", *OUT), "the search for huge.npy must fit into memory"),
         (("W.csv", *OUT), "the matrix must be a .npy or .safetensors file, got W.csv"),
         (("W.npy", "--budget", 3, "-o", "w.npy"), "the output must be a .safetensors file, got w.npy"),
-        (("one.safetensors", "--budget", 3, "-o", "one.safetensors"), "must not be an input"),
+        (
+            ("one.safetensors", "--budget", 3, "-o", "one.safetensors"),
+            "one.safetensors must not be an input, got the input file itself; choose another output",
+        ),
         (("W.npy", *OUT, "--tensor", "a"), "a .npy file must be read without the name of a tensor"),
         (
             ("model.safetensors", *OUT),
-            "must be read with the name of a tensor in it (a.weight, b.weight), got none; --tensor",
+            "must be read with the name of a matrix in it (a.weight, b.weight), got none; --tensor",
         ),
         (("model.safetensors", *OUT, "--tensor", "c"), "in it (a.weight, b.weight), got 'c'; --tensor"),
         (("model.safetensors", *OUT, "--tensor", "b.weight"), "got (3, 3) I32; convert it"),

@@ -58,7 +58,7 @@ def inputs(tmp_path: Path, run_folder: Path) -> Path:
 )
 def test_an_output_that_is_an_input_is_refused(inputs: Path, failing, arguments: tuple[str, ...]) -> None:
     before = {path: path.read_bytes() for path in inputs.rglob("*") if path.is_file()}
-    assert "must not be an input, got one that is or lies in" in failing(*arguments)
+    assert "must not be an input, got " in failing(*arguments)
     assert {path: path.read_bytes() for path in inputs.rglob("*") if path.is_file()} == before
 
 

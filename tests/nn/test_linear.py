@@ -9,7 +9,7 @@ from torch import nn
 from torch.autograd import gradcheck
 from torch.utils.flop_counter import FlopCounterMode
 
-from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz
+from lphm import HM, LPHM, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Structure, Toeplitz, compress
 from lphm.nn import StructuredLinear
 from support import reference
 from support.memory import Limit
@@ -166,10 +166,25 @@ def test_from_linear_is_a_minimum_of_the_distance(structure: Structure) -> None:
 @pytest.mark.parametrize(("budget", "most"), [(300, 300), (0.1, 614), (1.0, 6144)])
 def test_from_linear_for_a_budget(budget: float, most: int) -> None:
     linear = nn.Linear(96, 64)
-    layer = StructuredLinear.from_linear(linear, budget)
-    assert layer.structure == LPHM.suggest(64, budget, columns=96)
+    layer, found = StructuredLinear.from_linear(linear, budget), compress(linear.weight, budget)
+    assert layer.structure == found.structure
+    assert layer.weight.equal(found.vector)
     assert layer.weight.numel() <= most
-    assert layer(torch.randn(3, 96)).shape == (3, 64)
+    assert layer.bias.equal(linear.bias)
+    distance = torch.dist(layer.to_linear().weight, linear.weight) / linear.weight.norm()
+    assert distance.item() == pytest.approx(found.error, abs=1e-5)
+
+
+def test_from_linear_for_a_budget_finds_the_structure_of_the_weight() -> None:
+    """That of the highest rank, 20 blocks of rank 3, is far from it."""
+    structure = LPHM(n=60, columns=96, p=6, q=8, r=2)
+    linear = nn.Linear(96, 60, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        linear.weight.copy_(structure.to_dense(torch.randn(structure.num_parameters).double()))
+    layer = StructuredLinear.from_linear(linear, 0.2)
+    assert layer.structure == structure
+    assert layer.bias is None
+    assert reference.error(layer.to_linear().weight, linear.weight) < 1e-12
 
 
 def test_copies_and_state() -> None:
@@ -220,3 +235,23 @@ def test_mistakes() -> None:
         text = f"x must be (*, 15), in_features=15, got shape {tuple(x.shape)}"
         with pytest.raises(ValueError, match=whole(text)):
             layer(x)
+    text = (
+        "x must have the type and device of w, got torch.float32 on cpu and torch.float64 on cpu; "
+        "use x.to(w), or for a layer, whose weight is w, layer.to(x) or torch.autocast"
+    )
+    with pytest.raises(TypeError, match=whole(text)):
+        layer(torch.randn(5, 15))
+
+
+@pytest.mark.parametrize("structure", [LowRank, "low-rank", None, True], ids=str)
+def test_from_linear_names_what_is_wrong(structure: object) -> None:
+    text = (
+        "structure must be a lphm.Structure such as lphm.LPHM(...), or a budget: an int, a number of "
+        f"parameters, or a float up to 1, a share of those of the weight, got {structure!r}"
+    )
+    with pytest.raises(TypeError, match=whole(text)):
+        StructuredLinear.from_linear(nn.Linear(16, 10), structure)
+    with pytest.raises(TypeError, match=whole("linear must be an nn.Linear, got Conv1d")):
+        StructuredLinear.from_linear(nn.Conv1d(3, 4, 2), 0.2)
+    with pytest.raises(TypeError, match=whole("linear must be an nn.Linear, got Conv1d")):
+        StructuredLinear.from_linear(nn.Conv1d(3, 4, 2), LowRank(n=4, columns=3, r=1))

@@ -41,22 +41,28 @@ w, x = torch.randn(26), torch.randn(3, 12, 5)
             "x must have 12 rows, got shape (3, 11, 5); pass partial=True to treat the missing rows as zeros",
         ),
         (
-            {"x": torch.randn(3, 4, 5), "kind": "instance"},
+            {"x": torch.randn(3, 13, 5), "kind": "instance"},
             ValueError,
-            "x must have 12 columns, got shape (3, 4, 5); "
+            "x must have 12 columns, got shape (3, 13, 5); "
             "pass partial=True to treat the missing columns as zeros",
         ),
         (
             {"x": torch.randn(3, 5, 12)},
             ValueError,
-            "x must have 12 rows, got shape (3, 5, 12); pass kind='instance', whose W has the size of the "
-            "12 columns, or partial=True to treat the missing rows as zeros",
+            "x must be (*batch, rows, columns) with 12 rows for the attribute kind, got shape (3, 5, 12), "
+            "whose last dimension is 12; pass x.mT, or choose kind='instance'",
         ),
         (
-            {"x": torch.randn(3, 12, 11), "kind": "instance"},
+            {"x": torch.randn(3, 15, 12), "partial": True},
             ValueError,
-            "x must have 12 columns, got shape (3, 12, 11); pass kind='attribute', whose W has the size of "
-            "the 12 rows, or partial=True to treat the missing columns as zeros",
+            "x must be (*batch, rows, columns) with 12 rows for the attribute kind, got shape (3, 15, 12), "
+            "whose last dimension is 12; pass x.mT, or choose kind='instance'",
+        ),
+        (
+            {"x": torch.randn(3, 12, 5), "kind": "instance"},
+            ValueError,
+            "x must be (*batch, rows, columns) with 12 columns for the instance kind, got shape "
+            "(3, 12, 5), whose last but one dimension is 12; pass x.mT, or choose kind='attribute'",
         ),
         (
             {"x": torch.randn(3, 0, 5), "partial": True},
@@ -70,9 +76,9 @@ w, x = torch.randn(26), torch.randn(3, 12, 5)
             "build the structure with n=13, or check which kind you want",
         ),
         (
-            {"x": torch.randn(3, 12, 15), "kind": "instance"},
+            {"x": torch.randn(3, 11, 15), "kind": "instance"},
             ValueError,
-            "x must have 12 columns for the instance kind, got shape (3, 12, 15); "
+            "x must have 12 columns for the instance kind, got shape (3, 11, 15); "
             "build the structure with n=15, or check which kind you want",
         ),
         ({"x": torch.randn(12)}, ValueError, "x must be (*batch, b, m), got shape (12,)"),
@@ -87,18 +93,25 @@ w, x = torch.randn(26), torch.randn(3, 12, 5)
             "w must be floating point, got torch.int64; use w.to(torch.float32)",
         ),
         ({"x": [[1.0]]}, TypeError, "x must be a torch.Tensor, got list; use torch.as_tensor"),
+        (
+            {"x": [torch.randn(12, 5), torch.randn(7, 5)]},
+            TypeError,
+            "x must be a torch.Tensor, got list; use torch.nn.utils.rnn.pad_sequence for several tensors",
+        ),
         ({"w": None}, TypeError, "w must be a torch.Tensor, got NoneType; use torch.as_tensor"),
         (
             {"x": torch.randn(12, 5, dtype=torch.float64)},
             TypeError,
             "x must have the type and device of w, "
-            "got torch.float64 on cpu and torch.float32 on cpu; use x.to(w)",
+            "got torch.float64 on cpu and torch.float32 on cpu; use x.to(w), or for a layer, "
+            "whose weight is w, layer.to(x) or torch.autocast",
         ),
         (
             {"x": torch.randn(12, 5, device="meta")},
             TypeError,
             "x must have the type and device of w, "
-            "got torch.float32 on meta and torch.float32 on cpu; use x.to(w)",
+            "got torch.float32 on meta and torch.float32 on cpu; use x.to(w), or for a layer, "
+            "whose weight is w, layer.to(x) or torch.autocast",
         ),
         ({"kind": "row"}, ValueError, "kind must be 'attribute' or 'instance', got 'row'"),
         ({"kind": ["row"]}, ValueError, "kind must be 'attribute' or 'instance', got ['row']"),
@@ -139,12 +152,18 @@ def test_arguments(function: object, arguments: dict[str, object], kind: type[Ex
             {"data": torch.randn(3, 7, 5).half()},
             TypeError,
             "data must have the type and device of w, "
-            "got torch.float16 on cpu and torch.float32 on cpu; use data.to(w)",
+            "got torch.float16 on cpu and torch.float32 on cpu; use data.to(w), or for a layer, "
+            "whose weight is w, layer.to(data) or torch.autocast",
+        ),
+        (
+            {"data": torch.ones(3, 7, 5, dtype=torch.int64)},
+            TypeError,
+            "data must be floating point, got torch.int64; use data.to(torch.float32)",
         ),
         (
             {"data": torch.ones(3, 7, 5, dtype=torch.bool)},
             TypeError,
-            "data must be floating point, got torch.bool; use data.to(torch.float32)",
+            "data must be floating point, got torch.bool; pass a mask as mask=...",
         ),
     ],
 )

@@ -125,6 +125,12 @@ MISTAKES = {
         ValueError,
         "y must have 15 rows, got shape (2, 14, 7); pass partial=True to treat the missing rows as zeros",
     ),
+    "rows and columns of y exchanged": (
+        {"y": torch.randn(2, 7, 15).double()},
+        ValueError,
+        "y must be (*batch, rows, columns) with 15 rows for the attribute kind, got shape (2, 7, 15), "
+        "whose last dimension is 15; pass y.mT",
+    ),
     "no rows of y": (
         {"y": torch.randn(2, 0, 7).double(), "partial": True},
         ValueError,
@@ -144,7 +150,8 @@ MISTAKES = {
         {"y": y.float()},
         TypeError,
         "y must have the type and device of w, got torch.float32 on cpu "
-        "and torch.float64 on cpu; use y.to(w)",
+        "and torch.float64 on cpu; use y.to(w), or for a layer, whose weight is w, layer.to(y) or "
+        "torch.autocast",
     ),
     "no tensor": ({"y": 3}, TypeError, "y must be a torch.Tensor, got int; use torch.as_tensor"),
     "mask of x in place of pairs": (

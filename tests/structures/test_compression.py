@@ -219,6 +219,15 @@ def test_errors(
         lphm.compress(W, budget, structures)
 
 
+def test_what_is_found_is_shown_in_one_line() -> None:
+    found = lphm.compress(torch.eye(12) + 0.01 * torch.ones(12, 12), budget=30)
+    assert repr(found) == (
+        f"<Compressed {found.structure}: {found.structure.num_parameters} parameters, "
+        f"error {found.error:.3g}, {len(found.others)} others>"
+    )
+    assert len(found.others) > 1
+
+
 def test_a_layer_takes_what_is_found() -> None:
     """Also of a parameter, which has a gradient, in float32."""
     structure = LPHM(n=60, columns=96, p=6, q=8, r=2)

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -10,7 +11,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lphm import HM, LPHM, BilinearInterdependence, DualLPHM, Full, LowRank, RandomMatrixAdaptation, Toeplitz
+from lphm import (
+    HM,
+    LPHM,
+    BilinearInterdependence,
+    DualLPHM,
+    Full,
+    LowRank,
+    RandomMatrixAdaptation,
+    Toeplitz,
+    nearest,
+)
 from lphm.structures.sizing import Sized
 from support.registry import ROWS, draw
 
@@ -209,6 +220,28 @@ def test_explain_says_what_is_better() -> None:
     assert padded.splitlines()[0] == "LPHM(n=100, p=10, q=10, r=5) for 97 rows, with partial=True"
     assert "200 parameters, 2.13% of the 9409 of Full" in padded
     assert "no LPHM of n=97" in padded
+
+
+@pytest.mark.parametrize(("n", "share"), [(60, 0.05), (96, 0.05), (100, 0.05), (64, 0.1)])
+def test_explain_names_hm_where_it_holds_every_w_with_fewer_parameters(n: int, share: float) -> None:
+    full = LPHM.suggest(n, share)
+    same = HM(n=n, p=full.p, q=full.q)
+    assert full.r == full.largest_useful_r
+    assert same.num_parameters < full.num_parameters
+    assert (
+        full.explain().splitlines()[-1] == f"{same} holds every such W with {same.num_parameters} parameters"
+    )
+    W = full.to_dense(torch.randn(full.num_parameters, dtype=torch.float64))
+    assert torch.dist(same.to_dense(nearest(same, W)), W) < 1e-12 * W.norm()
+    assert "holds every" not in replace(full, r=full.r - 1).explain()
+
+
+def test_explain_names_hm_for_a_rectangular_w_too() -> None:
+    for r, named in ((5, False), (6, True), (9, True)):
+        text = LPHM(n=60, columns=96, p=10, q=8, r=r).explain()
+        assert (
+            text.endswith("\nHM(n=60, columns=96, p=10, q=8) holds every such W with 152 parameters") is named
+        )
 
 
 def test_a_structure_without_sizes_has_nothing_to_suggest() -> None:

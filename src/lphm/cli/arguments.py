@@ -73,9 +73,8 @@ def require_output(path: Path, *inputs: Path | None) -> None:
             continue
         inside = [*source.iterdir()] if source.is_dir() else []
         if any(same_file(path, file) for file in (source, *inside)) or same_file(path.parent, source):
-            raise InputError(
-                f"{path} must not be an input, got one that is or lies in {source}; choose another"
-            )
+            got = "the input file itself" if same_file(path, source) else f"one that lies in {source}"
+            raise InputError(f"{path} must not be an input, got {got}; choose another output")
 
 
 def same_file(path: Path, other: Path) -> bool:

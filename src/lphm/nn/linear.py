@@ -1,6 +1,8 @@
 """A linear layer with a structured weight matrix, which is never formed."""
 
 from collections.abc import Mapping
+from numbers import Real
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +10,10 @@ from torch import Tensor, nn
 from lphm.errors import require_positive
 from lphm.nn.init import initialize_
 from lphm.nn.lokr import LoKrFormat, read_lokr, write_lokr
+from lphm.ops.checks import check_tensor
 from lphm.ops.linear import multiply
 from lphm.structures.base import Structure
-from lphm.structures.lphm import LPHM
+from lphm.structures.compression import compress
 from lphm.structures.nearest import nearest
 
 
@@ -88,6 +91,7 @@ class StructuredLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``x Wᵀ + b``."""
+        check_tensor("x", x, self.weight)
         if x.dim() < 1 or x.shape[-1] != self.in_features:
             raise ValueError(
                 f"x must be (*, {self.in_features}), in_features={self.in_features}, "
@@ -102,22 +106,35 @@ class StructuredLinear(nn.Module):
 
         Args:
             linear: the layer to replace.
-            structure: what ``W`` is to become; or a budget, for which ``LPHM.suggest`` chooses the sizes: an
-                int is a number of parameters, a float a share of those of the weight.
+            structure: what ``W`` is to become; or a budget, for which ``lphm.compress`` searches the
+                structure and its sizes: an int is a number of parameters, so 1 is a single one; a float up
+                to 1 is a share of those of the weight, so 1.0 is all of them.
 
         Raises:
-            ValueError, TypeError: as ``StructuredLinear``, ``lphm.nearest`` or ``LPHM.suggest``.
+            ValueError, TypeError: as ``StructuredLinear``, ``lphm.nearest`` or ``lphm.compress``; ``linear``
+                is not an ``nn.Linear``, ``structure`` neither a structure nor a number.
 
         Example:
-            >>> lphm.nn.StructuredLinear.from_linear(torch.nn.Linear(96, 64), 0.1).structure
-            LPHM(n=64, columns=96, p=16, q=24, r=4)
+            >>> linear = torch.nn.Linear(96, 64)
+            >>> lphm.nn.StructuredLinear.from_linear(linear, 0.1).weight.numel() <= 614
+            True
         """
+        if not isinstance(linear, nn.Linear):
+            raise TypeError(f"linear must be an nn.Linear, got {type(linear).__name__}")
+        own, found, given = linear.weight, None, cast(object, structure)
         if not isinstance(structure, Structure):
-            structure = LPHM.suggest(linear.out_features, structure, columns=linear.in_features)
-        own, bias = linear.weight, linear.bias is not None
+            if isinstance(given, bool) or not isinstance(given, Real):
+                raise TypeError(
+                    "structure must be a lphm.Structure such as lphm.LPHM(...), or a budget: an int, a "
+                    "number of parameters, or a float up to 1, a share of those of the weight, got "
+                    f"{structure!r}"
+                )
+            found = compress(own, structure)
+            structure = found.structure
+        bias = linear.bias is not None
         layer = cls(linear.in_features, linear.out_features, structure, bias, own.device, own.dtype)
         with torch.no_grad():
-            layer.weight.copy_(nearest(structure, linear.weight))
+            layer.weight.copy_(nearest(structure, own) if found is None else found.vector)
             if layer.bias is not None:
                 layer.bias.copy_(linear.bias)
         return layer

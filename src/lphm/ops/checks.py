@@ -100,18 +100,26 @@ def check_arguments(
 
 
 def _check_size(name: str, size_name: str, n: int, x: Tensor, kind: str, partial: bool) -> None:
-    size, what = (x.shape[-2], "rows") if kind == "attribute" else (x.shape[-1], "columns")
+    size, other, what = x.shape[-2], x.shape[-1], "rows"
+    if kind == "instance":
+        size, other, what = other, size, "columns"
+    if (size > n or (not partial and size < n)) and other == n:  # last: it may be open, in a program
+        dim, choice = ("last", "'instance'") if kind == "attribute" else ("last but one", "'attribute'")
+        kinds = f", or choose kind={choice}" if name == "x" else ""
+        raise ValueError(
+            f"{name} must be (*batch, rows, columns) with {n} {what} for the {kind} kind, "
+            f"got shape {tuple(x.shape)}, whose {dim} dimension is {n}; pass {name}.mT{kinds}"
+        )
     if size > n:
         raise ValueError(
             f"{name} must have {n} {what} for the {kind} kind, got shape {tuple(x.shape)}; "
             f"build the structure with {size_name}={size}, or check which kind you want"
         )
     if not partial and size < n:
-        advice = f"partial=True to treat the missing {what} as zeros"
-        if name == "x" and x.shape[-1 if kind == "attribute" else -2] == n:
-            other, counted = ("instance", "columns") if kind == "attribute" else ("attribute", "rows")
-            advice = f"kind={other!r}, whose W has the size of the {n} {counted}, or {advice}"
-        raise ValueError(f"{name} must have {n} {what}, got shape {tuple(x.shape)}; pass {advice}")
+        raise ValueError(
+            f"{name} must have {n} {what}, got shape {tuple(x.shape)}; "
+            f"pass partial=True to treat the missing {what} as zeros"
+        )
     if size == 0:
         raise ValueError(f"{name} must have at least one of its {n} {what}, got shape {tuple(x.shape)}")
 
@@ -141,7 +149,7 @@ def _check_mask(mask: Tensor, x: Tensor, y: Tensor, kind: str) -> None:
 def check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
     """Raise ``TypeError`` unless ``tensor`` is floating point, of the type and on the device of ``w``."""
     if not isinstance(tensor, Tensor):
-        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use torch.as_tensor")
+        raise TypeError(f"{name} must be a torch.Tensor, got {type(tensor).__name__}; use {_maker(tensor)}")
     if tensor.layout is not torch.strided or tensor.is_nested:
         got = "a nested tensor" if tensor.is_nested else f"layout {tensor.layout}"
         raise TypeError(
@@ -149,12 +157,21 @@ def check_tensor(name: str, tensor: Tensor, w: Tensor) -> None:
             "samples with torch.nested.to_padded_tensor"
         )
     if not tensor.is_floating_point():
-        raise TypeError(f"{name} must be floating point, got {tensor.dtype}; use {name}.to(torch.float32)")
+        masks = name == "data" and tensor.dtype == torch.bool
+        use = "pass a mask as mask=..." if masks else f"use {name}.to(torch.float32)"
+        raise TypeError(f"{name} must be floating point, got {tensor.dtype}; {use}")
     if tensor.device != w.device or (tensor.dtype != w.dtype and not autocasts(w.device.type)):
         raise TypeError(
             f"{name} must have the type and device of w, got {tensor.dtype} on {tensor.device} "
-            f"and {w.dtype} on {w.device}; use {name}.to(w)"
+            f"and {w.dtype} on {w.device}; use {name}.to(w), or for a layer, whose weight is w, "
+            f"layer.to({name}) or torch.autocast"
         )
+
+
+def _maker(given: object) -> str:
+    """What makes one tensor of ``given``."""
+    several = isinstance(given, list | tuple) and any(isinstance(each, Tensor) for each in given)
+    return "torch.nn.utils.rnn.pad_sequence for several tensors" if several else "torch.as_tensor"
 
 
 def autocasts(device_type: str) -> bool:

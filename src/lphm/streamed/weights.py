@@ -92,7 +92,9 @@ def read_matrix(file: Path, name: str | None = None) -> Tensor:
             W = torch.from_numpy(array.astype(np.float64 if array.dtype.itemsize > 4 else np.float32))
         else:
             with safe_open(file, "pt") as saved:
-                name = _chosen(file, name, list(saved.keys()))
+                names = list(saved.keys())
+                matrices = [each for each in names if len(saved.get_slice(each).get_shape()) == 2]
+                name = _chosen(file, name, names, matrices)
                 about = saved.get_slice(name)
                 kind = about.get_dtype()
                 _require_matrix(file, about.get_shape(), kind, kind.startswith(("F", "BF")))
@@ -100,12 +102,13 @@ def read_matrix(file: Path, name: str | None = None) -> Tensor:
     return W if W.dtype == torch.float64 else W.float()
 
 
-def _chosen(file: Path, name: str | None, names: list[str]) -> str:
+def _chosen(file: Path, name: str | None, names: list[str], matrices: list[str]) -> str:
     if name in names or (name is None and len(names) == 1):
         return name or names[0]
-    listed = ", ".join(sorted(names)[:MOST_NAMES]) + (", ..." if len(names) > MOST_NAMES else "")
+    shown = sorted(matrices or names)
+    listed = ", ".join(shown[:MOST_NAMES]) + (", ..." if len(shown) > MOST_NAMES else "")
     got = "none" if name is None else repr(name)
-    raise InputError(f"{file} must be read with the name of a tensor in it ({listed}), got {got}", "tensor")
+    raise InputError(f"{file} must be read with the name of a matrix in it ({listed}), got {got}", "tensor")
 
 
 def _require_matrix(file: Path, shape: list[int], kind: str, floating: bool) -> None:

@@ -30,7 +30,7 @@ COARSE, FINE = Effort(starts=1, gain=1e-4, rounds=10), Effort(gain=1e-5, rounds=
 ROUNDING = 1e-14, 1e-5
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Compressed:
     """What ``lphm.compress`` has found: a structure, and the vector that brings it nearest to a matrix ``W``.
 
@@ -46,12 +46,20 @@ class Compressed:
         (Toeplitz(n=6, lags=1), True, 1)
         >>> [round(x, 4) for x in found.vector.tolist()]
         [1.0]
+        >>> compress(torch.ones(2, 3), budget=1.0, structures=[Full])
+        <Compressed Full(n=2, columns=3): 6 parameters, error 0, 0 others>
     """
 
     structure: Structure
     vector: Tensor
     error: float
     others: "tuple[Compressed, ...]" = ()
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.structure}: {self.structure.num_parameters} parameters, "
+            f"error {self.error:.3g}, {len(self.others)} others>"
+        )
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from lphm.structures.base import Factors
+from lphm.structures.hm import HM
 from lphm.structures.kronecker import Kronecker
 from lphm.structures.row_blocks import RowBlocks, mix_blocks
 
@@ -30,7 +31,8 @@ class LPHM(RowBlocks, Kronecker):
         columns: as ``Structure``; then ``T`` is ``columns/q x r``, and ``V = Tᵀ Y_q``.
         p: row blocks of ``W``; divides ``n``.
         q: column blocks of ``W``; divides ``n``, or ``columns``; ``p`` if not given.
-        r: rank of a block.
+        r: rank of a block. From ``min(n/p, n/q)`` on, ``HM(n, p, q)`` holds every such ``W`` with fewer
+            parameters.
 
     Raises:
         DivisibilityError: ``p`` or ``q`` does not divide ``n``; others as ``Structure``.
@@ -87,3 +89,11 @@ class LPHM(RowBlocks, Kronecker):
         if self.p <= self.q:
             return U.flatten(2, 3), mix_blocks(A, V).flatten(2, 3)  # (N, C, p r, k) twice
         return mix_blocks(A.mT, U).flatten(2, 3), V.flatten(2, 3)  # (N, C, q r, k) twice
+
+    def explain(self, rows: int | None = None) -> str:
+        """As of every structure with sizes, and whether ``HM`` holds the same ``W`` with fewer parameters."""
+        text = super().explain(rows)
+        if type(self) is not LPHM or self.r < self.largest_useful_r:
+            return text
+        same = HM(n=self.n, columns=self.columns, p=self.p, q=self.q)
+        return f"{text}\n{same} holds every such W with {same.num_parameters} parameters"
