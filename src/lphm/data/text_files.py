@@ -28,8 +28,6 @@ COMPRESSIONS: dict[str, Callable[[Path], Any]] = {
 SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 #: Lines from which the separator is found, and bytes from which UTF-16 is.
 LINES, HEAD = 100, 4096
-#: Numbers with a decimal comma or point: three digits after it may be thousands.
-DECIMALS = r"[+-]?\d+,(\d\d?|\d{4,})", r"[+-]?\d+\.(\d\d?|\d{4,})"
 #: Bytes that text in a one-byte encoding does not have.
 CONTROL = frozenset({*range(9), *range(14, 32)})
 Content = TypeVar("Content")
@@ -39,7 +37,6 @@ class Layout(NamedTuple):
     """How a text file holds a table."""
 
     separator: str
-    decimal: str  # '.', or ',' where the first lines have numbers such as 1,5 and none such as 1.5
     header: list[str]
     first: list[str]  # the cells of the first row
 
@@ -127,9 +124,7 @@ def table_layout(path: Path, encoding: str) -> Layout:
     separator = max(SEPARATORS, key=fit)
     records = (record for record in csv.reader(lines, delimiter=separator) if record)
     header, first = next(records, []), next(records, [])
-    cells = [cell.strip() for row in found[separator][1:] for cell in row]
-    commas, points = (sum(map(bool, map(re.compile(number).fullmatch, cells))) for number in DECIMALS)
-    return Layout(separator, "," if commas and not points else ".", header, first)
+    return Layout(separator, header, first)
 
 
 def _records(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
