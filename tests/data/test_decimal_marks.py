@@ -45,6 +45,8 @@ def write(path: Path, frame: pd.DataFrame, separator: str = ";") -> Path:
         (";", AREA, ["3,2", "n/a"], READ, "separated by ';', decimal commas, area (2.581 read as 2581)"),
         (";", ["-2.581", "NA", "9"], ["3,2"], [-2581, np.nan, 9], None),
         (";", ["2.581", "1.983"], ["3,2", "5"], [2581, 1983], None),
+        (";", ["2.000", "", "500"], ["3,2", "5"], [2000, np.nan, 500], None),
+        (";", ["2.000", "500"], ["red", "blue"], [2000, 500], "separated by ';', area (2.000 read as 2000)"),
         # Nothing but the column itself.
         (";", AREA, ["red", "blue"], READ, "separated by ';', area (2.581 read as 2581)"),
         (";", ["2.581", "1.983"], ["red"], [2.581, 1.983], "separated by ';', area (2.581 read as 2.581)"),

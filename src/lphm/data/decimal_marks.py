@@ -55,14 +55,14 @@ def settle_decimals(
     """
     cells = _columns_of_text(frame)
     proven = {proven_decimal(each) for each in cells.values()}
-    fractions = [name for name in frame if frame[name].dtype.kind == "f" and _has_fractions(frame[name])]
-    suspects = [name for name in fractions if _may_have_thousands(frame[name])]
-    proven |= {"."} if len(suspects) < len(fractions) else set()
+    floats = [name for name in frame if frame[name].dtype.kind == "f"]
+    suspects = [name for name in floats if _may_have_thousands(frame[name])]
+    proven |= {"."} if len(suspects) < len(floats) else set()
     if suspects and ("," in proven or separator == ";"):
         for name, column in as_text(suspects).items():
             if are_grouped(distinct := text_cells(column)):
                 frame[name], cells[str(name)] = column, distinct
-            else:
+            elif any("." in cell for cell in distinct):
                 proven.add(".")
     comma = _decided(proven, separator)
     found = {name: ambiguous_cell(each) for name, each in cells.items()}
@@ -78,15 +78,10 @@ def _columns_of_text(frame: pd.DataFrame) -> dict[str, list[str]]:
     return {str(label): text_cells(frame[label]) for label in frame if content_of(frame[label]) == "text"}
 
 
-def _has_fractions(column: pd.Series) -> bool:
-    numbers = column.to_numpy()
-    return bool((np.floor(numbers) != numbers)[np.isfinite(numbers)].any())
-
-
 def _may_have_thousands(column: pd.Series) -> bool:
     """Whether floats could be cells such as 1.234 and 955 of a file."""
     numbers: np.ndarray[Any, Any] = np.abs(column[np.isfinite(column)].to_numpy())
-    thousandths = numbers[numbers % 1 > 0] * 1000
+    thousandths = numbers[numbers % 1 > 0] * 1000  # of 1.000 nothing can be seen any more
     exact = np.abs(thousandths - thousandths.round()) < ROUNDING
     return bool((thousandths < 1000 * THOUSAND).all() and (thousandths >= 1000).all() and exact.all())
 
