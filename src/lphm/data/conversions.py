@@ -67,6 +67,11 @@ class Conversion(BaseModel, ABC):
             raise InputError(f"column {column.name!r} must hold {wanted}, got {cell!r:.60} in row {row}")
         return columns
 
+    def readable(self, column: pd.Series) -> pd.Series:
+        """Which cells of text can be read, or are missing."""
+        missing = column.isna() | column.map(_is_missing_word, na_action="ignore").eq(True)
+        return pd.Series(self._read(column.mask(missing), str(column.name))[1], column.index) | missing
+
     def column(self, column: pd.Series) -> pd.Series:
         """The one column of numbers that it becomes."""
         (numbers,) = self.numbers(column).values()
@@ -209,7 +214,7 @@ def _of_text(column: pd.Series, cells: Sequence[str], comma: DecimalComma) -> Fo
     marks = find_marks(cells, comma)
     if marks is not None:
         return NumberFormat(decimal=marks.decimal, thousands=marks.thousands, sign=marks.sign)
-    form = date_format(cells)
+    form = date_format(cells, day_first=comma == "proven")
     if form is not None:
         return _with_parts_that_vary(column, form)
     if as_seconds(pd.Series(cells[:1], dtype=object)).isna().any():

@@ -24,12 +24,13 @@ from lphm.data.dataset import Dataset
 from lphm.data.decimal_marks import decimal_comma
 from lphm.data.inputs import columns_of_words, read_arrays
 from lphm.data.long_tables import labelled_series
+from lphm.data.notes import notes
 from lphm.data.parquet import ParquetStream
 from lphm.data.problems import readable, require_one_form
 from lphm.data.row_columns import row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import InputSchema, SeriesSchema
-from lphm.data.tables import UNNAMED, read_table
+from lphm.data.tables import UNNAMED, read_table, require_separated
 from lphm.data.targets import TargetSchema
 from lphm.data.text_files import content_suffix, described
 from lphm.data.ts_files import labelled_ts
@@ -84,6 +85,7 @@ def read_dataset(
         raise InputError("a table of series must be long (series and step) or wide, got both; leave one out")
     words = [*categories, *texts] if series is None else [series]
     frame = read_table(path, [*words, *options.words])
+    require_separated(path, frame, [target])
     if series is not None and step is not None:
         data = labelled_series(path.name, frame, target, drop, series, step, options)
     elif wide is not None:
@@ -134,6 +136,7 @@ def read_test(
         return read_dataset(source, name, options=options)
     words = columns_of_words(inputs, target) + options.words
     frame = read_table(path, words)
+    require_separated(path, frame, [name])
     if name in frame:
         frame = frame.assign(**{name: target.read(frame[name])})
     if isinstance(inputs, SeriesSchema):
@@ -208,6 +211,7 @@ def labelled_table(
     features = frame.drop(columns=apart)[present]
     conversions = find_conversions(features, [*categories, *texts], comma)
     conversions |= dict.fromkeys(texts, TextHash())
+    lines = notes(features, conversions, [*categories, *texts])
     features = convert(features, conversions)
     if features.empty:
         raise InputError(
@@ -222,6 +226,7 @@ def labelled_table(
         left_out=dict.fromkeys(frame.attrs.get("left_out", ()), UNNAMED),
         categories=words,
         conversions=conversions,
+        notes=lines,
         number=number,
         row_options=options,
         **row_arrays(frame[present], options),

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from lphm.data.columns import is_text, require_distinct
 from lphm.data.decimal_marks import settle_decimals
-from lphm.data.text_files import COMPRESSIONS, content_suffix, open_text, read_text, table_layout
+from lphm.data.text_files import COMPRESSIONS, SEPARATORS, content_suffix, open_text, read_text, table_layout
 from lphm.errors import EDITED, InputError
 
 #: Why a column is left out, that cannot stay.
@@ -59,6 +59,18 @@ def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     return frame
 
 
+def require_separated(path: Path, frame: pd.DataFrame, wanted: Sequence[str]) -> None:
+    """Raise ``InputError`` if a text file lacks columns because its separator is not known."""
+    if frame.shape[1] > 1 or "separator" not in frame.attrs or set(wanted) <= set(frame.columns):
+        return
+    missing = next(name for name in wanted if name not in frame.columns)
+    *some, last = SEPARATORS.values()
+    raise InputError(
+        f"{path} must have the column {missing!r}, but was read as one column, {frame.columns[0]!r:.80}; "
+        f"cells must be separated by {', '.join(some)} or {last}"
+    )
+
+
 def category_columns(schema: pa.Schema) -> set[str]:
     """The columns of the type for categories: Arrow's ``dictionary``, or written by pandas as ``category``.
 
@@ -93,7 +105,7 @@ def _conversion(path: Path) -> str:
 
 
 def _read_rows(path: Path, words: Collection[str], encoding: str) -> pd.DataFrame:
-    separator, header, first = table_layout(path, encoding)
+    separator, header, first, codes = table_layout(path, encoding)
     if not header:
         raise InputError(f"{path} must hold a header and rows, got an empty file")
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
@@ -126,7 +138,7 @@ def _read_rows(path: Path, words: Collection[str], encoding: str) -> pd.DataFram
         if is_text(frame[name]):
             frame[name] = frame[name].map(_stripped, na_action="ignore")
     frame = frame[names]
-    frame.attrs["separator"] = separator
+    frame.attrs |= {"separator": separator, "codes": codes}
     return settle_decimals(frame, separator, lambda only: read(dict.fromkeys(only, str), only))
 
 

@@ -26,6 +26,8 @@ COMPRESSIONS: dict[str, Callable[[Path], Any]] = {
 }
 #: What stands between cells, and what it is called; where several fit equally well, the first of them.
 SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
+#: Digits that no program writes as a number. (Hours and months have two.)
+CODE = re.compile(r"0\d\d+")
 #: Lines from which the separator is found, and bytes from which UTF-16 is.
 LINES, HEAD = 100, 4096
 #: Bytes that text in a one-byte encoding does not have.
@@ -39,6 +41,7 @@ class Layout(NamedTuple):
     separator: str
     header: list[str]
     first: list[str]  # the cells of the first row
+    codes: dict[str, str]  # columns of digits that begin with zeros in the first lines, and such a cell
 
 
 def content_suffix(path: Path) -> str:
@@ -124,7 +127,20 @@ def table_layout(path: Path, encoding: str) -> Layout:
     separator = max(SEPARATORS, key=fit)
     records = (record for record in csv.reader(lines, delimiter=separator) if record)
     header, first = next(records, []), next(records, [])
-    return Layout(separator, header, first)
+    return Layout(separator, header, first, _codes(header, found[separator][1:]))
+
+
+def _codes(header: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The columns of numbers that no program writes as numbers, such as 01067, and a cell of each."""
+    found = {}
+    for name, *column in zip(
+        header, *(row[: len(header)] for row in rows if len(row) >= len(header)), strict=True
+    ):
+        cells = [cell.strip() for cell in column if cell.strip()]
+        code = next(filter(CODE.fullmatch, cells), None)
+        if code is not None and all(map(str.isdecimal, cells)):
+            found[name.strip()] = code
+    return found
 
 
 def _records(lines: Sequence[str], separator: str) -> Iterator[list[str]]:
