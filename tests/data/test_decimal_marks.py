@@ -12,6 +12,7 @@ from lphm.data.inputs import read_inputs
 from lphm.data.readers import labelled_table, read_dataset, read_test
 from lphm.data.row_options import RowOptions
 from lphm.data.targets import fit_target
+from lphm.errors import InputError
 from lphm.estimators import LPHMRegressor
 
 AREA = ["2.581", "1.983", "955", "1.631", "1.000", "780"]
@@ -141,3 +142,32 @@ def test_text_of_a_data_frame() -> None:
     model = LPHMRegressor(members=1, epochs=1, width=8).fit(frame.drop(columns="y"), np.arange(60.0))
     numbers = frame.drop(columns="y").assign(area=READ * 10)
     np.testing.assert_array_equal(model.predict(numbers), model.predict(frame.drop(columns="y")))
+
+
+@pytest.mark.parametrize(
+    ("training", "later", "message"),
+    [
+        (
+            ["3.2", "5.25"],
+            "3,2",
+            "column 'rate' must hold numbers, got '3,2' in row 1, which has a decimal comma; write "
+            "numbers with a decimal point",
+        ),
+        (
+            ["3,2", "5,25"],
+            "3.25",
+            "column 'rate' must hold a number such as 1234,5 in every row, as at training, got '3.25' "
+            "in row 1, which has a decimal point; write numbers with a decimal comma",
+        ),
+        (["3.2", "5.25"], "high", "column 'rate' must hold numbers, got 'high' in row 1"),
+    ],
+)
+def test_another_decimal_mark_than_at_training_is_named(
+    tmp_path: Path, training: list[str], later: str, message: str
+) -> None:
+    frame = columns(rate=training, size=["1", "2", "3", "4"])
+    schema = fit_inputs(read_dataset(write(tmp_path / "t.csv", frame), "y"))
+    inputs = read_inputs(write(tmp_path / "new.csv", frame.iloc[:1].assign(rate=later)), schema)
+    with pytest.raises(InputError) as caught:
+        schema.encode(inputs.samples)
+    assert str(caught.value) == message

@@ -26,7 +26,7 @@ from lphm.data.dates import (
     date_part,
 )
 from lphm.data.decimal_marks import content_of, decimal_comma, text_cells
-from lphm.data.number_formats import Decimal, DecimalComma, Marks, Thousands, find_marks
+from lphm.data.number_formats import Decimal, DecimalComma, Marks, Thousands, find_marks, other_decimal
 from lphm.data.words import text, word
 from lphm.errors import InputError
 
@@ -64,7 +64,9 @@ class Conversion(BaseModel, ABC):
             position = int(right.argmin())
             cell, row = plain_value(column.iloc[position]), row_number(column.index, position)
             wanted = f"a {self} in every row, as at training"
-            raise InputError(f"column {column.name!r} must hold {wanted}, got {cell!r:.60} in row {row}")
+            got = f"got {cell!r:.60} in row {row}"
+            got += other_decimal(cell, self.decimal) if isinstance(self, NumberFormat) else ""
+            raise InputError(f"column {column.name!r} must hold {wanted}, {got}")
         return columns
 
     def readable(self, column: pd.Series) -> pd.Series:

@@ -94,6 +94,15 @@ def proven_decimal(cells: Sequence[str]) -> Decimal | None:
     return decimals.pop() if len(decimals) == 1 else None
 
 
+def other_decimal(cell: object, decimal: Decimal) -> str:
+    """The end of an error about a cell that has the other decimal mark than ``decimal``; else nothing."""
+    found = proven_decimal([cell.strip()]) if isinstance(cell, str) else None
+    if found is None or found == decimal:
+        return ""
+    names = {",": "a decimal comma", ".": "a decimal point"}
+    return f", which has {names[found]}; write numbers with {names[decimal]}"
+
+
 def ambiguous_cell(cells: Sequence[str]) -> str | None:
     """The first cell with a mark, if all cells can be read with a decimal comma and with a decimal point."""
     parts = _parts(cells)

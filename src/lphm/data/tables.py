@@ -66,7 +66,7 @@ def require_separated(path: Path, frame: pd.DataFrame, wanted: Sequence[str]) ->
     missing = next(name for name in wanted if name not in frame.columns)
     *some, last = SEPARATORS.values()
     raise InputError(
-        f"{path} must have the column {missing!r}, but was read as one column, {frame.columns[0]!r:.80}; "
+        f"{path} must have the column {missing!r}, but was read as one column, {frame.columns[0][:60]!r}; "
         f"cells must be separated by {', '.join(some)} or {last}"
     )
 
