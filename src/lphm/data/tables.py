@@ -16,6 +16,8 @@ from lphm.errors import EDITED, InputError
 
 #: Why a column is left out, that cannot stay.
 UNNAMED, CONSTANT = "an index without a name", "one value in every row"
+#: What may stand between the names of several columns.
+BETWEEN = re.compile(r"[^\w.()\[\]/%-]")
 TEXT = (".csv", ".tsv", ".txt")
 #: How other files become tables that can be read.
 SHEET = "save the sheet as CSV in the spreadsheet program"
@@ -62,6 +64,8 @@ def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
 def require_separated(path: Path, frame: pd.DataFrame, wanted: Sequence[str]) -> None:
     """Raise ``InputError`` if a text file lacks columns because its separator is not known."""
     if frame.shape[1] > 1 or "separator" not in frame.attrs or set(wanted) <= set(frame.columns):
+        return
+    if not BETWEEN.search(frame.columns[0]):
         return
     missing = next(name for name in wanted if name not in frame.columns)
     *some, last = SEPARATORS.values()
