@@ -103,7 +103,7 @@ def test_what_is_not_written_for_people_is_left_as_it_is(kind: str) -> None:
 def test_a_comma_means_what_the_separator_of_the_file_suggests(tmp_path: Path) -> None:
     cells = column(["1,234", "2,345"])
     assert find_conversion(cells).numbers(cells)["c"].tolist() == [1234, 2345]
-    assert find_conversion(cells, decimal_comma=True).numbers(cells)["c"].tolist() == [1.234, 2.345]
+    assert find_conversion(cells, "likely").numbers(cells)["c"].tolist() == [1.234, 2.345]
 
 
 @pytest.mark.parametrize("form", FORMATS)

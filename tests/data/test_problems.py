@@ -41,7 +41,19 @@ def test_what_was_meant_to_be_numbers_is_neither_read_nor_an_identifier(kind: st
 
 def test_the_message_counts_the_cells_and_names_the_first_that_differs() -> None:
     column = pd.Series([None, "€ 1", "$ 2", "€ 3", "€ 4", "$ 5", "€ 6"], index=range(3, 10))
-    assert mixture(column) == "cells such as '€ 1' in 4 of 6 rows, and '$ 2' in row 6"
+    assert str(mixture(column)) == "cells such as '€ 1' in 4 of 6 rows, and '$ 2' in row 6"
+
+
+def test_a_date_that_there_is_not_is_named_with_its_row() -> None:
+    days = [f"{1 + i % 28:02}.{1 + i % 12:02}.{2020 + i % 5}" for i in range(60)]
+    column = pd.Series([*days[:3], "31.02.2023", *days[3:]], name="sold")
+    wanted = (
+        "column 'sold' must hold numbers or categories, got cells such as '01.01.2020' in 60 of 61 rows, and "
+        "'31.02.2023' in row 4; mend these cells, or leave it out"
+    )
+    with pytest.raises(InputError) as caught:
+        readable(column.to_frame())
+    assert str(caught.value) == wanted
 
 
 @pytest.mark.parametrize("kind", SOMETHING_ELSE)

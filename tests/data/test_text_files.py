@@ -74,7 +74,7 @@ def test_what_is_found_is_said_where_it_is_not_the_usual(tmp_path: Path) -> None
         ("1,5;x", ","),
         ("-1,2345;x", ","),
         ("1.5;x", "."),
-        ("1,5;2.5", "."),
+        ("1,5;2.5", ","),
         ("1,234;x", "."),  # maybe thousands
         ("a, b;x", "."),
     ],

@@ -21,7 +21,7 @@ from lphm.learn.run import load_run
 from lphm.nn.network import interdependence_layers
 from lphm.report import write_report
 from lphm.report.charts import tick
-from lphm.report.numbers import exact, percent, plain, with_spread
+from lphm.report.numbers import exact, percent, plain, spread_out, with_spread
 from lphm.report.quality import (
     calibration,
     calibration_error,
@@ -232,6 +232,17 @@ def test_parameters_are_counted(classified: Path, pages: dict[str, Element]) -> 
     words = shown.all("p")[0].text
     assert f"{total:,} parameters; {sum(counts)} of them ({100 * sum(counts) / total:.1f} %)" in words
     assert f"these would be {full}, {full / sum(counts):.1f} times as many" in words
+
+
+def test_the_mean_has_the_decimals_that_the_spread_asks_for() -> None:
+    year = {"name": "sold: year", "min": 2022.0, "max": 2024.0, "mean": 2022.9137, "std": 0.7612}
+    assert spread_out(year) == "2022 to 2024, mean 2022.91, standard deviation 0.761"
+    price = {"name": "price", "min": 1000.0, "max": 97412.0, "mean": 41234.5, "std": 20123.4}
+    assert spread_out(price) == "1,000 to 97,412, mean 41,200, standard deviation 20,100"
+    constant = {"name": "x", "min": 2.0, "max": 2.0, "mean": 2.0, "std": 0.0}
+    assert spread_out(constant) == "2 to 2, mean 2, standard deviation 0"
+    missing = dict.fromkeys(("min", "max", "mean", "std"))
+    assert spread_out({"name": "x", **missing}) == "– to –, mean –, standard deviation –"
 
 
 def test_numbers_are_written_as_people_write_them() -> None:

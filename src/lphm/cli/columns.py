@@ -35,7 +35,7 @@ def say_columns(prepared: Prepared, printing: Printing) -> None:
         "categories": [*categories.values()],
         "left out": [f"{name} ({reason})" for name, reason in unused.items()],
     }
-    lines = []
+    lines = [line for name, line in data.notes.items() if name in schema.columns_of_table]
     misleading = [name for name, reason in unused.items() if reason not in (UNNAMED, CONSTANT)]
     if misleading:
         lines.append(f"To use a column all the same: --keep {shlex.quote(misleading[0])}")

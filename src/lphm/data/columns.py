@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from lphm.data.number_formats import other_decimal
 from lphm.data.words import TRUTH, category_words, is_category, text, word
 from lphm.errors import Fix, InputError, did_you_mean
 
@@ -100,7 +101,8 @@ def column_numbers(column: pd.Series, name: str) -> np.ndarray:
         values, unread = _read_numbers(column)
         if unread.any():
             value, row = _first(column, unread)
-            raise InputError(f"column {name!r} must hold numbers, got {value!r:.80} in row {row}")
+            got = f"got {value!r:.80} in row {row}"
+            raise InputError(f"column {name!r} must hold numbers, {got}{other_decimal(value, '.')}")
     _check_size(values, name, column)
     return values
 

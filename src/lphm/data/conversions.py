@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from lphm.data.columns import MISSING_WORDS, plain_value, row_number
+from lphm.data.columns import MISSING_WORDS, holds_numbers, plain_value, row_number
 from lphm.data.dates import (
     DATE_PARTS,
     FORMATS,
@@ -25,8 +25,9 @@ from lphm.data.dates import (
     date_format,
     date_part,
 )
-from lphm.data.number_formats import Decimal, Marks, Thousands, find_marks
-from lphm.data.words import is_category, text, word
+from lphm.data.decimal_marks import content_of, decimal_comma, text_cells
+from lphm.data.number_formats import Decimal, DecimalComma, Marks, Thousands, find_marks, other_decimal
+from lphm.data.words import text, word
 from lphm.errors import InputError
 
 #: A target of so many distinct cells with a sign is classes.
@@ -63,8 +64,15 @@ class Conversion(BaseModel, ABC):
             position = int(right.argmin())
             cell, row = plain_value(column.iloc[position]), row_number(column.index, position)
             wanted = f"a {self} in every row, as at training"
-            raise InputError(f"column {column.name!r} must hold {wanted}, got {cell!r:.60} in row {row}")
+            got = f"got {cell!r:.60} in row {row}"
+            got += other_decimal(cell, self.decimal) if isinstance(self, NumberFormat) else ""
+            raise InputError(f"column {column.name!r} must hold {wanted}, {got}")
         return columns
+
+    def readable(self, column: pd.Series) -> pd.Series:
+        """Which cells of text can be read, or are missing."""
+        missing = column.isna() | column.map(_is_missing_word, na_action="ignore").eq(True)
+        return pd.Series(self._read(column.mask(missing), str(column.name))[1], column.index) | missing
 
     def column(self, column: pd.Series) -> pd.Series:
         """The one column of numbers that it becomes."""
@@ -89,11 +97,12 @@ class NumberFormat(Conversion):
 
     def _read(self, column: pd.Series, name: str) -> tuple[dict[str, np.ndarray], np.ndarray]:
         codes, distinct = pd.factorize(column)
-        numbers = [self._number(cell) for cell in distinct]
+        numbers = [self.number(cell) for cell in distinct]
         of_all = np.array([*(np.nan if number is None else number for number in numbers), np.nan])[codes]
         return {name: of_all}, ~np.isnan(of_all)
 
-    def _number(self, cell: object) -> float | None:
+    def number(self, cell: object) -> float | None:
+        """The number that a cell is; None if it is none."""
         if isinstance(cell, str | bytes):
             return Marks(self.decimal, self.thousands, self.sign).read(text(cell).strip())
         return float(cell) if isinstance(cell, int | float | np.number) else None
@@ -181,39 +190,33 @@ Conversions: TypeAlias = dict[str, AnyConversion]
 
 
 def find_conversions(
-    frame: pd.DataFrame, without: Collection[str] = (), decimal_comma: bool = False
+    frame: pd.DataFrame, without: Collection[str] = (), comma: DecimalComma | None = None
 ) -> Conversions:
     """The columns that are written for people, but those in ``without``, and how they are read.
 
-    With ``decimal_comma``, 1,234 is a number below 2; else it is above a thousand.
+    If ``comma`` is not given, all columns decide what 1,234 and 1.234 are.
     """
-    found = {
-        str(label): find_conversion(frame[label], decimal_comma)
-        for label in frame
-        if str(label) not in without
-    }
+    comma = comma or decimal_comma(frame)
+    found = {str(label): find_conversion(frame[label], comma) for label in frame if str(label) not in without}
     return {name: conversion for name, conversion in found.items() if conversion is not None}
 
 
-def find_conversion(column: pd.Series, decimal_comma: bool = False) -> FoundConversion | None:
+def find_conversion(column: pd.Series, comma: DecimalComma = "no") -> FoundConversion | None:
     """How a column is read, if it is written for people; None if it holds plain numbers, words or no cell."""
-    content = _content(column)
+    content = content_of(column)
     if content == "date":
         return _with_parts_that_vary(column, ISO8601)
     if content == "duration":
         return DurationFormat()
-    if content is None:
-        return None
-    distinct = (text(cell).strip() for cell in column.dropna().unique())
-    cells = [cell for cell in distinct if cell.lower() not in MISSING_WORDS]
-    return _of_text(column, cells, decimal_comma) if cells else None
+    cells = text_cells(column) if content == "text" else []
+    return _of_text(column, cells, comma) if cells else None
 
 
-def _of_text(column: pd.Series, cells: Sequence[str], decimal_comma: bool) -> FoundConversion | None:
-    marks = find_marks(cells, decimal_comma)
+def _of_text(column: pd.Series, cells: Sequence[str], comma: DecimalComma) -> FoundConversion | None:
+    marks = find_marks(cells, comma)
     if marks is not None:
         return NumberFormat(decimal=marks.decimal, thousands=marks.thousands, sign=marks.sign)
-    form = date_format(cells)
+    form = date_format(cells, day_first=comma == "proven")
     if form is not None:
         return _with_parts_that_vary(column, form)
     if as_seconds(pd.Series(cells[:1], dtype=object)).isna().any():
@@ -221,43 +224,33 @@ def _of_text(column: pd.Series, cells: Sequence[str], decimal_comma: bool) -> Fo
     return None if as_seconds(pd.Series(cells, dtype=object)).isna().any() else DurationFormat()
 
 
-def target_conversion(column: pd.Series, decimal_comma: bool = False) -> NumberConversion | None:
-    """How a target that is written for people becomes a number; None also where it has few distinct cells."""
-    found = find_conversion(column, decimal_comma)
-    if found is None or isinstance(found, DateFormat) or column.nunique() <= MOST_WORDS:
+def target_conversion(column: pd.Series, comma: DecimalComma = "no") -> NumberConversion | None:
+    """How a target that is written for people becomes a number.
+
+    None also where it has few distinct cells, unless these would be other numbers: 1.234 with thousands.
+    """
+    found = find_conversion(column, comma)
+    if found is None or isinstance(found, DateFormat):
         return None
-    return found
+    if column.nunique() > MOST_WORDS:
+        return found
+    return found if isinstance(found, NumberFormat) and holds_numbers(column, str(column.name)) else None
 
 
 def channel_conversions(
-    frame: pd.DataFrame, channels: Sequence[Sequence[str]], decimal_comma: bool = False
+    frame: pd.DataFrame, channels: Sequence[Sequence[str]], comma: DecimalComma = "no"
 ) -> Conversions:
     """How the columns of the channels of series become numbers; those of one channel in one way."""
     found: Conversions = {}
     for columns in channels:
-        together = pd.concat([frame[column] for column in columns], ignore_index=True)
-        conversion = find_conversion(together, decimal_comma)
+        cells = [frame[column] for column in columns]
+        if any(content_of(column) == "text" for column in cells):  # numbers beside it are text of one channel
+            cells = [column.astype(object).map(word, na_action="ignore") for column in cells]
+        together = pd.concat(cells, ignore_index=True)
+        conversion = find_conversion(together, comma)
         if conversion is not None and not isinstance(conversion, DateFormat):
             found |= dict.fromkeys(columns, conversion)
     return found
-
-
-def has_decimal_commas(frame: pd.DataFrame) -> bool:
-    """Whether 1,234 is a number below 2 in the text file that a table was read from."""
-    return bool(frame.attrs.get("decimal") == "," or frame.attrs.get("separator") == ";")
-
-
-def _content(column: pd.Series) -> Literal["date", "duration", "text"] | None:
-    """What a column may be converted from."""
-    types = pd.api.types
-    if is_category(column) or types.is_bool_dtype(column.dtype) or types.is_numeric_dtype(column.dtype):
-        return None
-    content = types.infer_dtype(column.astype(object), skipna=True)
-    if content in ("datetime", "datetime64", "date"):
-        return "date"
-    if content in ("timedelta", "timedelta64", "time"):
-        return "duration"
-    return "text" if content in ("string", "bytes") else None
 
 
 def _with_parts_that_vary(column: pd.Series, form: str) -> DateFormat:

@@ -34,6 +34,7 @@ class Dataset:
     grid: tuple[int, int] | None = None  # rows and columns of the matrix that each row of a table holds
     channels: tuple[str, ...] | None = None  # names of the last dimension of an array
     left_out: dict[str, str] = field(default_factory=dict)  # columns that are no features, and why
+    notes: dict[str, str] = field(default_factory=dict)  # lines about how columns were read
     hint: dict[str, str] = field(default_factory=dict)  # options about rows that columns suggest
     categories: tuple[str, ...] = ()  # columns that are said to hold categories, by type or by the user
     conversions: Conversions = field(default_factory=dict)  # that made columns of numbers

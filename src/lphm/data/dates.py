@@ -18,7 +18,7 @@ ISO = re.compile(
     r" ?(?:Z|[+-]\d\d(?::?\d\d)?)?)?)?"  # Z or +02:00
 )
 #: Of two formats that read all cells, the first counts: a slash stands behind the month, another mark behind
-#: the day.
+#: the day. In a table with decimal commas the day stands first.
 DAYS = (
     *("%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y", "%d-%m-%Y", "%m-%d-%Y"),
     *("%Y/%m/%d", "%Y.%m.%d", "%d %b %Y", "%d %B %Y", "%d. %B %Y", "%b %d, %Y", "%B %d, %Y", "%b %d %Y"),
@@ -39,15 +39,29 @@ PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 DAY = 86_400
 
 
-def date_format(cells: Sequence[str]) -> str | None:
-    """The format that reads all cells, "ISO8601" if it is that one; None if there is none."""
+def other_order(form: str) -> str | None:
+    """The format with day and month the other way round; None if there is none, or the month is a word."""
+    first, second = form[:2], form[3:5]
+    swapped = f"{second}{form[2:3]}{first}{form[5:]}"
+    return swapped if {first, second} == {"%d", "%m"} and swapped in FORMATS else None
+
+
+def date_format(cells: Sequence[str], day_first: bool = False) -> str | None:
+    """The format that reads all cells, "ISO8601" if it is that one; None if there is none.
+
+    If the cells do not show whether the day or the month stands before a slash, it is the month, or the day
+    with ``day_first``.
+    """
     everything = pd.Series(cells, dtype=object)
     if all(map(ISO.fullmatch, cells)):
         return ISO8601 if _parsed(everything, ISO8601).notna().all() else None
     first = everything[:FIRST_CELLS]
     if not all(any(map(str.isdigit, cell)) and 6 <= len(cell) <= 40 for cell in first):
         return None
-    for form in FORMATS[1:]:
+    formats = FORMATS[1:]
+    if day_first:
+        formats.sort(key=lambda form: form.startswith("%m/"))
+    for form in formats:
         if _parsed(first, form).notna().all() and _parsed(everything, form).notna().all():
             return form
     return None

@@ -14,7 +14,7 @@ from lphm.data.conversions import convert
 from lphm.data.long_tables import one_of_each, stacked
 from lphm.data.parquet_files import ParquetIndex
 from lphm.data.schema import FeatureSchema, GridSchema, InputSchema, SeriesSchema
-from lphm.data.tables import read_table, reading
+from lphm.data.tables import read_table, reading, require_separated
 from lphm.data.targets import ClassTarget, TargetSchema
 from lphm.data.text_files import content_suffix
 from lphm.data.ts_files import read_ts
@@ -43,7 +43,9 @@ def read_inputs(path: Path, schema: InputSchema, keep: Sequence[str] = ()) -> In
         InputError: the file cannot be read, or lacks something that is named.
     """
     if not isinstance(schema, SeriesSchema):
-        return Inputs(read_table(path, columns_of_words(schema)), _kept(path, keep))
+        frame = read_table(path, columns_of_words(schema))
+        require_separated(path, frame, schema.columns_of_table)
+        return Inputs(frame, _kept(path, keep))
     if schema.wide is not None:
         frame = convert(read_table(path, columns_of_words(schema)), schema.conversions)
         return Inputs(wide_series(frame, schema.wide), _kept(path, keep))

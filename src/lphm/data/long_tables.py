@@ -6,8 +6,15 @@ import numpy as np
 import pandas as pd
 
 from lphm.data.columns import as_target, column_numbers, require_named
-from lphm.data.conversions import channel_conversions, convert, has_decimal_commas, target_conversion
+from lphm.data.conversions import (
+    NumberFormat,
+    channel_conversions,
+    convert,
+    find_conversion,
+    target_conversion,
+)
 from lphm.data.dataset import Dataset
+from lphm.data.decimal_marks import decimal_comma
 from lphm.data.row_columns import in_order, row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.words import word
@@ -32,8 +39,10 @@ def labelled_series(
     channels = [c for c in frame.columns if c not in {target, series, step, *drop, *of_series}]
     if not channels:
         raise InputError(f"{name} must have a channel beside {series!r}, {step!r} and {target!r}, got none")
-    comma = has_decimal_commas(frame)
+    comma = decimal_comma(frame)
     conversions = channel_conversions(frame, [[channel] for channel in channels], comma)
+    if isinstance(order := find_conversion(frame[step], comma), NumberFormat):
+        conversions[step] = order
     array, ids = stacked(convert(frame, conversions), series, step, channels)
     number = target_conversion(frame[target], comma)
     answers = frame[target] if number is None else number.column(frame[target])

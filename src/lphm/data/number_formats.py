@@ -6,6 +6,9 @@ from typing import Literal, NamedTuple
 
 Decimal = Literal[".", ","]
 Thousands = Literal["", ".", ",", " ", "'"]
+#: Whether the numbers of a table have decimal commas: some show it; or the separator of the file suggests it,
+#: and no number shows another mark.
+DecimalComma = Literal["no", "likely", "proven"]
 
 #: Distinct cells that decide whether all cells are worth a look.
 FIRST_CELLS = 50
@@ -64,12 +67,61 @@ class Marks(NamedTuple):
         return -number if "-" in (match["minus"], match["sign"]) else number
 
 
-def find_marks(cells: Sequence[str], decimal_comma: bool = False) -> Marks | None:
+def find_marks(cells: Sequence[str], decimal_comma: DecimalComma = "no") -> Marks | None:
     """The marks of all cells; None if they have none in common, or are plain numbers.
 
-    With ``decimal_comma``, 1,234 is a number below 2; else it is above a thousand.
+    With a decimal comma, 1,234 is a number below 2; else it is above a thousand. So is 1.234 if the comma is
+    proven, or if it is likely and other cells have no mark, such as 955.
     """
-    if not all(NUMBER.fullmatch(cell.translate(ALIKE)) for cell in cells[:FIRST_CELLS]):
+    parts = _parts(cells)
+    if parts is None:
+        return None
+    sign, digits = parts
+    if all(map(_is_plain, cells)):
+        whole = [each for each in digits if "." not in each]
+        mixed = bool(whole) and max(map(len, whole)) <= 3
+        grouped = decimal_comma == "proven" or (decimal_comma == "likely" and mixed)
+        return Marks(",", ".", sign) if grouped and are_grouped(cells) else None
+    fitting = _fitting(sign, digits)
+    likely = sorted(fitting, key=lambda marks: (marks[0] == ",") != (decimal_comma != "no"))
+    return Marks(*likely[0], sign) if likely else None
+
+
+def proven_decimal(cells: Sequence[str]) -> Decimal | None:
+    """The one decimal mark with which all cells can be read; None if it can be either, or neither."""
+    parts = _parts(cells)
+    decimals = set() if parts is None else {decimal for decimal, _ in _fitting(*parts)}
+    return decimals.pop() if len(decimals) == 1 else None
+
+
+def other_decimal(cell: object, decimal: Decimal) -> str:
+    """The end of an error about a cell that has the other decimal mark than ``decimal``; else nothing."""
+    found = proven_decimal([cell.strip()]) if isinstance(cell, str) else None
+    if found is None or found == decimal:
+        return ""
+    names = {",": "a decimal comma", ".": "a decimal point"}
+    return f", which has {names[found]}; write numbers with {names[decimal]}"
+
+
+def ambiguous_cell(cells: Sequence[str]) -> str | None:
+    """The first cell with a mark, if all cells can be read with a decimal comma and with a decimal point."""
+    parts = _parts(cells)
+    if parts is None or len({decimal for decimal, _ in _fitting(*parts)}) < 2:
+        return None
+    return next((cell for cell in cells if "." in cell or "," in cell), None)
+
+
+def are_grouped(cells: Sequence[str]) -> bool:
+    """Whether these are whole numbers without a sign, some of which have a point between thousands."""
+    parts = _parts(cells)
+    if parts is None or parts[0] or not any("." in each for each in parts[1]):
+        return False
+    return all("," not in each and GROUPS.fullmatch(each) for each in parts[1])
+
+
+def _parts(cells: Sequence[str]) -> tuple[str, set[str]] | None:
+    """The currency or unit of all cells, and their digits with the marks; None if a cell is no number."""
+    if not cells or not all(NUMBER.fullmatch(cell.translate(ALIKE)) for cell in cells[:FIRST_CELLS]):
         return None
     signs: set[str] = set()
     digits: set[str] = set()
@@ -79,16 +131,15 @@ def find_marks(cells: Sequence[str], decimal_comma: bool = False) -> Marks | Non
             return None
         signs.add(match["before"] or match["after"] or "")
         digits.add(match["digits"])
-    if len(signs - {""}) > 1 or all(map(_is_plain, cells)):
-        return None
-    sign = "".join(signs)
-    likely = sorted(MARKS, key=lambda marks: (marks[0] == ",") != decimal_comma)
+    return None if len(signs - {""}) > 1 else ("".join(signs), digits)
+
+
+def _fitting(sign: str, digits: set[str]) -> list[tuple[Decimal, Thousands]]:
+    """Marks with which all of these are numbers, the likelier first."""
+    marks = [pair for pair in MARKS if all(map(_digits(*pair).fullmatch, digits))]
     if sign in NO_THREE_DECIMALS and all(map(GROUPS.fullmatch, digits)):
-        likely = [marks for marks in likely if marks[0] not in "".join(digits)]
-    for decimal, thousands in likely:
-        if all(map(_digits(decimal, thousands).fullmatch, digits)):
-            return Marks(decimal, thousands, sign)
-    return None
+        return [pair for pair in marks if pair[0] not in "".join(digits)]
+    return marks
 
 
 def _digits(decimal: str, thousands: str) -> re.Pattern[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -57,7 +58,7 @@ def text_problem(column: pd.Series, name: str, is_category: bool) -> InputError 
     distinct, present = column.nunique(), int(column.notna().sum())
     got = f"{distinct} distinct values in {len(column)} rows"
     if not is_category and distinct > max(2, present / 2) and (mixed := mixture(column)):
-        return unusable_column(name, "numbers or categories", mixed, "mend these cells, or leave it out")
+        return unusable_column(name, "numbers or categories", str(mixed), "mend these cells, or leave it out")
     if is_category:
         if distinct > max(2, present - 1):
             return unusable_column(name, "categories that occur in several rows", got)
@@ -81,7 +82,22 @@ def require_one_form(target: pd.Series) -> None:
         raise InputError(f"{wanted}, got {mixed}; mend these cells, or leave them empty")
 
 
-def mixture(column: pd.Series) -> str | None:
+class Mixture(NamedTuple):
+    """Words that were meant to be numbers, dates or durations, of which some are not."""
+
+    example: str
+    read: int  # how many cells are like the example
+    cells: int
+    other: str  # the first word that differs
+    others: int  # how many cells hold this word
+    row: int  # the number of its row
+
+    def __str__(self) -> str:
+        of_all = f"in {self.read} of {self.cells} rows"
+        return f"cells such as {self.example!r:.60} {of_all}, and {self.other!r:.60} in row {self.row}"
+
+
+def mixture(column: pd.Series) -> Mixture | None:
     """What words are that were meant to be numbers, dates or durations, and one that differs.
 
     None if most words are something else, or all are read. Cells have one form if they differ in digits only.
@@ -96,13 +112,20 @@ def mixture(column: pd.Series) -> str | None:
             read += cells
         else:
             unread[form] = _are_read(cells)
-    others = forms.isin(unread)
+    others = forms.isin(unread) if unread else _unread(words, read)
     no_numbers = forms.isin([form for form, is_read in unread.items() if not is_read])
     if not read or not others.any() or others.mean() > FEWEST_READ or no_numbers.mean() > MOST_UNREAD:
         return None
     first = int(others.to_numpy().argmax())
-    rest = f"{words.iloc[first]!r:.60} in row {row_number(words.index, first)}"
-    return f"cells such as {read[0]!r:.60} in {int((~others).sum())} of {len(words)} rows, and {rest}"
+    other, good = words.iloc[first], words[~others].iloc[0]
+    row = row_number(words.index, first)
+    return Mixture(good, int((~others).sum()), len(words), other, int((words == other).sum()), row)
+
+
+def _unread(words: pd.Series, read: Sequence[str]) -> pd.Series:
+    """The words of the forms of ``read`` that are no numbers, dates or durations, such as 31.02.2024."""
+    found = find_conversion(pd.Series(read, dtype=object))
+    return pd.Series(False, words.index) if found is None else ~found.readable(words)
 
 
 def _are_read(cells: Sequence[str]) -> bool:

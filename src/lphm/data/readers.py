@@ -3,30 +3,34 @@
 Everything that cannot be read raises ``InputError`` with one line that says why.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from lphm.data.amounts import listed
 from lphm.data.bundled import BUNDLED, bundled
 from lphm.data.columns import (
     as_target,
+    is_text,
     require_categories,
     require_distinct,
     require_named,
     table_with,
 )
-from lphm.data.conversions import TextHash, convert, find_conversions, has_decimal_commas, target_conversion
+from lphm.data.conversions import NumberFormat, TextHash, convert, find_conversions, target_conversion
 from lphm.data.dataset import Dataset
+from lphm.data.decimal_marks import decimal_comma
 from lphm.data.inputs import columns_of_words, read_arrays
 from lphm.data.long_tables import labelled_series
+from lphm.data.notes import notes
 from lphm.data.parquet import ParquetStream
 from lphm.data.problems import readable, require_one_form
 from lphm.data.row_columns import row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.data.schema import InputSchema, SeriesSchema
-from lphm.data.tables import UNNAMED, read_table
+from lphm.data.tables import UNNAMED, read_table, require_separated
 from lphm.data.targets import TargetSchema
 from lphm.data.text_files import content_suffix, described
 from lphm.data.ts_files import labelled_ts
@@ -36,6 +40,8 @@ from lphm.errors import InputError
 
 #: Files that hold series as arrays.
 ARRAYS = (".npz", ".ts")
+#: Columns of which it is said how a cell was read that can be read in two ways.
+MOST_AMBIGUOUS = 5
 
 
 def read_dataset(
@@ -79,13 +85,32 @@ def read_dataset(
         raise InputError("a table of series must be long (series and step) or wide, got both; leave one out")
     words = [*categories, *texts] if series is None else [series]
     frame = read_table(path, [*words, *options.words])
+    require_separated(path, frame, [target])
     if series is not None and step is not None:
         data = labelled_series(path.name, frame, target, drop, series, step, options)
     elif wide is not None:
         data = labelled_wide(path.name, frame, target, drop, wide, options)
     else:
         data = labelled_table(path.name, frame, target, drop, categories, options, texts, keep)
-    return replace(data, read_as=described(frame.attrs))
+    ambiguous = listed(_ambiguous(data, frame.attrs.get("ambiguous", {})), MOST_AMBIGUOUS)
+    return replace(data, read_as=", ".join(filter(None, [described(frame.attrs), ambiguous])))
+
+
+def _ambiguous(data: Dataset, cells: Mapping[str, str]) -> list[str]:
+    """How cells that can be read in two ways are, of the columns that hold numbers."""
+    conversions = data.conversions | ({} if data.number is None else {str(data.target.name): data.number})
+    if isinstance(data.inputs, pd.DataFrame):
+        plain = [str(label) for label in data.inputs if not is_text(data.inputs[label])]
+    else:
+        plain = [*(data.channels or ())]
+    found = []
+    for name, cell in cells.items():
+        conversion = conversions.get(name)
+        if isinstance(conversion, NumberFormat):
+            found.append(f"{name} ({cell} read as {conversion.number(cell):.10g})")
+        elif conversion is None and name in plain:
+            found.append(f"{name} ({cell} read as {float(cell):.10g})")
+    return found
 
 
 def _read_bundled(name: str, target: str | None, categories: Sequence[str], options: RowOptions) -> Dataset:
@@ -111,6 +136,7 @@ def read_test(
         return read_dataset(source, name, options=options)
     words = columns_of_words(inputs, target) + options.words
     frame = read_table(path, words)
+    require_separated(path, frame, [name])
     if name in frame:
         frame = frame.assign(**{name: target.read(frame[name])})
     if isinstance(inputs, SeriesSchema):
@@ -177,7 +203,7 @@ def labelled_table(
     apart = [target, *drop, *options.columns_beside(target)]
     require_named(name, [*apart, *categories, *texts, *keep], list(frame.columns))
     require_categories(name, categories, list(frame.columns), target, apart)
-    comma = has_decimal_commas(frame)
+    comma = decimal_comma(frame)
     number = target_conversion(frame[target], comma)
     labels = as_target(frame[target] if number is None else number.column(frame[target]), target)
     require_one_form(labels)
@@ -185,6 +211,7 @@ def labelled_table(
     features = frame.drop(columns=apart)[present]
     conversions = find_conversions(features, [*categories, *texts], comma)
     conversions |= dict.fromkeys(texts, TextHash())
+    lines = notes(features, conversions, [*categories, *texts])
     features = convert(features, conversions)
     if features.empty:
         raise InputError(
@@ -199,6 +226,7 @@ def labelled_table(
         left_out=dict.fromkeys(frame.attrs.get("left_out", ()), UNNAMED),
         categories=words,
         conversions=conversions,
+        notes=lines,
         number=number,
         row_options=options,
         **row_arrays(frame[present], options),

@@ -6,8 +6,16 @@ import numpy as np
 import pandas as pd
 
 from lphm.data.columns import column_numbers, holds_numbers, row_number
-from lphm.data.conversions import DateFormat, DurationFormat, find_conversion
+from lphm.data.conversions import (
+    DateFormat,
+    DurationFormat,
+    NumberFormat,
+    convert,
+    find_conversion,
+    find_conversions,
+)
 from lphm.data.dates import ISO8601, as_dates, since_1970
+from lphm.data.decimal_marks import decimal_comma
 from lphm.data.row_options import RowOptions
 from lphm.data.words import category_words
 from lphm.errors import InputError
@@ -28,6 +36,9 @@ def row_arrays(frame: pd.DataFrame, options: RowOptions) -> RowArrays:
         InputError: a cell is missing, or is not what it should be.
     """
     arrays: RowArrays = {}
+    of_numbers = [name for name in (options.time, options.weight) if name is not None]
+    found = find_conversions(frame[of_numbers], comma=decimal_comma(frame))
+    frame = convert(frame, {name: form for name, form in found.items() if isinstance(form, NumberFormat)})
     if options.group is not None:
         arrays["groups"] = group_words(frame[options.group])
     if options.time is not None:

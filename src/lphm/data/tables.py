@@ -1,7 +1,7 @@
 """A table from a text or Parquet file: every column by its name, with the types that the file gives."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -10,11 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lphm.data.columns import is_text, require_distinct
-from lphm.data.text_files import COMPRESSIONS, content_suffix, open_text, read_text, table_layout
+from lphm.data.decimal_marks import settle_decimals
+from lphm.data.text_files import COMPRESSIONS, SEPARATORS, content_suffix, open_text, read_text, table_layout
 from lphm.errors import EDITED, InputError
 
 #: Why a column is left out, that cannot stay.
 UNNAMED, CONSTANT = "an index without a name", "one value in every row"
+#: What may stand between the names of several columns.
+BETWEEN = re.compile(r"[^\w.()\[\]/%-]")
 TEXT = (".csv", ".tsv", ".txt")
 #: How other files become tables that can be read.
 SHEET = "save the sheet as CSV in the spreadsheet program"
@@ -33,9 +36,9 @@ def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     """A text or Parquet file as a data frame, with rows numbered from 0.
 
     In text, cells of the columns ``words`` are text whatever they look like, text has no space around it, and
-    only an empty cell is missing, not ``NA``; ``attrs`` has what was found: ``separator``, ``decimal`` and
-    ``encoding``. In Parquet, columns of the type for categories have it in the data frame, an index with a
-    name is a column, and one without is left out, and named in ``attrs["left_out"]``.
+    only an empty cell is missing, not ``NA``; ``attrs`` has what was found: ``separator``, ``encoding`` and
+    the decimal mark (``settle_decimals``). In Parquet, columns of the type for categories have it in the data
+    frame, an index with a name is a column, and one without is left out, and named in ``attrs["left_out"]``.
     """
     with reading(path, "table"):
         if content_suffix(path) in TEXT:
@@ -56,6 +59,20 @@ def read_table(path: Path, words: Collection[str] = ()) -> pd.DataFrame:
     if frame.empty:
         raise InputError(f"{path} must hold rows, got {len(frame)} rows of {frame.shape[1]} columns")
     return frame
+
+
+def require_separated(path: Path, frame: pd.DataFrame, wanted: Sequence[str]) -> None:
+    """Raise ``InputError`` if a text file lacks columns because its separator is not known."""
+    if frame.shape[1] > 1 or "separator" not in frame.attrs or set(wanted) <= set(frame.columns):
+        return
+    if not BETWEEN.search(frame.columns[0]):
+        return
+    missing = next(name for name in wanted if name not in frame.columns)
+    *some, last = SEPARATORS.values()
+    raise InputError(
+        f"{path} must have the column {missing!r}, but was read as one column, {frame.columns[0][:60]!r}; "
+        f"cells must be separated by {', '.join(some)} or {last}"
+    )
 
 
 def category_columns(schema: pa.Schema) -> set[str]:
@@ -92,25 +109,30 @@ def _conversion(path: Path) -> str:
 
 
 def _read_rows(path: Path, words: Collection[str], encoding: str) -> pd.DataFrame:
-    separator, decimal, header, first = table_layout(path, encoding)
+    separator, header, first, codes = table_layout(path, encoding)
     if not header:
         raise InputError(f"{path} must hold a header and rows, got an empty file")
     names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(header)]
     require_distinct(path.name, names)
     # Cells beyond the header are none where every row ends in a comma.
     more = [f"cell {place}" for place in range(len(header) + 1, len(first) + 1)]
-    with open_text(path, encoding) as file:
-        frame = pd.read_csv(
-            file,
-            sep=separator,
-            header=0,
-            names=[*names, *more],
-            index_col=False,
-            dtype=dict.fromkeys(words, str),
-            keep_default_na=False,
-            na_values=[""],
-            low_memory=False,
-        )
+
+    def read(types: Mapping[str, type], only: Sequence[str] | None = None) -> pd.DataFrame:
+        with open_text(path, encoding) as file:
+            return pd.read_csv(
+                file,
+                sep=separator,
+                header=0,
+                names=[*names, *more],
+                usecols=only,
+                index_col=False,
+                dtype=types,
+                keep_default_na=False,
+                na_values=[""],
+                low_memory=False,
+            )
+
+    frame = read(dict.fromkeys(words, str))
     for name in more:
         if frame[name].notna().any():
             row = int(frame[name].notna().argmax()) + 1
@@ -120,8 +142,8 @@ def _read_rows(path: Path, words: Collection[str], encoding: str) -> pd.DataFram
         if is_text(frame[name]):
             frame[name] = frame[name].map(_stripped, na_action="ignore")
     frame = frame[names]
-    frame.attrs |= {"separator": separator, "decimal": decimal}
-    return frame
+    frame.attrs |= {"separator": separator, "codes": codes}
+    return settle_decimals(frame, separator, lambda only: read(dict.fromkeys(only, str), only))
 
 
 def _stripped(cell: str | bool) -> str | bool | None:

@@ -26,10 +26,10 @@ COMPRESSIONS: dict[str, Callable[[Path], Any]] = {
 }
 #: What stands between cells, and what it is called; where several fit equally well, the first of them.
 SEPARATORS = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
+#: Digits that no program writes as a number. (Hours and months have two.)
+CODE = re.compile(r"0\d\d+")
 #: Lines from which the separator is found, and bytes from which UTF-16 is.
 LINES, HEAD = 100, 4096
-#: Numbers with a decimal comma or point: three digits after it may be thousands.
-DECIMALS = r"[+-]?\d+,(\d\d?|\d{4,})", r"[+-]?\d+\.(\d\d?|\d{4,})"
 #: Bytes that text in a one-byte encoding does not have.
 CONTROL = frozenset({*range(9), *range(14, 32)})
 Content = TypeVar("Content")
@@ -39,9 +39,9 @@ class Layout(NamedTuple):
     """How a text file holds a table."""
 
     separator: str
-    decimal: str  # '.', or ',' where the first lines have numbers such as 1,5 and none such as 1.5
     header: list[str]
     first: list[str]  # the cells of the first row
+    codes: dict[str, str]  # columns of digits that begin with zeros in the first lines, and such a cell
 
 
 def content_suffix(path: Path) -> str:
@@ -127,9 +127,20 @@ def table_layout(path: Path, encoding: str) -> Layout:
     separator = max(SEPARATORS, key=fit)
     records = (record for record in csv.reader(lines, delimiter=separator) if record)
     header, first = next(records, []), next(records, [])
-    cells = [cell.strip() for row in found[separator][1:] for cell in row]
-    commas, points = (sum(map(bool, map(re.compile(number).fullmatch, cells))) for number in DECIMALS)
-    return Layout(separator, "," if commas and not points else ".", header, first)
+    return Layout(separator, header, first, _codes(header, found[separator][1:]))
+
+
+def _codes(header: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, str]:
+    """The columns of numbers that no program writes as numbers, such as 01067, and a cell of each."""
+    found = {}
+    for name, *column in zip(
+        header, *(row[: len(header)] for row in rows if len(row) >= len(header)), strict=True
+    ):
+        cells = [cell.strip() for cell in column if cell.strip()]
+        code = next(filter(CODE.fullmatch, cells), None)
+        if code is not None and all(map(str.isdecimal, cells)):
+            found[name.strip()] = code
+    return found
 
 
 def _records(lines: Sequence[str], separator: str) -> Iterator[list[str]]:

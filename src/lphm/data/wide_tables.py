@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from lphm.data.columns import as_target, require_named, table_numbers, table_with
-from lphm.data.conversions import channel_conversions, convert, has_decimal_commas, target_conversion
+from lphm.data.conversions import channel_conversions, convert, target_conversion
 from lphm.data.dataset import Dataset
+from lphm.data.decimal_marks import decimal_comma
 from lphm.data.row_columns import row_arrays
 from lphm.data.row_options import AT_RANDOM, RowOptions
 from lphm.errors import Fix, InputError
@@ -41,7 +42,7 @@ def labelled_wide(
         more = f" and {len(other) - 1} more" if len(other) > 1 else ""
         message = f"every column of {name} must be matched by wide or be left out, got {other[0]!r}{more}"
         raise InputError(message, fixes=[Fix(column, "drop") for column in other])
-    comma = has_decimal_commas(frame)
+    comma = decimal_comma(frame)
     of_channels = [[column for column in each if column is not None] for each in zip(*wide, strict=True)]
     conversions = channel_conversions(frame, of_channels, comma)
     number = target_conversion(frame[target], comma)

@@ -1,10 +1,15 @@
 """Numbers as people write them, and names that can be broken into lines."""
 
 import math
+import re
+from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
 from markupsafe import Markup, escape
+
+#: Names of columns of years.
+YEAR = re.compile(r"(?:.*[_ .:-])?(?:year|jahr)", re.IGNORECASE)
 
 
 def plain(value: Any, digits: int = 3) -> str:
@@ -26,6 +31,21 @@ def plain(value: Any, digits: int = 3) -> str:
 def exact(value: Any) -> str:
     """A number of the data, with up to six digits."""
     return plain(value, 6)
+
+
+def spread_out(item: Mapping[str, Any]) -> str:
+    """Least, greatest and mean value and standard deviation of numbers; a year has no thousands.
+
+    The mean has the decimals of the first two digits of the standard deviation.
+    """
+    mean, std = item["mean"], item["std"]
+    if mean and std and math.isfinite(mean) and math.isfinite(std):
+        more = math.floor(math.log10(abs(mean))) - math.floor(math.log10(std))
+        mean = plain(mean, min(max(3, more + 2), 15))
+    text = f"{exact(item['min'])} to {exact(item['max'])}, mean {plain(mean)}"
+    if YEAR.fullmatch(item["name"]):
+        text = re.sub(r"(?<=\d),(?=\d)", "", text)
+    return f"{text}, standard deviation {plain(std)}"
 
 
 def _decimal(value: float, digits: int) -> str:

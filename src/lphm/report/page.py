@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, UndefinedError
 from lphm._io import write_atomically
 from lphm.errors import EDITED, InputError
 from lphm.report.content import content
-from lphm.report.numbers import breakable, exact, percent, plain
+from lphm.report.numbers import breakable, exact, percent, plain, spread_out
 from lphm.report.sources import read_sources
 
 
@@ -37,7 +37,9 @@ def write_report(folder: Path, destination: Path | None = None) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(plain=plain, exact=exact, percent=percent, breakable=breakable)
+    environment.filters.update(
+        plain=plain, exact=exact, spread_out=spread_out, percent=percent, breakable=breakable
+    )
     try:
         page = environment.get_template("page.html").render(content(sources))
     except (UndefinedError, *EDITED) as error:
