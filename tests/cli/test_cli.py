@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
-from lphm.cli.train import discarded_if_refused
+from lphm.cli.run_folder import discarded_if_refused
 from lphm.errors import InputError, ReadError, WriteError
 from lphm.learn.run import load_run, save_run
 from lphm.report import write_report
@@ -135,6 +135,10 @@ def test_task_and_structure_can_be_chosen(tmp_path: Path) -> None:
         (["train", "absent/", "--target", "y"], "absent must exist, got no such file or folder"),
         (["train", "--config", "absent.json"], "absent.json must be a readable file, got: No such file"),
         (["train", "--resume"], "--resume must come with --output of the run, got none"),
+        (
+            ["train", "-o", "runs/res", "--resume"],
+            "lphm: error: runs/res holds no run to continue; name the data to begin one\n",
+        ),
         (["predict", "run"], 'Command "predict" parameter FILE requires an argument'),
         (["predict", "run", "new.csv", "-o", "out.csv"], "run must exist, got no such file or folder"),
         (["evaluate", "run", "new.csv"], "run must exist, got no such file or folder"),

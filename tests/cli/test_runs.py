@@ -37,7 +37,10 @@ def test_kill_minus_nine_and_resume_give_the_same_weights(tmp_path: Path) -> Non
     assert child.wait().returncode == -signal.SIGKILL
     assert checkpoint.exists()
     assert not (tmp_path / "cut" / "config.json").exists()  # it was cut in the middle
-    assert lphm(*options, "-o", "cut", "--resume", cwd=tmp_path).returncode == 0
+    unfinished = "cut is unfinished; continue it with lphm train -o cut --resume"
+    for command in ("info", "report"):
+        assert lphm(command, "cut", cwd=tmp_path).stderr == f"lphm: error: {unfinished}\n"
+    assert lphm("train", "-o", "cut", "--resume", cwd=tmp_path).returncode == 0
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert not checkpoint.exists()
     again = lphm(
@@ -49,9 +52,9 @@ def test_kill_minus_nine_and_resume_give_the_same_weights(tmp_path: Path) -> Non
     )
     other = lphm("train", "iris", "--epochs", 5, "-o", "cut", "--resume", cwd=tmp_path)
     assert other.returncode == 2
-    assert (
-        "--resume must come with the options of the run, which differ in epochs, members, seed"
-        in other.stderr
+    assert other.stderr == (
+        "lphm: error: --resume must come with the options of the run, which differ in epochs, members, seed; "
+        "leave the data and options out: lphm train -o cut --resume\n"
     )
 
 
@@ -82,6 +85,10 @@ def test_compare_and_folds(tmp_path: Path) -> None:
     assert list(table) == ["none", "full", "low-rank", "lphm"]
     files = {path.name for path in (tmp_path / "c").iterdir()}
     assert files == {"options.json", "cross_validation.json", "comparison.json"}
+    refused = lphm("info", "c", cwd=tmp_path).stderr
+    assert refused == (
+        "lphm: error: c must hold a model, got a run with --compare, which keeps none; train one\n"
+    )
     assert table["none"]["interdependence_parameters"] == 0
     counts = {name: table[name]["interdependence_parameters"] for name in ("full", "lphm")}
     assert counts == {"full": 2 * 4**2, "lphm": 2 * (4 + 2 * 4)}  # in block and readout

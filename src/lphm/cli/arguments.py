@@ -101,9 +101,9 @@ def loading() -> Iterator[None]:
 
 @contextmanager
 def when_interrupted(message: Callable[[], str]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM say what was written and how to go on."""
+    """Let Ctrl-C and SIGTERM say what was written and how to go on, unless they say so already."""
     try:
         yield
     except KeyboardInterrupt as stopped:
-        stopped.args = (message(),)
+        stopped.args = stopped.args or (message(),)
         raise

@@ -18,13 +18,13 @@ from lphm.estimators.bases import BaseEstimator
 from lphm.estimators.parameters import plain
 from lphm.export import export_run
 from lphm.learn.run import METRICS, Run, load_run, save_run
+from lphm.learn.unfinished import OPTIONS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 NOT_SAVED = {"callbacks", "logger"}
 SAVED_ATTRIBUTES = ("n_features_in_", "n_iter_")
-OPTIONS = "options.json"  # of a run of the command line
 OF_TASK = {"classification": ("classifier", "LPHMClassifier"), "regression": ("regressor", "LPHMRegressor")}
 
 
