@@ -199,6 +199,30 @@ def test_unknown_categories_are_counted_over_all_parts_and_said(tmp_path: Path, 
     assert "unknown" not in printed("predict", "run", "t.csv")[1]
 
 
+def test_a_column_that_is_empty_and_never_was_in_training_is_said(tmp_path: Path, printed: Printed) -> None:
+    features = [{"name": "x", "missing": 0.0}, {"name": "c", "missing": 0.0}]
+    summary = tmp_path / "run" / "summary.json"
+    summary.write_text(json.dumps({"features": features}))
+    frame = rows(23).assign(c=None)
+    frame.loc[:20, "x"] = None
+    write_directory(tmp_path / "parts", frame)
+    frame.assign(x=None).to_csv(tmp_path / "n.csv", index=False)
+    frame[:1].to_csv(tmp_path / "one.csv", index=False)
+    c = "column 'c' is missing in all 23 rows, and never was in training; it counts as an unknown category\n"
+    x = "column 'x' is missing in all 23 rows, and never was in training; it counts as the mean\n"
+    of_one = (x + c).replace("all 23 rows", "the only row")
+    for file, said in (("parts", c), ("n.csv", x + c), ("one.csv", of_one), ("t.csv", "")):
+        shown = [line for line in printed("evaluate", "run", file)[1].splitlines() if "column" in line]
+        assert shown == said.splitlines()
+    assert x + c in printed("predict", "run", "n.csv")[1]
+    assert printed("predict", "run", "n.csv", "--quiet")[1] == ""
+    features[1]["missing"] = 0.25  # it was missing in some rows, whose vector is learned
+    summary.write_text(json.dumps({"features": features}))
+    assert c not in printed("predict", "run", "n.csv")[1]
+    summary.unlink()
+    assert "never was" not in printed("predict", "run", "n.csv")[1]
+
+
 def test_a_directory_is_scored_as_its_rows_together(tmp_path: Path, printed: Printed) -> None:
     frame = rows(23)
     frame.loc[3, "y"] = None

@@ -49,6 +49,7 @@ def predict(
         _check_output(path, run, file, spreadsheet)
     with when_interrupted(lambda: "" if path is None else "nothing was written"):
         with loading():
+            from lphm.cli.printing import say_unknown
             from lphm.cli.progress import bars
             from lphm.data.outputs import write_table
             from lphm.learn.predictions import Predictions
@@ -59,8 +60,7 @@ def predict(
             rows = write_table(predictions.of(file, progress), path)
     if quiet:
         return
-    if str(predictions.unknown):
-        print(one_line(str(predictions.unknown)), file=sys.stderr)
+    say_unknown(predictions.unknown, run, predictions.run.config.input)
     name = predictions.run.config.target.name
     where, stream = ("standard output", sys.stderr) if path is None else (path, sys.stdout)
     print(one_line(f"{rows} predictions of {name!r} in {where}"), file=stream)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -10,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from lphm._io import read_json
 from lphm.cli.arguments import Printing
 from lphm.data.amounts import LABELS, amount, labelled
-from lphm.errors import one_line
+from lphm.data.schema import InputSchema
+from lphm.data.unknown import UnknownCategories
+from lphm.errors import EDITED, InputError, one_line
+from lphm.learn.unfinished import SUMMARY
 
 if TYPE_CHECKING:
     from lphm.learn.cross_validation import CrossValidation
@@ -79,6 +84,17 @@ def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) 
     for row in rows:
         table.add_row(*map(one_line, row))
     return table
+
+
+def say_unknown(unknown: UnknownCategories, run: Path, schema: InputSchema) -> None:
+    """Print on standard error what the samples had that the training of the run had not."""
+    file = run / SUMMARY
+    try:
+        empty = unknown.empty.lines(schema, read_json(file) if file.exists() else {})
+    except EDITED as error:
+        raise InputError(f"{file} must be as training wrote it, got {error!r}; train the run anew") from error
+    for line in filter(None, [str(unknown), *empty]):
+        print(one_line(line), file=sys.stderr)
 
 
 def _matters_most(importance: dict[str, Any] | None) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The commands for a run that is there: ``evaluate``, ``report`` and ``info``; ``predict`` is beside them."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def evaluate(
     """
     require_exists(run)
     with loading():
-        from lphm.cli.printing import grid, say
+        from lphm.cli.printing import grid, say, say_unknown
         from lphm.cli.progress import bars
         from lphm.data.amounts import labelled
         from lphm.learn.run import load_run
@@ -35,8 +34,8 @@ def evaluate(
     model = replace(load_run(run), device=device)
     with bars(printing.shows_bars) as progress:
         scores, unknown = score(model, source, progress)
-    if str(unknown) and not printing.quiet:
-        print(one_line(str(unknown)), file=sys.stderr)
+    if not printing.quiet:
+        say_unknown(unknown, run, model.config.input)
     samples = scores.pop("samples")
     rows = labelled(scores, model.config.target.unit) | {"samples": f"{samples:,.0f}"}
     say(grid(f"{run} on {Path(source).name}", rows), scores | {"samples": samples}, printing)

@@ -13,14 +13,12 @@ from lphm.cli.run_folder import RunOptions, can_be_resumed, discarded_if_refused
 from lphm.data.row_options import RowOptions
 from lphm.errors import EDITED, InputError
 from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.unfinished import OPTIONS
+from lphm.learn.unfinished import OPTIONS, SUMMARY
 
 if TYPE_CHECKING:
     from lphm.data.dataset import Dataset
     from lphm.data.parquet import ParquetStream
     from lphm.learn.training import Outcome
-
-SUMMARY = "summary.json"
 
 
 def nothing_yet() -> str:

@@ -7,6 +7,7 @@ from lphm._io import read_json
 from lphm.errors import InputError
 
 OPTIONS = "options.json"  # the options of ``lphm train``, written before the training begins
+SUMMARY = "summary.json"  # the columns and the target, described after it
 
 
 def continuing(folder: Path) -> str:
