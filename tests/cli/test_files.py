@@ -115,6 +115,11 @@ def test_files_of_the_archives_need_no_target(tmp_path: Path) -> None:
         (tmp_path / name).write_text(header + "\n".join(part) + "\n")
     shown = run(tmp_path, "Parts_TRAIN.ts", "--test", "Parts_TEST.ts", *RIDGE)
     assert float(shown["test accuracy"]) > 0.8
+    assert shown["learned by"] == "ridge regression on local patterns (--method network trains the network)"
+    assert not shown.keys() & {"interdependence parameters", "the same network with Full", "epochs"}
+    report = (tmp_path / "r" / "report.html").read_text()
+    assert not any(words in report for words in ("Training ran", "Factors of W", "Learning curves"))
+    assert "Learned by ridge regression on local patterns, in closed form" in report
     tested = lphm("evaluate", "r", "Parts_TEST.ts", "--json", "--quiet", cwd=tmp_path)
     assert json.loads(tested.stdout)["samples"] == 10
     assert json.loads(tested.stdout)["accuracy"] == pytest.approx(float(shown["test accuracy"]), abs=1e-4)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from lphm.learn.cross_validation import CrossValidation
 
 
+LEARNED_BY_RIDGE = {"learned by": "ridge regression on local patterns (--method network trains the network)"}
+
+
 class PlainConsole(Console):
     """Prints text as it is; whether somebody reads it is for ``lphm.__main__`` to handle."""
 
@@ -43,7 +46,7 @@ def grid(title: str, rows: dict[str, str]) -> Table:
     """A table of names and values."""
     table = Table(title=one_line(title), show_header=False, title_justify="left")
     for label, value in rows.items():
-        table.add_row(label, one_line(value), end_section=label == "epochs")
+        table.add_row(label, one_line(value), end_section=label in ("epochs", *LEARNED_BY_RIDGE))
     return table
 
 
@@ -115,24 +118,28 @@ def warning(metrics: dict[str, Any], target: str) -> str:
     )
 
 
-def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
-    """The table that closes a training."""
+def summary(metrics: dict[str, Any], name: str, folder: Path, by_ridge: bool = False) -> Table:
+    """The table that closes a training; of ridge regression without what only the network has."""
     tested = metrics["test"]
     (score,) = tested.keys() & {"accuracy", "r2"}
     beside = {name: value for name, value in tested.items() if name not in ("loss", score)}
     number, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
     fewer = f" ({full / number:.1f} times fewer)" if 0 < number < full else ""
+    of_w = {
+        "interdependence parameters": f"{number:,}{fewer}",
+        "the same network with Full": f"{full:,}",
+    }
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"
     stopped = ", stopped by the time limit" if metrics.get("out_of_time") else ""
+    epochs = {"epochs": f"{len(metrics['history'])}{best}{stopped}"}
     return grid(
         f"{name}: {metrics['task']}",
         {
             f"test {LABELS[score]}": f"{tested[score]:.4f}",
             **labelled(beside, metrics.get("unit") or ""),
-            "interdependence parameters": f"{number:,}{fewer}",
-            "the same network with Full": f"{full:,}",
+            **(LEARNED_BY_RIDGE if by_ridge else of_w),
             "parameters in all": f"{metrics['parameters']:,}",
-            "epochs": f"{len(metrics['history'])}{best}{stopped}",
+            **({} if by_ridge else epochs),
             "seconds": f"{metrics['seconds']:.0f}",
             **_matters_most(metrics.get("importance")),
             **({"the file is": metrics["read_as"]} if metrics.get("read_as") else {}),

@@ -18,6 +18,7 @@ from lphm.learn.unfinished import OPTIONS, SUMMARY
 if TYPE_CHECKING:
     from lphm.data.dataset import Dataset
     from lphm.data.parquet import ParquetStream
+    from lphm.learn.config import RunConfig
     from lphm.learn.training import Outcome
 
 
@@ -138,18 +139,19 @@ def train(
     elif first:
         with can_be_resumed(folder):
             _complete(folder, outcome)
-            _close(folder, samples.name, prepared.config.target.name, printing)
+            _close(folder, samples.name, prepared.config, printing)
 
 
-def _close(folder: Path, name: str, target: str, printing: Printing) -> None:
+def _close(folder: Path, name: str, config: "RunConfig", printing: Printing) -> None:
     """Print what the run folder says of the training, and a doubt about its score."""
     from lphm.cli.printing import say, summary, warning
+    from lphm.learn.config import PatternRunConfig
     from lphm.learn.run import METRICS
 
     metrics = read_json(folder / METRICS)
     try:
-        closing = summary(metrics, name, folder)
-        doubt = warning(metrics, target)
+        closing = summary(metrics, name, folder, isinstance(config, PatternRunConfig))
+        doubt = warning(metrics, config.target.name)
     except EDITED as error:
         got = f"{type(error).__name__}: {error}"
         message = f"{folder / METRICS} must be as training wrote it, got {got}; train the run anew"
