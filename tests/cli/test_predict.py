@@ -101,7 +101,19 @@ def test_all_columns_that_are_missing_are_named_with_what_may_be_meant(tmp_path:
     save_run(Run(config, build_network(config)), tmp_path / "r", {})
     (tmp_path / "n.csv").write_text("FEATURE 8,other\n1,2\n")
     line = failing("predict", "r", "n.csv", "-o", "out.csv")
-    assert f"missing: {[f'feature {i}' for i in range(9)]}; did you mean 'feature 8' by 'FEATURE 8'?" in line
+    names = ", ".join(f"'feature {i}'" for i in range(9))
+    assert line == (
+        f"lphm: error: n.csv lacks the columns {names} of the training; it has 'FEATURE 8'; rename it to "
+        "'feature 8'; add the others (empty cells count as missing), or train without them\n"
+    )
+    header = ",".join(f"feature {i}" for i in range(8))
+    for last, remedy in (
+        ("Feature 8", "it has 'Feature 8'; rename it to 'feature 8'"),
+        ("z", "add it (empty cells count as missing), or train with --drop 'feature 8'"),
+    ):
+        (tmp_path / "n.csv").write_text(f"{header},{last}\n1,2,3,4,5,6,7,8,9\n")
+        line = failing("predict", "r", "n.csv", "-o", "out.csv")
+        assert line == f"lphm: error: n.csv lacks the column 'feature 8' of the training; {remedy}\n"
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.parquet"])

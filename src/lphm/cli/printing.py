@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lphm.learn.cross_validation import CrossValidation
 
 
-LEARNED_BY_RIDGE = {"learned by": "ridge regression on local patterns (--method network trains the network)"}
+LEARNED_BY_RIDGE = {"learned by": "ridge regression (--method network trains the network)"}
 
 
 class PlainConsole(Console):

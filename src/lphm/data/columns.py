@@ -5,6 +5,7 @@ files, directories and data frames (``holds_numbers``). From then on its cells a
 holds, and what a cell means does not depend on the cells beside it.
 """
 
+import shlex
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -233,22 +234,32 @@ def plain_value(cell: Any) -> bool | int | float | str:
     return value if isinstance(value, bool | int | float) else word(value)
 
 
-def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    """The inputs, if they are a table that has all columns that a run was trained on."""
+def table_with(
+    inputs: pd.DataFrame | np.ndarray, names: Sequence[str], source: str = "the table"
+) -> pd.DataFrame:
+    """The inputs, if they are a table, from ``source``, with all columns that a run was trained on."""
     if not isinstance(inputs, pd.DataFrame):
         got = f"{type(inputs).__name__} of {np.shape(inputs)}"
         raise InputError(f"samples must be rows of a table, got {got}")
     absent = [name for name in names if name not in inputs.columns]
     if absent:
-        more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
-        others = [str(label) for label in inputs.columns.difference(names, sort=False)][:MOST_COMPARED]
-        alike = [(did_you_mean(other, absent[:MOST_NAMED]), other) for other in others]
-        meant = ", ".join(f"{name!r} by {other!r}" for name, other in alike if name is not None)
-        raise InputError(
-            f"the table must have every column of training, missing: {absent[:MOST_NAMED]}{more}"
-            + (f"; did you mean {meant}?" if meant else "")
-        )
+        raise InputError(_lacking(source, absent, inputs.columns.difference(names, sort=False)))
     return inputs
+
+
+def _lacking(source: str, absent: Sequence[str], others: Sequence[object]) -> str:
+    """The message for a table without columns of the training: which to rename, and which to add."""
+    more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
+    named = f"the column{'s'[: len(absent) - 1]} {', '.join(map(repr, absent[:MOST_NAMED]))}{more}"
+    alike = {did_you_mean(str(other), absent[:MOST_NAMED]): str(other) for other in others[:MOST_COMPARED]}
+    alike.pop(None, None)
+    remedies = [f"it has {other!r}; rename it to {name!r}" for name, other in alike.items()]
+    rest = [name for name in absent if name not in alike]
+    if rest:
+        what = "the others" if alike else "it" if len(absent) == 1 else "them"
+        drop = f"with {shlex.join(['--drop', rest[0]])}" if len(absent) == 1 else "without them"
+        remedies.append(f"add {what} (empty cells count as missing), or train {drop}")
+    return f"{source} lacks {named} of the training; {'; '.join(remedies)}"
 
 
 def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> None:

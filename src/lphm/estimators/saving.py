@@ -144,8 +144,8 @@ def by_name(X: Any, schema: InputSchema) -> Any:
     if not isinstance(X, pd.DataFrame):
         return X
     if not isinstance(schema, SeriesSchema):
-        return table_with(X, schema.columns_of_table)[schema.columns_of_table]
+        return table_with(X, schema.columns_of_table, "X")[schema.columns_of_table]
     if schema.series is None or schema.step is None:
         return X
-    frame = table_with(X, [schema.series, schema.step, *schema.column_labels]).reset_index(drop=True)
+    frame = table_with(X, [schema.series, schema.step, *schema.column_labels], "X").reset_index(drop=True)
     return stacked(convert(frame, schema.conversions), schema.series, schema.step, schema.column_labels)[0]
