@@ -235,6 +235,24 @@ def test_a_column_that_is_empty_and_never_was_in_training_is_said(tmp_path: Path
     assert "never was" not in printed("predict", "run", "n.csv")[1]
 
 
+def test_a_score_of_the_rows_that_were_trained_on_is_doubted(tmp_path: Path, printed: Printed) -> None:
+    (tmp_path / "new.csv").write_bytes((tmp_path / "t.csv").read_bytes())
+    for options, rows in (({}, "most of its rows"), ({"test": "new.csv"}, "its rows")):
+        (tmp_path / "run" / "options.json").write_text(json.dumps({"source": "t.csv"} | options))
+        said = (
+            f"t.csv is the data of the run: it was trained on {rows}; 'lphm info run' shows the test score\n"
+        )
+        assert said in printed("evaluate", "run", "t.csv")[1]
+        assert "trained on" not in printed("evaluate", "run", "t.csv", "--quiet")[1]
+        assert "trained on" not in printed("evaluate", "run", "new.csv")[1]
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_file_before_the_run_is_named(command: str, failing) -> None:
+    line = failing(command, "t.csv", "run")
+    assert line == "lphm: error: the run comes first, then the data, got t.csv and run; swap them\n"
+
+
 def test_a_directory_is_scored_as_its_rows_together(tmp_path: Path, printed: Printed) -> None:
     frame = rows(23)
     frame.loc[3, "y"] = None

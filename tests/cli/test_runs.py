@@ -71,6 +71,16 @@ def test_the_options_of_a_run_repeat_it(tmp_path: Path) -> None:
     assert weights(tmp_path / "first") != weights(tmp_path / "other")
 
 
+def test_an_r2_that_is_not_above_0_is_explained(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pd.DataFrame(random.standard_normal((80, 3)), columns=list("aby")).to_csv(tmp_path / "t.csv", index=False)
+    short = ("--members", 1, "--width", 8, "--epochs", 5)
+    result = lphm("train", "t.csv", "--target", "y", *short, cwd=tmp_path)
+    assert float(summary(result)["test R²"]) <= 0
+    said = "R² is not above 0: the predictions are no better than always predicting the mean"
+    assert said in " ".join(result.stdout.split())
+
+
 def test_compare_and_folds(tmp_path: Path) -> None:
     short = ("--epochs", 3, "--members", 1, "--folds", 3)
     printed = lphm("train", "iris", "--compare", *short, "-o", "c", cwd=tmp_path)

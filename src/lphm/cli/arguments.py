@@ -62,6 +62,12 @@ def require_exists(*paths: Path) -> None:
         raise InputError(f"{missing[0]} must exist, got no such file or folder; check the path")
 
 
+def require_run_first(run: Path, file: Path) -> None:
+    """Raise ``InputError`` if a file and a run folder were given in the wrong order."""
+    if run.is_file() and file.is_dir():
+        raise InputError(f"the run comes first, then the data, got {run} and {file}; swap them")
+
+
 def require_output(path: Path, *inputs: Path | None) -> None:
     """Raise ``InputError`` unless a file can be written to ``path`` that is none of the inputs.
 

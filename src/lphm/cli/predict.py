@@ -7,7 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lphm.cli.arguments import RunFolder, loading, require_exists, require_output, when_interrupted
+from lphm.cli.arguments import (
+    RunFolder,
+    loading,
+    require_exists,
+    require_output,
+    require_run_first,
+    when_interrupted,
+)
 from lphm.errors import InputError, one_line
 from lphm.learn.options import DeviceName
 
@@ -45,6 +52,7 @@ def predict(
     """
     path = None if str(output) == "-" else output
     require_exists(run, file)
+    require_run_first(run, file)
     if path is not None:
         _check_output(path, run, file, spreadsheet)
     with when_interrupted(lambda: "" if path is None else "nothing was written"):

@@ -107,8 +107,13 @@ def _matters_most(importance: dict[str, Any] | None) -> dict[str, str]:
     return {"what matters most": ", ".join(drop["name"] for drop in leading)} if leading else {}
 
 
+NO_BETTER = "R² is not above 0: the predictions are no better than always predicting the mean"
+
+
 def warning(metrics: dict[str, Any], target: str) -> str:
-    """A word on a score that is too good to be true; empty for others."""
+    """A word on a score that is too good to be true, or worth nothing; empty for others."""
+    if metrics["test"].get("r2", 1) <= 0:
+        return NO_BETTER
     column = (metrics.get("importance") or {}).get("suspect")
     if column is None:
         return ""

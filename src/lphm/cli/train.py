@@ -39,7 +39,7 @@ class DataOptions:
     drop: list[str] | None = None
     """A column to leave out; may be repeated."""
     keep: list[str] | None = None
-    """A column to use, though it would be left out as an identifier or because it tells the target alone;
+    """A column to use, though it would be left out as an identifier or because it gives the target away;
     may be repeated."""
     category: list[str] | None = None
     """A column that holds categories, whatever its values look like, such as a code; may be repeated."""

@@ -5,7 +5,6 @@ files, directories and data frames (``holds_numbers``). From then on its cells a
 holds, and what a cell means does not depend on the cells beside it.
 """
 
-import shlex
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from lphm.data.lacking import MOST_NAMED, lacking
 from lphm.data.words import TRUTH, category_words, is_category, text, word
 from lphm.errors import Fix, InputError, did_you_mean
 
@@ -27,8 +27,6 @@ FARTHEST = 1e15
 NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean"})
 #: And those whose objects are read as words.
 WORDS = frozenset({"string", "bytes", "mixed", "mixed-integer"})
-#: Most columns that an error names, and most other columns that are compared with each missing one.
-MOST_NAMED, MOST_COMPARED = 100, 1000
 CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
 CONVERT = "convert it or leave it out"
 
@@ -243,23 +241,8 @@ def table_with(
         raise InputError(f"samples must be rows of a table, got {got}")
     absent = [name for name in names if name not in inputs.columns]
     if absent:
-        raise InputError(_lacking(source, absent, inputs.columns.difference(names, sort=False)))
+        raise InputError(lacking(source, absent, inputs.columns.difference(names, sort=False)))
     return inputs
-
-
-def _lacking(source: str, absent: Sequence[str], others: Sequence[object]) -> str:
-    """The message for a table without columns of the training: which to rename, and which to add."""
-    more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
-    named = f"the column{'s'[: len(absent) - 1]} {', '.join(map(repr, absent[:MOST_NAMED]))}{more}"
-    alike = {did_you_mean(str(other), absent[:MOST_NAMED]): str(other) for other in others[:MOST_COMPARED]}
-    alike.pop(None, None)
-    remedies = [f"it has {other!r}; rename it to {name!r}" for name, other in alike.items()]
-    rest = [name for name in absent if name not in alike]
-    if rest:
-        what = "the others" if alike else "it" if len(absent) == 1 else "them"
-        drop = f"with {shlex.join(['--drop', rest[0]])}" if len(absent) == 1 else "without them"
-        remedies.append(f"add {what} (empty cells count as missing), or train {drop}")
-    return f"{source} lacks {named} of the training; {'; '.join(remedies)}"
 
 
 def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> None:
@@ -271,6 +254,10 @@ def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> 
     more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
     wanted = f"the column{'s'[: len(absent) - 1]} {', '.join(map(repr, absent))}"
     message = f"{source} must have {wanted}, got {', '.join(known[:MOST_NAMED])}{more}"
+    several = next((name for name in absent if set(name.split(",")) <= set(known)), None)
+    if several is not None:
+        each = " and once for ".join(map(repr, several.split(",")))
+        raise InputError(f"{message}; repeat the option, once for {each}")
     close = {name: did_you_mean(name, known) for name in absent}
     fixes = [Fix(right, instead_of=name) for name, right in close.items() if right is not None]
     if fixes:
