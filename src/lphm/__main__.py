@@ -22,7 +22,7 @@ OUT_OF_MEMORY = ("allocate memory", "out of memory", "MemoryError")
 EXTRA = "the command line needs: pip install 'lphm[train]'"
 
 try:
-    from cyclopts import CycloptsError, UnusedCliTokensError
+    from cyclopts import CycloptsError, UnknownCommandError, UnusedCliTokensError
 
     from lphm.cli import app
 except ModuleNotFoundError as error:
@@ -65,11 +65,14 @@ def _message(error: Exception) -> str | None:
     message: str | None = None
     match error:
         case UnusedCliTokensError():
-            message = f"the command takes fewer arguments, got {' '.join(error.unused_tokens or [])} as well"
+            message = _too_many(error.unused_tokens or [])
+        case UnknownCommandError():  # the list of all commands would be cut
+            message = str(error).partition(" Available commands")[0]
         case CycloptsError():
             message = str(error).rstrip(".")
         case InputError(fixes=(_, *_)):
-            message = f"{error}; {_mended(sys.argv[1:], error.fixes)}"
+            mended = _mended(sys.argv[1:], error.fixes)
+            message = f"{error} try: {mended}" if str(error).endswith("?") else f"{error}; try: {mended}"
         case InputError(option=None):
             message = str(error)
         case InputError(option=str() as option):
@@ -84,6 +87,14 @@ def _message(error: Exception) -> str | None:
             message = f"{error.filename or 'the output'} must be usable, got: {error.strerror or error}"
         case MemoryError() | RuntimeError() if any(words in repr(error) for words in OUT_OF_MEMORY):
             message = f"memory must hold what is computed, got {repr(error)[:200]}; choose smaller sizes"
+    return message
+
+
+def _too_many(tokens: Sequence[str]) -> str:
+    """The message for arguments that the command does not take; one may be meant as the target."""
+    message = f"the command takes fewer arguments, got {' '.join(tokens)} as well"
+    if sys.argv[1:2] == ["train"] and len(tokens) == 1 and not any("--target" in word for word in sys.argv):
+        message += f"; did you mean --target {shlex.quote(tokens[0])}?"
     return message
 
 

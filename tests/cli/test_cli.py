@@ -13,7 +13,7 @@ import pytest
 import torch
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 
-from lphm.cli.train import discarded_if_refused
+from lphm.cli.run_folder import discarded_if_refused
 from lphm.errors import InputError, ReadError, WriteError
 from lphm.learn.run import load_run, save_run
 from lphm.report import write_report
@@ -118,7 +118,7 @@ def test_task_and_structure_can_be_chosen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["tran"], 'Unknown command "tran". Did you mean "train"?'),
+        (["tran"], 'lphm: error: Unknown command "tran". Did you mean "train"?\n'),
         (["train", "--knd", "both"], "Unknown option: --knd. Did you mean --kind?"),
         (["train", "--kind", "neither"], 'Invalid value "neither" for --kind. Choose from: "attribute"'),
         (["train", "--r", "two"], 'Invalid value for --r: unable to convert "two" into int'),
@@ -130,11 +130,20 @@ def test_task_and_structure_can_be_chosen(tmp_path: Path) -> None:
         (["train", "--dropout", 1], "dropout must be a number of at least 0 and below 1, got 1.0"),
         (["train", "--seed", -1], "seed must be a whole number of at least 0 and at most 2147483647, got -1"),
         (["train", "--folds", 1], "folds must be a whole number of at least 2, got 1"),
-        (["train", "iris", "wine"], "the command takes fewer arguments, got wine as well"),
+        (
+            ["train", "iris", "wine"],
+            "lphm: error: the command takes fewer arguments, got wine as well; did you mean --target wine?\n",
+        ),
+        (["train", "iris", "a", "b"], "lphm: error: the command takes fewer arguments, got a b as well\n"),
+        (["info", "iris", "wine"], "lphm: error: the command takes fewer arguments, got wine as well\n"),
         (["train", "absent.csv", "--target", "y"], "absent.csv must exist, got no such file or folder"),
         (["train", "absent/", "--target", "y"], "absent must exist, got no such file or folder"),
         (["train", "--config", "absent.json"], "absent.json must be a readable file, got: No such file"),
         (["train", "--resume"], "--resume must come with --output of the run, got none"),
+        (
+            ["train", "-o", "runs/res", "--resume"],
+            "lphm: error: runs/res holds no run to continue; name the data to begin one\n",
+        ),
         (["predict", "run"], 'Command "predict" parameter FILE requires an argument'),
         (["predict", "run", "new.csv", "-o", "out.csv"], "run must exist, got no such file or folder"),
         (["evaluate", "run", "new.csv"], "run must exist, got no such file or folder"),
@@ -283,7 +292,7 @@ BAD_TABLES = {
         "note,z,y\n"
         + "".join(f"some words that are here for number {i},{i % 7},{'ab'[i % 2]}\n" for i in range(40)),
         ("--target", "y"),
-        "leave it out; lphm train t.csv --target y --drop note",
+        "leave it out; try: lphm train t.csv --target y --drop note",
     ),
     "channels that do not divide": (
         "x,z,y\n" + NUMBERS,

@@ -95,7 +95,7 @@ def test_a_wide_table_of_series(tmp_path: Path, method: tuple) -> None:
         assert (predicted["state"] == frame["state"]).mean() > 0.9
     frame.drop(columns=["left_3", "state"]).to_csv(tmp_path / "less.csv", index=False)
     refused = lphm("predict", "r", "less.csv", "-o", "q.csv", cwd=tmp_path)
-    assert "must have every column of training, missing: ['left_3']" in refused.stderr
+    assert "less.csv lacks the column 'left_3' of the training; " in refused.stderr
     again = lphm("train", "--config", "r/options.json", "-o", "again", "--quiet", cwd=tmp_path)
     assert (again.returncode, again.stderr) == (0, "")
     assert (tmp_path / "again" / "predictions.csv").read_bytes() == (
@@ -115,6 +115,11 @@ def test_files_of_the_archives_need_no_target(tmp_path: Path) -> None:
         (tmp_path / name).write_text(header + "\n".join(part) + "\n")
     shown = run(tmp_path, "Parts_TRAIN.ts", "--test", "Parts_TEST.ts", *RIDGE)
     assert float(shown["test accuracy"]) > 0.8
+    assert shown["learned by"] == "ridge regression (--method network trains the network)"
+    assert not shown.keys() & {"interdependence parameters", "the same network with Full", "epochs"}
+    report = (tmp_path / "r" / "report.html").read_text()
+    assert not any(words in report for words in ("Training ran", "Factors of W", "Learning curves"))
+    assert "Learned by ridge regression on local patterns, in closed form" in report
     tested = lphm("evaluate", "r", "Parts_TEST.ts", "--json", "--quiet", cwd=tmp_path)
     assert json.loads(tested.stdout)["samples"] == 10
     assert json.loads(tested.stdout)["accuracy"] == pytest.approx(float(shown["test accuracy"]), abs=1e-4)

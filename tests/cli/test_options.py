@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from lphm.cli import app
-from lphm.cli.train import NOT_SAVED, DataOptions, RunOptions
+from lphm.cli.run_folder import NOT_SAVED, RunOptions
+from lphm.cli.train import DataOptions
 from lphm.data.row_options import RowOptions
 from lphm.estimators import LPHMClassifier, LPHMRegressor
 from lphm.learn.options import FitOptions, NetworkOptions, TrainingOptions

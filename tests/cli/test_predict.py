@@ -101,7 +101,19 @@ def test_all_columns_that_are_missing_are_named_with_what_may_be_meant(tmp_path:
     save_run(Run(config, build_network(config)), tmp_path / "r", {})
     (tmp_path / "n.csv").write_text("FEATURE 8,other\n1,2\n")
     line = failing("predict", "r", "n.csv", "-o", "out.csv")
-    assert f"missing: {[f'feature {i}' for i in range(9)]}; did you mean 'feature 8' by 'FEATURE 8'?" in line
+    names = ", ".join(f"'feature {i}'" for i in range(9))
+    assert line == (
+        f"lphm: error: n.csv lacks the columns {names} of the training; it has 'FEATURE 8'; rename it to "
+        "'feature 8'; add the others (empty cells count as missing), or train without them\n"
+    )
+    header = ",".join(f"feature {i}" for i in range(8))
+    for last, remedy in (
+        ("Feature 8", "it has 'Feature 8'; rename it to 'feature 8'"),
+        ("z", "add it (empty cells count as missing), or train with --drop 'feature 8'"),
+    ):
+        (tmp_path / "n.csv").write_text(f"{header},{last}\n1,2,3,4,5,6,7,8,9\n")
+        line = failing("predict", "r", "n.csv", "-o", "out.csv")
+        assert line == f"lphm: error: n.csv lacks the column 'feature 8' of the training; {remedy}\n"
 
 
 @pytest.mark.parametrize("name", ["out.csv", "out.csv.gz", "out.parquet"])
@@ -197,6 +209,48 @@ def test_unknown_categories_are_counted_over_all_parts_and_said(tmp_path: Path, 
         assert printed(*command, "--quiet")[1] == ""
     assert said in printed("evaluate", "run", "n.csv")[1]
     assert "unknown" not in printed("predict", "run", "t.csv")[1]
+
+
+def test_a_column_that_is_empty_and_never_was_in_training_is_said(tmp_path: Path, printed: Printed) -> None:
+    features = [{"name": "x", "missing": 0.0}, {"name": "c", "missing": 0.0}]
+    summary = tmp_path / "run" / "summary.json"
+    summary.write_text(json.dumps({"features": features}))
+    frame = rows(23).assign(c=None)
+    frame.loc[:20, "x"] = None
+    write_directory(tmp_path / "parts", frame)
+    frame.assign(x=None).to_csv(tmp_path / "n.csv", index=False)
+    frame[:1].to_csv(tmp_path / "one.csv", index=False)
+    c = "column 'c' is missing in all 23 rows, and never was in training; it counts as an unknown category\n"
+    x = "column 'x' is missing in all 23 rows, and never was in training; it counts as the mean\n"
+    of_one = (x + c).replace("all 23 rows", "the only row")
+    for file, said in (("parts", c), ("n.csv", x + c), ("one.csv", of_one), ("t.csv", "")):
+        shown = [line for line in printed("evaluate", "run", file)[1].splitlines() if "column" in line]
+        assert shown == said.splitlines()
+    assert x + c in printed("predict", "run", "n.csv")[1]
+    assert printed("predict", "run", "n.csv", "--quiet")[1] == ""
+    features[1]["missing"] = 0.25  # it was missing in some rows, whose vector is learned
+    summary.write_text(json.dumps({"features": features}))
+    assert c not in printed("predict", "run", "n.csv")[1]
+    summary.unlink()
+    assert "never was" not in printed("predict", "run", "n.csv")[1]
+
+
+def test_a_score_of_the_rows_that_were_trained_on_is_doubted(tmp_path: Path, printed: Printed) -> None:
+    (tmp_path / "new.csv").write_bytes((tmp_path / "t.csv").read_bytes())
+    for options, rows in (({}, "most of its rows"), ({"test": "new.csv"}, "its rows")):
+        (tmp_path / "run" / "options.json").write_text(json.dumps({"source": "t.csv"} | options))
+        said = (
+            f"t.csv is the data of the run: it was trained on {rows}; 'lphm info run' shows the test score\n"
+        )
+        assert said in printed("evaluate", "run", "t.csv")[1]
+        assert "trained on" not in printed("evaluate", "run", "t.csv", "--quiet")[1]
+        assert "trained on" not in printed("evaluate", "run", "new.csv")[1]
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_file_before_the_run_is_named(command: str, failing) -> None:
+    line = failing(command, "t.csv", "run")
+    assert line == "lphm: error: the run comes first, then the data, got t.csv and run; swap them\n"
 
 
 def test_a_directory_is_scored_as_its_rows_together(tmp_path: Path, printed: Printed) -> None:

@@ -183,8 +183,12 @@ def test_a_run_is_resumed_with_the_same_split_alone(files: Path, succeeding, fai
     assert read(files / "r", "options.json")["group"] == "patient"
     succeeding(*options, "--resume")
     other = ("train", "t.csv", "--time", "day", *dropped("day"), *SHORT, "-o", "r", "--resume")
-    assert "which differ in drop, group, time; add --config r/options.json" in failing(*other)
+    assert (
+        "which differ in drop, group, time; leave the data and options out: lphm train -o r --resume"
+        in failing(*other)
+    )
     succeeding("train", "--config", "r/options.json", "-o", "r", "--resume", "--quiet")
+    succeeding("train", "-o", "r", "--resume", "--quiet")
 
 
 @pytest.mark.slow

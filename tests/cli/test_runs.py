@@ -37,7 +37,10 @@ def test_kill_minus_nine_and_resume_give_the_same_weights(tmp_path: Path) -> Non
     assert child.wait().returncode == -signal.SIGKILL
     assert checkpoint.exists()
     assert not (tmp_path / "cut" / "config.json").exists()  # it was cut in the middle
-    assert lphm(*options, "-o", "cut", "--resume", cwd=tmp_path).returncode == 0
+    unfinished = "cut is unfinished; continue it with lphm train -o cut --resume"
+    for command in ("info", "report"):
+        assert lphm(command, "cut", cwd=tmp_path).stderr == f"lphm: error: {unfinished}\n"
+    assert lphm("train", "-o", "cut", "--resume", cwd=tmp_path).returncode == 0
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
     assert not checkpoint.exists()
     again = lphm(
@@ -49,9 +52,9 @@ def test_kill_minus_nine_and_resume_give_the_same_weights(tmp_path: Path) -> Non
     )
     other = lphm("train", "iris", "--epochs", 5, "-o", "cut", "--resume", cwd=tmp_path)
     assert other.returncode == 2
-    assert (
-        "--resume must come with the options of the run, which differ in epochs, members, seed"
-        in other.stderr
+    assert other.stderr == (
+        "lphm: error: --resume must come with the options of the run, which differ in epochs, members, seed; "
+        "leave the data and options out: lphm train -o cut --resume\n"
     )
 
 
@@ -68,6 +71,16 @@ def test_the_options_of_a_run_repeat_it(tmp_path: Path) -> None:
     assert weights(tmp_path / "first") != weights(tmp_path / "other")
 
 
+def test_an_r2_that_is_not_above_0_is_explained(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pd.DataFrame(random.standard_normal((80, 3)), columns=list("aby")).to_csv(tmp_path / "t.csv", index=False)
+    short = ("--members", 1, "--width", 8, "--epochs", 5)
+    result = lphm("train", "t.csv", "--target", "y", *short, cwd=tmp_path)
+    assert float(summary(result)["test R²"]) <= 0
+    said = "R² is not above 0: the predictions are no better than always predicting the mean"
+    assert said in " ".join(result.stdout.split())
+
+
 def test_compare_and_folds(tmp_path: Path) -> None:
     short = ("--epochs", 3, "--members", 1, "--folds", 3)
     printed = lphm("train", "iris", "--compare", *short, "-o", "c", cwd=tmp_path)
@@ -82,6 +95,10 @@ def test_compare_and_folds(tmp_path: Path) -> None:
     assert list(table) == ["none", "full", "low-rank", "lphm"]
     files = {path.name for path in (tmp_path / "c").iterdir()}
     assert files == {"options.json", "cross_validation.json", "comparison.json"}
+    refused = lphm("info", "c", cwd=tmp_path).stderr
+    assert refused == (
+        "lphm: error: c must hold a model, got a run with --compare, which keeps none; train one\n"
+    )
     assert table["none"]["interdependence_parameters"] == 0
     counts = {name: table[name]["interdependence_parameters"] for name in ("full", "lphm")}
     assert counts == {"full": 2 * 4**2, "lphm": 2 * (4 + 2 * 4)}  # in block and readout

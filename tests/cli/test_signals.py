@@ -64,12 +64,30 @@ def test_an_interrupted_training_says_how_it_goes_on(folder: Path, number: signa
         [*TRAIN, "-o", run, "--quiet"], number, (folder / run / CHECKPOINT).exists, folder
     )
     assert code == SIGNALS[number]
-    go_on = f"lphm train --config {run}/options.json --output {run} --resume"
+    go_on = f"lphm train -o {run} --resume"
     assert errors == f"lphm: error: stopped by {number.name}; {go_on} continues the run\n"
     assert {path.name for path in (folder / run).iterdir()} == {"options.json", CHECKPOINT}
     assert start(lphm, *go_on.split()[1:], "--quiet", cwd=folder).wait().returncode == 0
     weights = [(folder / name / "weights.safetensors").read_bytes() for name in (run, "whole")]
     assert weights[0] == weights[1]
+
+
+def test_a_training_that_is_interrupted_before_its_folder_says_that_nothing_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["lphm", "train", "iris", "-o", "run"])
+    for at in ("lphm.data.readers.read_dataset", "lphm.learn.training.prepare"):
+        with monkeypatch.context() as patched:
+            patched.setattr(at, interrupt)
+            with pytest.raises(SystemExit) as caught:
+                main()
+        assert caught.value.code == 130
+        assert capsys.readouterr().err == "lphm: error: stopped by SIGINT; nothing was written\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
@@ -80,7 +98,7 @@ def test_an_interrupted_cross_validation_goes_on_too(folder: Path, number: signa
     code, errors = interrupted(arguments, number, (folder / run / "options.json").exists, folder)
     assert code == SIGNALS[number]
     assert errors.count("\n") == 1
-    assert "--resume continues the run" in errors
+    assert f"lphm train -o {run} --resume continues the run" in errors
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from support.command import lphm, summary
 from support.strangers import contracts, houses, loans, sensors, trips, visits
 
 SHORT = ("--members", 1, "--width", 8, "--epochs", 2)
-TELLS = "tells the target alone"
+TELLS = "gives the target away"
 
 
 def said(stdout: str) -> str:
@@ -98,11 +98,16 @@ def test_all_misspelt_columns_are_in_one_message_with_the_command(tmp_path: Path
     )
     assert "t.csv must have the columns 'prise', 'adress', 'zome', 'iid', got id, address, sold, size" in line
     assert "did you mean 'price', 'address', 'zone', 'id'?" in line
-    assert line.endswith("; lphm train t.csv --target price --drop=address --category zone --keep id\n")
+    assert line.endswith("? try: lphm train t.csv --target price --drop=address --category zone --keep id\n")
     line = failing("train", "t.csv", "--target", "prise", "--drop", "xylophone")
     assert "did you mean 'price'?" in line
     assert "lphm train" not in line  # no command would run
     assert "did you mean" not in failing("train", "t.csv", "--target", "xylophone")
+    line = failing("train", "t.csv", "--target", "price", "--drop", "size,zone")
+    assert line == (
+        "lphm: error: t.csv must have the column 'size,zone', got id, address, sold, size, zone, floor, "
+        "garden, price; repeat the option, once for 'size' and once for 'zone'\n"
+    )
 
 
 @pytest.mark.slow
@@ -119,7 +124,7 @@ def test_everything_that_is_wrong_is_in_one_message_whose_command_runs(tmp_path:
     assert "column 'notes' must hold numbers or categories, got text: 120 distinct values" in refused.stderr
     assert "column 'tags and more' must hold numbers or categories, got values such as" in refused.stderr
     assert not (tmp_path / "r").exists()
-    command = shlex.split(refused.stderr.rsplit("; ", 1)[1])
+    command = shlex.split(refused.stderr.rsplit("try: ", 1)[1])
     assert command[-4:] == ["--drop", "notes", "--drop", "tags and more"]
     assert lphm(*command[1:], cwd=tmp_path).returncode == 0
     (tmp_path / "r").rename(tmp_path / "before")
@@ -186,7 +191,7 @@ def test_cells_that_differ_from_the_others_are_named_and_not_taken_for_an_identi
         "such as '1.1.2024' in 59 of 60 rows, and 'soon' in row 51",
     ):
         assert got in line
-    assert line.endswith("; lphm train t.csv --target y --drop price --drop weight --drop seen\n")
+    assert line.endswith("; try: lphm train t.csv --target y --drop price --drop weight --drop seen\n")
     frame.loc[7, "y"] = "free"
     frame[["a", "y"]].to_csv(tmp_path / "t.csv", index=False)
     line = failing("train", "t.csv", "--target", "y")

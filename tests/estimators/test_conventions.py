@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
-from lphm.estimators import LPHMClassifier
+from lphm.estimators import LPHMClassifier, LPHMRegressor
 
 X, Y = load_iris(return_X_y=True)
 FRAME = pd.DataFrame(X, columns=["a", "b", "c", "d"])
@@ -22,6 +22,12 @@ def saved_and_loaded(model: LPHMClassifier, folder: Path) -> LPHMClassifier:
 
 
 # Parameters.
+
+
+def test_the_repr_is_that_of_scikit_learn() -> None:
+    assert repr(LPHMClassifier(random_state=0, members=1)) == "LPHMClassifier(members=1, random_state=0)"
+    assert repr(LPHMRegressor(r=2, verbose=1)) == "LPHMRegressor(r=2, verbose=1)"
+    assert repr(LPHMClassifier()) == "LPHMClassifier()"
 
 
 @pytest.mark.parametrize(

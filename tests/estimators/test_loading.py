@@ -42,7 +42,9 @@ def test_a_run_of_a_table_predicts_what_the_command_line_does(tmp_path: Path, su
     assert (model.n_features_in_, model.n_iter_, len(model.history_)) == (2, 2, 2)
     given = model.get_params()
     assert (given["epochs"], given["members"], given["random_state"]) == (2, 1, 3)
-    with pytest.raises(InputError, match=r"missing: \['area'\]; did you mean 'area' by 'aera'"):
+    with pytest.raises(
+        InputError, match="X lacks the column 'area' of the training; it has 'aera'; rename it"
+    ):
         model.predict(frame.rename(columns={"area": "aera"}))
     classifier = LPHMClassifier.load(tmp_path / "classes")
     assert list(classifier.classes_) == ["no", "yes"]

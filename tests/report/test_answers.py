@@ -93,6 +93,17 @@ def test_drivers_are_bars_the_longest_first(pages: dict[str, Element]) -> None:
     assert rows_of(section(pages["regression"], "drivers"))[0][2] == "0.50 ± 0.04"
 
 
+def test_the_longest_bar_is_mentioned_if_it_is_pale(copy: Copy) -> None:
+    folder = copy()
+    importance = json.loads((folder / "metrics.json").read_text())["importance"]
+    drops = sorted(importance["drops"], key=lambda drop: -drop["mean"])
+    drops[0]["matters"] = False
+    shown = section(edited(folder, importance=importance), "drivers")
+    assert [each.text for each in shown.all("strong")] == [drops[1]["name"]]
+    longest = f"{drops[0]['name']} has the longest bar, but varies too much between shuffles. The bars"
+    assert f"Sure: . {longest}" in shown.text
+
+
 def test_pairs_are_told_in_words_and_bars(pages: dict[str, Element], copy: Copy) -> None:
     shown = section(pages["classification"], "together")
     assert [each.text for each in shown.all("strong")] == [NASTY, "fifth"]

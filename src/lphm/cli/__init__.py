@@ -7,7 +7,7 @@ from typing import Any
 
 from cyclopts import App, Parameter
 
-from lphm.cli import apply, bench, compress, runs, train
+from lphm.cli import apply, bench, compress, run_folder, runs, train
 from lphm.cli.arguments import require_whole_numbers
 from lphm.cli.export import export
 from lphm.cli.predict import predict
@@ -25,7 +25,7 @@ app = App(
     suppress_keyboard_interrupt=False,  # lphm.__main__ says what it means
 )
 app.register_install_completion_command()
-app.command(train.train, config=[train.use_config, require_whole_numbers], sort_key=0)
+app.command(train.train, config=[run_folder.use_config, require_whole_numbers], sort_key=0)
 COMMANDS: list[Any] = [
     predict,
     runs.evaluate,

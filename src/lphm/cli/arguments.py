@@ -62,6 +62,12 @@ def require_exists(*paths: Path) -> None:
         raise InputError(f"{missing[0]} must exist, got no such file or folder; check the path")
 
 
+def require_run_first(run: Path, file: Path) -> None:
+    """Raise ``InputError`` if a file and a run folder were given in the wrong order."""
+    if run.is_file() and file.is_dir():
+        raise InputError(f"the run comes first, then the data, got {run} and {file}; swap them")
+
+
 def require_output(path: Path, *inputs: Path | None) -> None:
     """Raise ``InputError`` unless a file can be written to ``path`` that is none of the inputs.
 
@@ -100,9 +106,9 @@ def loading() -> Iterator[None]:
 
 @contextmanager
 def when_interrupted(message: Callable[[], str]) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM say what was written and how to go on."""
+    """Let Ctrl-C and SIGTERM say what was written and how to go on, unless they say so already."""
     try:
         yield
     except KeyboardInterrupt as stopped:
-        stopped.args = (message(),)
+        stopped.args = stopped.args or (message(),)
         raise

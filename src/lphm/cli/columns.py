@@ -14,6 +14,8 @@ from lphm.learn.training import left_out
 
 #: Columns of one kind that are listed.
 MOST_LISTED = 20
+#: Columns that are left out, of which the option to keep them is given.
+MOST_KEPT = 5
 #: What an option about rows is for, where columns suggest it.
 HINTS = {
     "series": "Rows may belong to series, each with one target",
@@ -38,7 +40,9 @@ def say_columns(prepared: Prepared, printing: Printing) -> None:
     lines = [line for name, line in data.notes.items() if name in schema.columns_of_table]
     misleading = [name for name, reason in unused.items() if reason not in (UNNAMED, CONSTANT)]
     if misleading:
-        lines.append(f"To use a column all the same: --keep {shlex.quote(misleading[0])}")
+        keep = " ".join(f"--keep {shlex.quote(name)}" for name in misleading[:MOST_KEPT])
+        each = "a column" if len(misleading) == 1 else "these columns"
+        lines.append(f"To use {each} all the same: {keep}")
     if data.hint:
         options = " ".join(f"--{option} {shlex.quote(name)}" for option, name in data.hint.items())
         lines.append(f"{HINTS[next(iter(data.hint))]}: {options}")

@@ -7,7 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from lphm.cli.arguments import RunFolder, loading, require_exists, require_output, when_interrupted
+from lphm.cli.arguments import (
+    RunFolder,
+    loading,
+    require_exists,
+    require_output,
+    require_run_first,
+    when_interrupted,
+)
 from lphm.errors import InputError, one_line
 from lphm.learn.options import DeviceName
 
@@ -45,10 +52,12 @@ def predict(
     """
     path = None if str(output) == "-" else output
     require_exists(run, file)
+    require_run_first(run, file)
     if path is not None:
         _check_output(path, run, file, spreadsheet)
     with when_interrupted(lambda: "" if path is None else "nothing was written"):
         with loading():
+            from lphm.cli.printing import say_unknown
             from lphm.cli.progress import bars
             from lphm.data.outputs import write_table
             from lphm.learn.predictions import Predictions
@@ -59,8 +68,7 @@ def predict(
             rows = write_table(predictions.of(file, progress), path)
     if quiet:
         return
-    if str(predictions.unknown):
-        print(one_line(str(predictions.unknown)), file=sys.stderr)
+    say_unknown(predictions.unknown, run, predictions.run.config.input)
     name = predictions.run.config.target.name
     where, stream = ("standard output", sys.stderr) if path is None else (path, sys.stdout)
     print(one_line(f"{rows} predictions of {name!r} in {where}"), file=stream)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -10,12 +11,19 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from lphm._io import read_json
 from lphm.cli.arguments import Printing
 from lphm.data.amounts import LABELS, amount, labelled
-from lphm.errors import one_line
+from lphm.data.schema import InputSchema
+from lphm.data.unknown import UnknownCategories
+from lphm.errors import EDITED, InputError, one_line
+from lphm.learn.unfinished import SUMMARY
 
 if TYPE_CHECKING:
     from lphm.learn.cross_validation import CrossValidation
+
+
+LEARNED_BY_RIDGE = {"learned by": "ridge regression (--method network trains the network)"}
 
 
 class PlainConsole(Console):
@@ -38,7 +46,7 @@ def grid(title: str, rows: dict[str, str]) -> Table:
     """A table of names and values."""
     table = Table(title=one_line(title), show_header=False, title_justify="left")
     for label, value in rows.items():
-        table.add_row(label, one_line(value), end_section=label == "epochs")
+        table.add_row(label, one_line(value), end_section=label in ("epochs", *LEARNED_BY_RIDGE))
     return table
 
 
@@ -81,6 +89,17 @@ def columns(title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) 
     return table
 
 
+def say_unknown(unknown: UnknownCategories, run: Path, schema: InputSchema) -> None:
+    """Print on standard error what the samples had that the training of the run had not."""
+    file = run / SUMMARY
+    try:
+        empty = unknown.empty.lines(schema, read_json(file) if file.exists() else {})
+    except EDITED as error:
+        raise InputError(f"{file} must be as training wrote it, got {error!r}; train the run anew") from error
+    for line in filter(None, [str(unknown), *empty]):
+        print(one_line(line), file=sys.stderr)
+
+
 def _matters_most(importance: dict[str, Any] | None) -> dict[str, str]:
     """The three columns, channels or rows without which the score falls most."""
     drops = [drop for drop in (importance or {}).get("drops", []) if drop["matters"] and drop["mean"] > 0]
@@ -88,8 +107,13 @@ def _matters_most(importance: dict[str, Any] | None) -> dict[str, str]:
     return {"what matters most": ", ".join(drop["name"] for drop in leading)} if leading else {}
 
 
+NO_BETTER = "R² is not above 0: the predictions are no better than always predicting the mean"
+
+
 def warning(metrics: dict[str, Any], target: str) -> str:
-    """A word on a score that is too good to be true; empty for others."""
+    """A word on a score that is too good to be true, or worth nothing; empty for others."""
+    if metrics["test"].get("r2", 1) <= 0:
+        return NO_BETTER
     column = (metrics.get("importance") or {}).get("suspect")
     if column is None:
         return ""
@@ -99,24 +123,28 @@ def warning(metrics: dict[str, Any], target: str) -> str:
     )
 
 
-def summary(metrics: dict[str, Any], name: str, folder: Path) -> Table:
-    """The table that closes a training."""
+def summary(metrics: dict[str, Any], name: str, folder: Path, by_ridge: bool = False) -> Table:
+    """The table that closes a training; of ridge regression without what only the network has."""
     tested = metrics["test"]
     (score,) = tested.keys() & {"accuracy", "r2"}
     beside = {name: value for name, value in tested.items() if name not in ("loss", score)}
     number, full = metrics["interdependence_parameters"], metrics["interdependence_parameters_full"]
     fewer = f" ({full / number:.1f} times fewer)" if 0 < number < full else ""
+    of_w = {
+        "interdependence parameters": f"{number:,}{fewer}",
+        "the same network with Full": f"{full:,}",
+    }
     best = "" if metrics["best_epoch"] is None else f", best {metrics['best_epoch']}"
     stopped = ", stopped by the time limit" if metrics.get("out_of_time") else ""
+    epochs = {"epochs": f"{len(metrics['history'])}{best}{stopped}"}
     return grid(
         f"{name}: {metrics['task']}",
         {
             f"test {LABELS[score]}": f"{tested[score]:.4f}",
             **labelled(beside, metrics.get("unit") or ""),
-            "interdependence parameters": f"{number:,}{fewer}",
-            "the same network with Full": f"{full:,}",
+            **(LEARNED_BY_RIDGE if by_ridge else of_w),
             "parameters in all": f"{metrics['parameters']:,}",
-            "epochs": f"{len(metrics['history'])}{best}{stopped}",
+            **({} if by_ridge else epochs),
             "seconds": f"{metrics['seconds']:.0f}",
             **_matters_most(metrics.get("importance")),
             **({"the file is": metrics["read_as"]} if metrics.get("read_as") else {}),

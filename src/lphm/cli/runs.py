@@ -1,13 +1,25 @@
 """The commands for a run that is there: ``evaluate``, ``report`` and ``info``; ``predict`` is beside them."""
 
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from lphm._io import read_json
-from lphm.cli.arguments import Output, Printing, RunFolder, Source, loading, require_exists, require_output
+from lphm.cli.arguments import (
+    Output,
+    Printing,
+    RunFolder,
+    Source,
+    loading,
+    require_exists,
+    require_output,
+    require_run_first,
+    same_file,
+)
 from lphm.errors import EDITED, InputError, one_line
 from lphm.learn.options import DeviceName
+from lphm.learn.unfinished import OPTIONS
 
 
 def evaluate(
@@ -24,8 +36,9 @@ def evaluate(
         device: Where the network predicts. auto: on a GPU (cuda, then mps) if there is one.
     """
     require_exists(run)
+    require_run_first(run, Path(source))
     with loading():
-        from lphm.cli.printing import grid, say
+        from lphm.cli.printing import grid, say, say_unknown
         from lphm.cli.progress import bars
         from lphm.data.amounts import labelled
         from lphm.learn.run import load_run
@@ -35,11 +48,23 @@ def evaluate(
     model = replace(load_run(run), device=device)
     with bars(printing.shows_bars) as progress:
         scores, unknown = score(model, source, progress)
-    if str(unknown) and not printing.quiet:
-        print(one_line(str(unknown)), file=sys.stderr)
+    if not printing.quiet:
+        say_unknown(unknown, run, model.config.input)
+        if note := _trained_on(run, Path(source)):
+            print(one_line(note), file=sys.stderr)
     samples = scores.pop("samples")
     rows = labelled(scores, model.config.target.unit) | {"samples": f"{samples:,.0f}"}
     say(grid(f"{run} on {Path(source).name}", rows), scores | {"samples": samples}, printing)
+
+
+def _trained_on(run: Path, source: Path) -> str:
+    """A word on scores for the data that the run was trained on; empty for others."""
+    options = read_json(run / OPTIONS) if (run / OPTIONS).exists() else {}
+    if not same_file(Path(str(options.get("source", ""))), source):
+        return ""
+    rows = "its rows" if options.get("test") else "most of its rows"
+    info = shlex.join(["lphm", "info", str(run)])
+    return f"{source.name} is the data of the run: it was trained on {rows}; '{info}' shows the test score"
 
 
 def report(run: RunFolder, /, *, output: Output | None = None) -> None:

@@ -1,29 +1,30 @@
 """The command ``train``."""
 
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App, ArgumentCollection, Parameter, Token
+from cyclopts import Parameter
 
 from lphm._io import read_json, write_json
-from lphm.cli.arguments import Printing, Source, require_exists, same_file
+from lphm.cli.arguments import Printing, Source, require_exists, same_file, when_interrupted
+from lphm.cli.run_folder import RunOptions, can_be_resumed, discarded_if_refused, run_folder
 from lphm.data.row_options import RowOptions
-from lphm.errors import EDITED, InputError, ReadError, WriteError
-from lphm.learn.options import Bounds, Checked, NetworkOptions, TrainingOptions
+from lphm.errors import EDITED, InputError
+from lphm.learn.options import NetworkOptions, TrainingOptions
+from lphm.learn.unfinished import OPTIONS, SUMMARY
 
 if TYPE_CHECKING:
     from lphm.data.dataset import Dataset
     from lphm.data.parquet import ParquetStream
+    from lphm.learn.config import RunConfig
     from lphm.learn.training import Outcome
 
-OPTIONS, SUMMARY = "options.json", "summary.json"
-#: Options that are not written to options.json.
-NOT_SAVED = {"output", "resume", "timeout", "config", "quiet", "json"}
+
+def nothing_yet() -> str:
+    """What an interruption says before there is a run folder."""
+    return "nothing was written"
 
 
 @Parameter(name="*", group="Data")
@@ -38,7 +39,7 @@ class DataOptions:
     drop: list[str] | None = None
     """A column to leave out; may be repeated."""
     keep: list[str] | None = None
-    """A column to use, though it would be left out as an identifier or because it tells the target alone;
+    """A column to use, though it would be left out as an identifier or because it gives the target away;
     may be repeated."""
     category: list[str] | None = None
     """A column that holds categories, whatever its values look like, such as a code; may be repeated."""
@@ -52,25 +53,6 @@ class DataOptions:
     r"""In a wide table of series, with a row for each: a regular expression for the names of the columns of
     steps. A group is the number of the step, as in 'ch_(\d+)', a second one the channel; if the groups
     are named step and channel, their order is free."""
-
-
-@Parameter(name="*", group="Run")
-@dataclass(kw_only=True)
-class RunOptions(Checked):
-    """What is done, and where the result goes."""
-
-    output: Annotated[Path | None, Parameter(alias="-o")] = None
-    """The run folder, which must be new or empty. Default: runs/NAME-1, -2, ..."""
-    folds: Annotated[int, Bounds(at_least=2)] | None = None
-    """Cross-validate with so many folds instead; no model is kept."""
-    compare: bool = False
-    """Cross-validate the network without W, with full, low-rank and lphm, and say whether W helps."""
-    resume: bool = False
-    """Continue the run in --output after an interruption; begin it if there is none."""
-    config: Path | None = None
-    """The options.json of a run, to repeat it; options on the command line go before those in the file."""
-    timeout: Annotated[float, Bounds(at_least=1)] = 300.0
-    """With several processes: seconds that one waits for the others."""
 
 
 @dataclass(kw_only=True)
@@ -114,29 +96,32 @@ def train(
     for file in (source, rows.test or ""):
         if Path(file).suffix or os.sep in file:
             require_exists(Path(file))
-    from lphm.cli.columns import say_columns
-    from lphm.cli.printing import comparison_table, say
-    from lphm.cli.progress import bars
-    from lphm.data.dataset import Dataset
-    from lphm.distributed import broadcast_choice, process_group, rank
-    from lphm.learn.comparison import Comparison, compare
-    from lphm.learn.cross_validation import cross_validate
-    from lphm.learn.evaluation import INTERDEPENDENCE, PREDICTIONS
-    from lphm.learn.run import CONFIG, METRICS, WEIGHTS
-    from lphm.learn.training import prepare, train
+    with when_interrupted(nothing_yet):
+        from lphm.cli.columns import say_columns
+        from lphm.cli.printing import comparison_table, say
+        from lphm.cli.progress import bars
+        from lphm.data.dataset import Dataset
+        from lphm.distributed import broadcast_choice, process_group, rank
+        from lphm.learn.comparison import Comparison, compare
+        from lphm.learn.cross_validation import cross_validate
+        from lphm.learn.evaluation import INTERDEPENDENCE, PREDICTIONS
+        from lphm.learn.run import CONFIG, METRICS, WEIGHTS
+        from lphm.learn.training import prepare, train
 
-    samples = _read(source, data, rows, run, training)
+        samples = _read(source, data, rows, run, training)
+
     options = {"source": source, "folds": run.folds, "compare": run.compare}
     options |= asdict(data) | asdict(rows) | asdict(network) | asdict(training)
     validated, outcome = None, None
     written = PREDICTIONS, INTERDEPENDENCE, SUMMARY, WEIGHTS, METRICS, CONFIG
     with process_group(run.timeout), bars(rank() == 0 and printing.shows_bars) as progress:
         first = rank() == 0
-        prepared = prepare(samples, network, training, data.task, progress=progress)
+        with when_interrupted(nothing_yet):
+            prepared = prepare(samples, network, training, data.task, progress=progress)
         resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
         folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
         say_columns(prepared, printing)
-        with discarded_if_refused(folder, resumed), _can_be_resumed(folder):
+        with discarded_if_refused(folder, resumed), can_be_resumed(folder):
             if isinstance(samples, Dataset) and (run.compare or run.folds):
                 validate = compare if run.compare else cross_validate
                 k = run.folds or 5
@@ -152,19 +137,21 @@ def train(
             table, text = [validated], ""
         say(comparison_table(samples.name, table), asdict(validated), printing, text)
     elif first:
-        _complete(folder, outcome)
-        _close(folder, samples.name, prepared.config.target.name, printing)
+        with can_be_resumed(folder):
+            _complete(folder, outcome)
+            _close(folder, samples.name, prepared.config, printing)
 
 
-def _close(folder: Path, name: str, target: str, printing: Printing) -> None:
+def _close(folder: Path, name: str, config: "RunConfig", printing: Printing) -> None:
     """Print what the run folder says of the training, and a doubt about its score."""
     from lphm.cli.printing import say, summary, warning
+    from lphm.learn.config import PatternRunConfig
     from lphm.learn.run import METRICS
 
     metrics = read_json(folder / METRICS)
     try:
-        closing = summary(metrics, name, folder)
-        doubt = warning(metrics, target)
+        closing = summary(metrics, name, folder, isinstance(config, PatternRunConfig))
+        doubt = warning(metrics, config.target.name)
     except EDITED as error:
         got = f"{type(error).__name__}: {error}"
         message = f"{folder / METRICS} must be as training wrote it, got {got}; train the run anew"
@@ -227,74 +214,3 @@ def _complete(folder: Path, outcome: "Outcome | None") -> None:
         save_run(outcome.run, folder, outcome.metrics)
     write_report(folder)
     (folder / CHECKPOINT).unlink(missing_ok=True)
-
-
-def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
-    """The run folder, which holds the options that repeat the run, and nothing else unless it is resumed."""
-    folder = run.output or next(
-        path for i in range(1, 10**6) if not (path := Path("runs") / f"{Path(name).stem}-{i}").exists()
-    )
-    options = {key: value for key, value in options.items() if value is not None}
-    if run.resume and run.output is None:
-        raise InputError("--resume must come with --output of the run, got none")
-    if run.resume and (folder / OPTIONS).is_file():
-        begun = read_json(folder / OPTIONS)
-        other = sorted(key for key in begun | options if begun.get(key) != options.get(key))
-        if other:
-            differ = f"which differ in {', '.join(other)}; add --config {folder / OPTIONS}"
-            raise InputError(f"--resume must come with the options of the run, {differ}")
-        return folder
-    inside = list(folder.iterdir()) if folder.is_dir() else []
-    # The temporary file of a run that was killed while it wrote its first file.
-    first = f".{Path(OPTIONS).stem}-"
-    if any(not path.name.startswith(first) for path in inside) or (folder.exists() and not folder.is_dir()):
-        message = f"--output must be a new or empty folder, got {folder}, which holds something"
-        raise InputError(message if run.resume else f"{message}; --resume continues a run")
-    for path in inside:
-        path.unlink()
-    write_json(folder / OPTIONS, options)
-    return folder
-
-
-@contextmanager
-def _can_be_resumed(folder: Path) -> Iterator[None]:
-    """Let an interruption say how the run goes on."""
-    try:
-        yield
-    except KeyboardInterrupt as stopped:
-        stopped.args = (
-            f"lphm train --config {folder / OPTIONS} --output {folder} --resume continues the run",
-        )
-        raise
-
-
-@contextmanager
-def discarded_if_refused(folder: Path, resumed: bool) -> Iterator[None]:
-    """Delete the folder of a new run after an ``InputError``, unless the disk is at fault."""
-    try:
-        yield
-    except (ReadError, WriteError) as error:
-        message = f"{error}; what is done so far is kept, and the run can be resumed"
-        raise type(error)(message, option="resume") from error
-    except InputError:
-        if not resumed:
-            shutil.rmtree(folder, ignore_errors=True)  # another process may have begun to
-            if folder.parent == Path("runs"):
-                with suppress(OSError):
-                    folder.parent.rmdir()  # if it is empty
-        raise
-
-
-def use_config(_app: App, _commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Take what the command line leaves open from the file that ``--config`` names."""
-    named = {argument.field_info.name: argument for argument in arguments if not argument.children}
-    if not named["config"].tokens:
-        return
-    file = Path(named["config"].tokens[0].value)
-    options = read_json(file)
-    if unknown := sorted(options.keys() - (named.keys() - NOT_SAVED)):
-        raise InputError(f"--config must hold options of 'lphm train', got {', '.join(unknown)} in {file}")
-    for name, value in options.items():
-        if not named[name].tokens:
-            for index, item in enumerate(value if isinstance(value, list) else [value]):
-                named[name].append(Token(value=str(item), source=str(file), index=index))

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from lphm.data.lacking import MOST_NAMED, lacking
 from lphm.data.number_formats import other_decimal
 from lphm.data.words import TRUTH, category_words, is_category, text, word
 from lphm.errors import Fix, InputError, did_you_mean
@@ -27,8 +28,6 @@ FARTHEST = 1e15
 NUMBERS = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean"})
 #: And those whose objects are read as words.
 WORDS = frozenset({"string", "bytes", "mixed", "mixed-integer"})
-#: Most columns that an error names, and most other columns that are compared with each missing one.
-MOST_NAMED, MOST_COMPARED = 100, 1000
 CONTAINERS = (list, tuple, dict, set, frozenset, np.ndarray)
 CONVERT = "convert it or leave it out"
 
@@ -235,21 +234,16 @@ def plain_value(cell: Any) -> bool | int | float | str:
     return value if isinstance(value, bool | int | float) else word(value)
 
 
-def table_with(inputs: pd.DataFrame | np.ndarray, names: Sequence[str]) -> pd.DataFrame:
-    """The inputs, if they are a table that has all columns that a run was trained on."""
+def table_with(
+    inputs: pd.DataFrame | np.ndarray, names: Sequence[str], source: str = "the table"
+) -> pd.DataFrame:
+    """The inputs, if they are a table, from ``source``, with all columns that a run was trained on."""
     if not isinstance(inputs, pd.DataFrame):
         got = f"{type(inputs).__name__} of {np.shape(inputs)}"
         raise InputError(f"samples must be rows of a table, got {got}")
     absent = [name for name in names if name not in inputs.columns]
     if absent:
-        more = f" and {len(absent) - MOST_NAMED} more" if len(absent) > MOST_NAMED else ""
-        others = [str(label) for label in inputs.columns.difference(names, sort=False)][:MOST_COMPARED]
-        alike = [(did_you_mean(other, absent[:MOST_NAMED]), other) for other in others]
-        meant = ", ".join(f"{name!r} by {other!r}" for name, other in alike if name is not None)
-        raise InputError(
-            f"the table must have every column of training, missing: {absent[:MOST_NAMED]}{more}"
-            + (f"; did you mean {meant}?" if meant else "")
-        )
+        raise InputError(lacking(source, absent, inputs.columns.difference(names, sort=False)))
     return inputs
 
 
@@ -262,6 +256,10 @@ def require_named(source: str, names: Sequence[str], columns: Sequence[str]) -> 
     more = f" and {len(known) - MOST_NAMED} more" if len(known) > MOST_NAMED else ""
     wanted = f"the column{'s'[: len(absent) - 1]} {', '.join(map(repr, absent))}"
     message = f"{source} must have {wanted}, got {', '.join(known[:MOST_NAMED])}{more}"
+    several = next((name for name in absent if set(name.split(",")) <= set(known)), None)
+    if several is not None:
+        each = " and once for ".join(map(repr, several.split(",")))
+        raise InputError(f"{message}; repeat the option, once for {each}")
     close = {name: did_you_mean(name, known) for name in absent}
     fixes = [Fix(right, instead_of=name) for name, right in close.items() if right is not None]
     if fixes:

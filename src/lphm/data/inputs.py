@@ -44,11 +44,12 @@ def read_inputs(path: Path, schema: InputSchema, keep: Sequence[str] = ()) -> In
     """
     if not isinstance(schema, SeriesSchema):
         frame = read_table(path, columns_of_words(schema))
-        require_separated(path, frame, schema.columns_of_table)
-        return Inputs(frame, _kept(path, keep))
+        names = schema.columns_of_table
+        require_separated(path, frame, names)
+        return Inputs(table_with(frame, names, path.name), _kept(path, keep))
     if schema.wide is not None:
         frame = convert(read_table(path, columns_of_words(schema)), schema.conversions)
-        return Inputs(wide_series(frame, schema.wide), _kept(path, keep))
+        return Inputs(wide_series(frame, schema.wide, path.name), _kept(path, keep))
     if content_suffix(path) == ".ts" and schema.series is None:
         if keep:
             raise InputError(
@@ -63,7 +64,7 @@ def read_inputs(path: Path, schema: InputSchema, keep: Sequence[str] = ()) -> In
             raise InputError(f"{path} must hold {wrong[0]} ({len(arrays['X'])},) to keep it, got {got}")
         return Inputs(arrays["X"], pd.DataFrame({name: arrays[name] for name in keep}))
     frame = read_table(path, columns_of_words(schema))
-    frame = table_with(frame, [schema.series, schema.step, *schema.column_labels])
+    frame = table_with(frame, [schema.series, schema.step, *schema.column_labels], path.name)
     frame = convert(frame, schema.conversions)
     array, names = stacked(frame, schema.series, schema.step, schema.column_labels)
     others = _kept(path, [name for name in keep if name != schema.series])
@@ -92,7 +93,7 @@ def map_directory(
     if not index.rows:
         raise InputError(f"{folder} must hold rows, got files without any")
     names = [*schema.columns_of_table, *([target.name] if target else [])]
-    table_with(pd.DataFrame(columns=index.schema.names), names)
+    table_with(pd.DataFrame(columns=index.schema.names), names, folder.name)
     require_named(folder.name, keep, index.schema.names)
     types = _common_types(index, keep)
     for group in index.groups:

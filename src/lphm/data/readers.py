@@ -145,7 +145,7 @@ def read_test(
         if inputs.series is None or inputs.step is None:
             raise InputError(f"{path} must be an .npz or .ts file, for the run was trained on arrays")
         columns = [name, inputs.series, inputs.step, *inputs.column_labels, *options.columns.values()]
-        frame = table_with(frame, columns)[list(dict.fromkeys(columns))]
+        frame = table_with(frame, columns, path.name)[list(dict.fromkeys(columns))]
         return labelled_series(path.name, frame, name, (), inputs.series, inputs.step, options)
     require_named(path.name, [name, *options.columns.values()], list(frame.columns))
     known = target.known(frame[name])
@@ -153,7 +153,9 @@ def read_test(
         raise InputError(f"{path.name} must have rows in which {name!r} is not missing, got none")
     frame = frame[known]
     wide = inputs.wide if isinstance(inputs, SeriesSchema) else None
-    features = frame.drop(columns=name) if wide is None else wide_series(frame, wide)
+    features = frame.drop(columns=name) if wide is None else wide_series(frame, wide, path.name)
+    if not isinstance(inputs, SeriesSchema):
+        table_with(frame, inputs.columns_of_table, path.name)
     return Dataset(path.name, features, frame[name], **row_arrays(frame, options))
 
 

@@ -22,7 +22,7 @@ from lphm.data.problems import is_one_each
 from lphm.errors import InputError
 
 #: Why a column is left out.
-RUNNING, ONE_EACH, TELLS = "a running number", "another value in every row", "tells the target alone"
+RUNNING, ONE_EACH, TELLS = "a running number", "another value in every row", "gives the target away"
 #: Rows of which it is decided whether a column tells the target.
 MOST_ROWS = 3000
 #: The share of the rows, or of the variance, that such a column tells at least; and the largest share of one

@@ -63,12 +63,15 @@ def labelled_wide(
     )
 
 
-def wide_series(frame: pd.DataFrame, wide: Sequence[Sequence[str | None]]) -> np.ndarray:
+def wide_series(
+    frame: pd.DataFrame, wide: Sequence[Sequence[str | None]], source: str = "the table"
+) -> np.ndarray:
     """``(N, steps, channels)`` from the columns ``wide[step][channel]``; ``nan`` where there is none."""
     columns = [column for step in wide for column in step]
     names = [column for column in columns if column is not None]
     array = np.full((len(frame), len(columns)), np.nan)
-    array[:, [column is not None for column in columns]] = table_numbers(table_with(frame, names), names)
+    there = [column is not None for column in columns]
+    array[:, there] = table_numbers(table_with(frame, names, source), names)
     return array.reshape(len(frame), len(wide), -1)
 
 

@@ -23,7 +23,7 @@ from lphm.data.conversions import Conversions
 from lphm.data.dataset import Dataset
 from lphm.data.row_columns import group_words
 from lphm.data.series import padded
-from lphm.estimators.bases import ClassifierMixin, RegressorMixin
+from lphm.estimators.bases import BaseEstimator, ClassifierMixin, RegressorMixin
 from lphm.estimators.categories import Inputs, are_listed, decided
 from lphm.estimators.matrices import InterdependenceMatrices
 from lphm.estimators.parameters import network_options
@@ -60,6 +60,9 @@ class InterdependenceEstimator(NetworkOptions, FitOptions, InterdependenceMatric
     """A function, or a list of them, called with an ``Epoch`` after every epoch; True stops the training."""
     logger: Any = None
     """A logger, or a list of them, with the methods of those of Lightning."""
+
+    # That of the options, which are a dataclass with a repr of its own, has not all arguments.
+    __repr__ = BaseEstimator.__repr__
 
     def __post_init__(self) -> None:
         """Check nothing: scikit-learn has its estimators check their arguments in ``fit``."""

@@ -18,13 +18,13 @@ from lphm.estimators.bases import BaseEstimator
 from lphm.estimators.parameters import plain
 from lphm.export import export_run
 from lphm.learn.run import METRICS, Run, load_run, save_run
+from lphm.learn.unfinished import OPTIONS
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 NOT_SAVED = {"callbacks", "logger"}
 SAVED_ATTRIBUTES = ("n_features_in_", "n_iter_")
-OPTIONS = "options.json"  # of a run of the command line
 OF_TASK = {"classification": ("classifier", "LPHMClassifier"), "regression": ("regressor", "LPHMRegressor")}
 
 
@@ -144,8 +144,8 @@ def by_name(X: Any, schema: InputSchema) -> Any:
     if not isinstance(X, pd.DataFrame):
         return X
     if not isinstance(schema, SeriesSchema):
-        return table_with(X, schema.columns_of_table)[schema.columns_of_table]
+        return table_with(X, schema.columns_of_table, "X")[schema.columns_of_table]
     if schema.series is None or schema.step is None:
         return X
-    frame = table_with(X, [schema.series, schema.step, *schema.column_labels]).reset_index(drop=True)
+    frame = table_with(X, [schema.series, schema.step, *schema.column_labels], "X").reset_index(drop=True)
     return stacked(convert(frame, schema.conversions), schema.series, schema.step, schema.column_labels)[0]

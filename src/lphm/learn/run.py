@@ -29,6 +29,7 @@ from lphm.learn.config import NetworkRunConfig, PatternRunConfig, RunConfig, bui
 from lphm.learn.devices import available_device, keep_freed_memory
 from lphm.learn.options import DeviceName
 from lphm.learn.torch_state import on_the_cpu
+from lphm.learn.unfinished import no_model
 from lphm.nn.network import InterdependenceNetwork
 from lphm.nn.pattern_network import PatternNetwork
 from lphm.nn.patterns import BLOCK
@@ -140,7 +141,7 @@ def load_run(folder: Path) -> Run:
     """
     path = folder / CONFIG
     if not path.is_file():
-        raise InputError(f"{folder} is not a run folder (it has no {CONFIG})")
+        raise no_model(folder) or InputError(f"{folder} is not a run folder (it has no {CONFIG})")
     content = read_json(path)
     sha256 = content.pop(HASH, None)
     try:

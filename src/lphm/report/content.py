@@ -6,6 +6,7 @@ import pandas as pd
 from markupsafe import Markup
 from torch import nn
 
+from lphm.learn.config import PatternRunConfig
 from lphm.learn.run import Run
 from lphm.nn.network import full_parameters, interdependence_layers, interdependence_parameters
 from lphm.report.answers import drivers, together
@@ -25,6 +26,7 @@ def content(sources: Sources) -> dict[str, Any]:
     xi, factors = xi_panels(sources), factor_panels(run.network)
     return {
         "run": run,
+        "by_ridge": isinstance(run.config, PatternRunConfig),
         "target": sources.target,
         "unit": f" {run.config.target.unit}" if run.config.target.unit else "",
         "suspect": (sources.metrics.get("importance") or {}).get("suspect"),
