@@ -143,7 +143,10 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, small_disk: None) -> No
         ("file/new/f.txt", "f.txt must be a file that can be written, got: Not a directory"),
         ("a" * 300, "a must be a file that can be written, got: File name too long"),
         ("a" * 300 + "/f.txt", "f.txt must be a file that can be written, got: File name too long"),
-        ("a\0b", "must be a file that can be written, got: embedded null byte"),
+        (
+            "a\0b",
+            "must be a file that can be written, got: .*embedded null (byte|character)",
+        ),  # as of Python 3.13
         ("loop", "loop must be a file that can be written, got: Too many levels of symbolic links"),
     ],
 )

@@ -217,7 +217,7 @@ def as_target(column: pd.Series, name: str, numbers: bool | None = None) -> pd.S
     words = column.astype(object).map(lambda cell: word(cell).strip().lower(), na_action="ignore")
     known = ~(words.isna() | words.isin(MISSING_WORDS))
     if words[known].isin(TRUTH).all():
-        return pd.Series(np.where(known, words == "true", None), column.index, dtype=object, name=column.name)
+        return pd.Series(np.where(known, words == "true", np.array(None)), column.index, object, name=column.name)
     return pd.Series(column_numbers(column, name), column.index, name=column.name)
 
 
