@@ -217,7 +217,8 @@ def as_target(column: pd.Series, name: str, numbers: bool | None = None) -> pd.S
     words = column.astype(object).map(lambda cell: word(cell).strip().lower(), na_action="ignore")
     known = ~(words.isna() | words.isin(MISSING_WORDS))
     if words[known].isin(TRUTH).all():
-        return pd.Series(np.where(known, words == "true", np.array(None)), column.index, object, name=column.name)
+        values = np.where(known, words == "true", np.array(None))
+        return pd.Series(values, column.index, dtype=object, name=column.name)
     return pd.Series(column_numbers(column, name), column.index, name=column.name)
 
 

@@ -2,7 +2,7 @@
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -175,7 +175,8 @@ def part_content(source: RowFile, block: Block, out: Tensor, suffix: str) -> byt
 def write_array_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     """Begin a ``.npy`` file, of which the numbers follow row after row."""
     header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
+    write: Callable[..., None] = np.lib.format.write_array_header_1_0  # without types until numpy 2.4
+    write(file, header)
 
 
 def part_rows(path: Path) -> int:
