@@ -1,7 +1,6 @@
 """The command line starts in no time: what a command does not need is not imported."""
 
 import gc
-import os
 import subprocess
 import sys
 from importlib import import_module
@@ -63,22 +62,8 @@ def imported(*commands: str, cwd: Path) -> set[str]:
         "compress absent.npy --budget 9 -o out.safetensors",
     ],
 )
-def test_help_and_errors_import_nothing_heavy_and_take_little_time(tmp_path: Path, command: str) -> None:
+def test_help_and_errors_import_nothing_heavy(tmp_path: Path, command: str) -> None:
     assert not imported(command, cwd=tmp_path) & HEAVY
-    alone = cpu_seconds([sys.executable, "-c", "pass"], tmp_path)
-    for _attempt in range(5):  # the machine may be busy with other things
-        taken = cpu_seconds([sys.executable, "-m", "lphm", *command.split()], tmp_path) - alone
-        if taken <= 0.5:
-            return
-    pytest.fail(f"lphm {command} took {taken:.2f} s of CPU")
-
-
-def cpu_seconds(command: list[str], cwd: Path) -> float:
-    """CPU time of a process, of its own and of the system for it."""
-    before = os.times()
-    subprocess.run(command, cwd=cwd, capture_output=True, check=False)
-    after = os.times()
-    return sum(after[2:4]) - sum(before[2:4])
 
 
 def test_version(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
