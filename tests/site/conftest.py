@@ -1,6 +1,7 @@
 """The site, built once, also if several workers run the tests."""
 
 import json
+import os
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -14,7 +15,12 @@ LONGEST = 900  # seconds for a build
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Built:
-    """The site as ``make docs`` builds it. The first worker that asks for it builds it, the others wait."""
+    """The site as ``make docs`` builds it, in ``LPHM_SITE`` if it just did.
+
+    Otherwise the first worker that asks for it builds it, and the others wait.
+    """
+    if ready := os.environ.get("LPHM_SITE"):
+        return Built(Path(ready), 0, "")
     folder = tmp_path_factory.getbasetemp()
     if hasattr(request.config, "workerinput"):
         folder = folder.parent  # of all workers of this run
