@@ -84,18 +84,22 @@ def _temporary(path: Path) -> Iterator[Path]:
         with suppress(OSError), left.open("rb") as file:
             if _lock(file.fileno(), wait=False):
                 left.unlink()
-    while True:
-        handle, name = tempfile.mkstemp(suffix, prefix, path.parent)
-        temporary, locked = Path(name), _lock(handle, wait=True)
-        if temporary.exists():
-            break
-        os.close(handle)  # before it was locked, another process took it for one that was left
-    if not locked:
-        os.close(handle)
-    try:
+    temporary, handle, locked = None, -1, False
+    try:  # from here on: a signal may come as soon as the file is there
+        while True:
+            handle, name = tempfile.mkstemp(suffix, prefix, path.parent)
+            temporary = Path(name)
+            locked = _lock(handle, wait=True)
+            if temporary.exists():
+                break
+            os.close(handle)  # before it was locked, another process took it for one that was left
+            locked = False
+        if not locked:
+            os.close(handle)
         yield temporary
     finally:
-        temporary.unlink(missing_ok=True)
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
         if locked:
             os.close(handle)
 

@@ -331,7 +331,7 @@ def test_files_that_do_not_fit(tmp_path: Path, failing) -> None:
     assert "t.csv is not a run folder (it has no config.json)" in failing("info", "t.csv")
     assert "must be a .csv, .csv.gz or .parquet file" in failing("predict", "run", "t.csv", "-o", "out.txt")
     assert "--output must be a new or empty folder" in failing("train", "-o", "run")
-    assert "missing: ['c']" in failing("predict", "run", "t.csv", "-o", "out.csv")
+    assert "t.csv lacks the column 'c' of the training" in failing("predict", "run", "t.csv", "-o", "out.csv")
     assert "folds must be at least 2 and at most the 50 samples" in failing("train", "iris", "--folds", 51)
     assert "got 'mps'" in failing("train", "iris", "--device", "mps", "-o", "new")
     whole = ("train", "iris", "--structure", "full", "--p", 4)

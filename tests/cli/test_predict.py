@@ -280,7 +280,7 @@ def test_a_directory_without_a_target_cannot_be_scored(tmp_path: Path, failing) 
     assert "rows in which 'y' is not missing, got none" in failing("evaluate", "run", "parts", "--quiet")
     for name in ("a", "b"):
         rows(12).drop(columns="c").to_parquet(tmp_path / "parts" / f"{name}.parquet")
-    assert "missing: ['c']" in failing("evaluate", "run", "parts", "--quiet")
+    assert "parts lacks the column 'c' of the training" in failing("evaluate", "run", "parts", "--quiet")
 
 
 def test_series_keep_what_has_one_value_in_each(tmp_path: Path, printed: Printed, failing) -> None:
