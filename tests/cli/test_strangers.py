@@ -40,7 +40,7 @@ def test_a_new_user_gets_the_error_in_euros(tmp_path: Path, as_people_write_it: 
         "sold (date such as 31.12.2024), size (number such as 1234,5 m²), floor",
         "zone (4), garden (2)",
         "id (a running number), address (another value in every row)",
-        "--keep id",
+        "To use these columns all the same: --keep id --keep address",
         "--time sold",
     ):
         assert line in text

@@ -213,13 +213,17 @@ def test_onnxruntime_gives_what_the_run_predicts(
 
 @pytest.mark.slow
 def test_new_series_by_ridge_regression(tmp_path: Path) -> None:
-    """Some have steps that are as near to a threshold as float32 rounds."""
-    _, samples, cells = DATA["series"]()
-    seen = np.random.default_rng(1).normal(3.0, 2.0, (200, 12, 2)).cumsum(axis=1)
-    seen[::3, 4:6, 1] = np.nan
-    model = LPHMClassifier(random_state=0).fit(seen, (seen[:, 0, 0] > 3).astype(int))
+    """Of so many steps some are as near to a threshold as float32 rounds: sums in it answer otherwise."""
+    random = np.random.default_rng(1)
+    seen, samples = random.normal(size=(200, 60, 1)), random.normal(size=(N, 60, 1))
+    classes = (seen[:, :30].mean((1, 2)) > 0).astype(int)
+    for array in (seen, samples):
+        array[::3, 4:6] = np.nan
+        array[1::4, 50:] = np.nan
+    model = LPHMClassifier(random_state=0).fit(seen, classes)
     assert model.run_.config.method == "ridge"
     model.to_onnx(tmp_path / "model.onnx")
+    cells = {"X": samples}
     scored = score(tmp_path / "model.onnx", cells)
     assert_equal_answers(model.run_, samples, scored)
     assert scored[N]["label"].dtype == np.int64

@@ -99,6 +99,7 @@ def test_arguments_that_do_not_exist(cls):
         ("interdependance_type", r"; did you mean 'interdependence_type'\?"),
         ("partiall", r"; did you mean 'partial'\?"),
         ("rank", ""),
+        ("unknow", ""),  # not the name of what collects them
     ]:
         message = rf"^{cls.__name__}\(\) has no argument '{wrong}'{advice}$"
         with pytest.raises(TypeError, match=message):

@@ -50,7 +50,8 @@ class interdependence(nn.Module):
     ) -> None:
         # NOTE[DIFF] tinyBIG has *args and **kwargs here and ignores them, misspelt arguments included.
         for argument in unknown:
-            similar = did_you_mean(argument, [*self.sizes, *signature(interdependence).parameters])
+            known = signature(interdependence).parameters.keys() - {"unknown"}
+            similar = did_you_mean(argument, sorted({*self.sizes, *known}))
             advice = f"; did you mean {similar!r}?" if similar else ""
             raise TypeError(f"{type(self).__name__}() has no argument {argument!r}{advice}")
         super().__init__()
