@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 LOWEST := .venv-lowest
 DIST := .venv-dist
-# Python compiles what it imports. To compile all that is installed would take longer.
+# To compile all that is installed would take longer than to compile what is imported, which Python keeps: without
+# that, each process of the tests would compile torch anew.
+unexport PYTHONDONTWRITEBYTECODE
 QUIET := --quiet --disable-pip-version-check --no-compile
 PIP := $(BIN)/python -m pip install $(QUIET)
 # What is installed for `make test` beside the extra of that name.

@@ -11,11 +11,10 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
-from typing import NoReturn
 
 from lphm import __version__
 from lphm._io import environment_number
-from lphm.errors import Fix, InputError, RankLostError, TerminatedError, one_line
+from lphm.errors import Fix, InputError, RankLostError, one_line
 
 #: Words in errors that mean that memory was used up.
 OUT_OF_MEMORY = ("allocate memory", "out of memory", "MemoryError")
@@ -25,6 +24,7 @@ try:
     from cyclopts import CycloptsError, UnknownCommandError, UnusedCliTokensError
 
     from lphm.cli import app
+    from lphm.cli.interruption import Interruption
 except ModuleNotFoundError as error:
     print(f"lphm: error: {error}; {EXTRA}", file=sys.stderr)
     raise SystemExit(2) from None
@@ -36,9 +36,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # what the terminal cannot show is printed as escapes
             stream.reconfigure(errors="backslashreplace")
+    interruption = Interruption()
     try:
         if environment_number("WORLD_SIZE", 1) == 1:  # a process that waits for others could not raise it
-            signal.signal(signal.SIGTERM, _terminate)
+            interruption.heed()
         app(sys.argv[1:], print_error=False, exit_on_error=False)
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -46,13 +47,13 @@ def main() -> None:
         _print(str(error))
         os._exit(1)  # the processes that are left would wait for the lost one
     except KeyboardInterrupt as stopped:
-        name, code = ("SIGTERM", 143) if isinstance(stopped, TerminatedError) else ("SIGINT", 130)
-        _print(f"stopped by {name}; {str(stopped) or 'every file that was written is whole'}")
-        raise SystemExit(code) from None
+        raise SystemExit(_stopped(interruption, str(stopped))) from None
     except BrokenPipeError:  # who reads what is printed has read enough, as in "lphm info RUN | head -1"
         _discard_output()
         raise SystemExit(141) from None
     except Exception as error:
+        if interruption.number:  # code in between made it an error of its own, as pandas does
+            raise SystemExit(_stopped(interruption)) from None
         message = _message(error)
         if message is None:
             raise
@@ -110,9 +111,11 @@ def _mended(arguments: Sequence[str], fixes: Sequence[Fix]) -> str:
     return shlex.join(["lphm", *words])
 
 
-def _terminate(_number: int, _frame: object) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # another one does not wait
-    raise TerminatedError
+def _stopped(interruption: Interruption, message: str = "") -> int:
+    """Say which signal ended the command; the exit code for it."""
+    number = interruption.number or signal.SIGINT
+    _print(f"stopped by {number.name}; {message or 'every file that was written is whole'}")
+    return 128 + number
 
 
 def _discard_output() -> None:

@@ -72,10 +72,6 @@ class RankLostError(RuntimeError):
     """Another process of the group was lost or did not answer in time."""
 
 
-class TerminatedError(KeyboardInterrupt):
-    """The command line was asked to end by SIGTERM; what tidies up after Ctrl-C does so here too."""
-
-
 def divisors(n: int) -> list[int]:
     """All divisors of ``n`` in increasing order."""
     small = [d for d in range(1, int(n**0.5) + 1) if n % d == 0]

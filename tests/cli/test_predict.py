@@ -109,7 +109,7 @@ def test_all_columns_that_are_missing_are_named_with_what_may_be_meant(tmp_path:
     header = ",".join(f"feature {i}" for i in range(8))
     for last, remedy in (
         ("Feature 8", "it has 'Feature 8'; rename it to 'feature 8'"),
-        ("z", "add it (empty cells count as missing), or train with --drop 'feature 8'"),
+        ("z", "add it (empty cells count as missing), or train without it"),
     ):
         (tmp_path / "n.csv").write_text(f"{header},{last}\n1,2,3,4,5,6,7,8,9\n")
         line = failing("predict", "r", "n.csv", "-o", "out.csv")

@@ -16,6 +16,7 @@ import pytest
 from lphm.__main__ import main
 from lphm.distributed import LaunchInfo, launch_info
 from lphm.learn.checkpoint import CHECKPOINT
+from support.children import signal_whose_error_is_ignored
 from support.forked import lphm, start
 
 TRAIN = ["train", "t.csv", "--target", "y", "--epochs", "60", "--members", "1", "--width", "8"]
@@ -99,6 +100,18 @@ def test_an_interrupted_cross_validation_goes_on_too(folder: Path, number: signa
     assert code == SIGNALS[number]
     assert errors.count("\n") == 1
     assert f"lphm train -o {run} --resume continues the run" in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_a_place_that_ignores_errors_is_heeded_later(
+    folder: Path, number: signal.Signals
+) -> None:
+    arguments = [*TRAIN, "-o", f"ignored-{number.name}", "--quiet"]
+    ended = start(signal_whose_error_is_ignored, number, *arguments, cwd=folder).wait()
+    assert ended.returncode == SIGNALS[number]
+    assert ended.stderr.startswith(f"lphm: error: stopped by {number.name}; ")
+    assert ended.stderr.count("\n") == 1
 
 
 @pytest.mark.slow

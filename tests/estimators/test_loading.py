@@ -30,7 +30,7 @@ def test_a_run_of_a_table_predicts_what_the_command_line_does(tmp_path: Path, su
     succeeding("train", "h.csv", "--target", "price", "--drop", "dear", "-o", "number", *short)
     succeeding("train", "h.csv", "--target", "dear", "--drop", "price", "-o", "classes", "--balanced", *short)
     number, classes = (
-        pd.read_csv(io.StringIO(succeeding("predict", run, "h.csv", "--quiet")))
+        pd.read_csv(io.StringIO(succeeding("predict", run, "h.csv", "--quiet")), float_precision="round_trip")
         for run in ("number", "classes")
     )
     model = LPHMRegressor.load(tmp_path / "number")

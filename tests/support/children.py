@@ -49,6 +49,24 @@ def write_until_killed(*paths: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def signal_whose_error_is_ignored(number: signal.Signals, *arguments: str) -> None:
+    """The command line, which gets the signal in a destructor, while it opens the table."""
+
+    class Signalling:
+        def __del__(self) -> None:
+            signal.raise_signal(number)
+
+    waiting = [Signalling()]
+
+    def hook(event: str, about: tuple[object, ...]) -> None:
+        if event == "open" and str(about[0]).endswith("t.csv"):
+            waiting.clear()
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started it in background
+    sys.addaudithook(hook)
+    lphm(*arguments)
+
+
 def train_in_float64(file: Path) -> None:
     """One rank of a training without rounding; the first writes weights and losses to a file."""
     warnings.simplefilter("error", UserWarning)

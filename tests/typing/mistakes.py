@@ -41,7 +41,7 @@ rpn.lowrank_parameterized_bilinear_interdependence(2, require_data="no")  # erro
 rpn.dual_lphm_parameterized_bilinear_interdependence(2, 3, interdependance_type="row")  # error: did you mean
 rpn.random_matrix_adaption_parameterized_bilinear_interdependence(sed=1)  # error: did you mean "seed"?
 rpn.parameterized_bilinear_interdependence(8, 5, "rows")  # error: Argument 3
-rpn.parameterized_bilinear_interdependence(8, 5, nam="name")  # error: did you mean "name"?
+rpn.parameterized_bilinear_interdependence(8, 5, nam="name")  # error: Argument "nam"
 rpn.parameterized_bilinear_interdependence(8, 5).interdependence_type = "rows"  # error: Incompatible types
 
 # Estimators.

@@ -38,11 +38,15 @@ class RunOptions(Checked):
     """With several processes: seconds that one waits for the others."""
 
 
-def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
-    """The run folder, which holds the options that repeat the run, and nothing else unless it is resumed."""
-    folder = run.output or next(
+def chosen_folder(run: RunOptions, name: str) -> Path:
+    """Where the run goes: the folder that was named, or a new one for the name of the data."""
+    return run.output or next(
         path for i in range(1, 10**6) if not (path := Path("runs") / f"{Path(name).stem}-{i}").exists()
     )
+
+
+def begin(folder: Path, run: RunOptions, options: dict[str, Any]) -> None:
+    """Write the options that repeat the run; the folder holds nothing else unless the run is resumed."""
     options = {key: value for key, value in options.items() if value is not None}
     if run.resume and run.output is None:
         raise InputError("--resume must come with --output of the run, got none")
@@ -54,7 +58,7 @@ def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
                 f"which differ in {', '.join(other)}; leave the data and options out: {continuing(folder)}"
             )
             raise InputError(f"--resume must come with the options of the run, {differ}")
-        return folder
+        return
     inside = list(folder.iterdir()) if folder.is_dir() else []
     # The temporary file of a run that was killed while it wrote its first file.
     first = f".{Path(OPTIONS).stem}-"
@@ -64,17 +68,13 @@ def run_folder(run: RunOptions, name: str, options: dict[str, Any]) -> Path:
     for path in inside:
         path.unlink()
     write_json(folder / OPTIONS, options)
-    return folder
 
 
-@contextmanager
-def can_be_resumed(folder: Path) -> Iterator[None]:
-    """Let an interruption say how the run goes on."""
-    try:
-        yield
-    except KeyboardInterrupt as stopped:
-        stopped.args = (f"{continuing(folder)} continues the run",)
-        raise
+def going_on(folder: Path | None) -> str:
+    """What an interruption says of the run, which can go on as soon as its folder holds its options."""
+    if folder is None or not (folder / OPTIONS).is_file():
+        return "nothing was written"
+    return f"{continuing(folder)} continues the run"
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from lphm._io import read_json, write_json
 from lphm.cli.arguments import Printing, Source, require_exists, same_file, when_interrupted
-from lphm.cli.run_folder import RunOptions, can_be_resumed, discarded_if_refused, run_folder
+from lphm.cli.run_folder import RunOptions, begin, chosen_folder, discarded_if_refused, going_on
 from lphm.data.row_options import RowOptions
 from lphm.errors import EDITED, InputError
 from lphm.learn.options import NetworkOptions, TrainingOptions
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from lphm.data.parquet import ParquetStream
     from lphm.learn.config import RunConfig
     from lphm.learn.training import Outcome
-
-
-def nothing_yet() -> str:
-    """What an interruption says before there is a run folder."""
-    return "nothing was written"
 
 
 @Parameter(name="*", group="Data")
@@ -96,7 +91,8 @@ def train(
     for file in (source, rows.test or ""):
         if Path(file).suffix or os.sep in file:
             require_exists(Path(file))
-    with when_interrupted(nothing_yet):
+    folder: Path | None = None
+    with when_interrupted(lambda: going_on(folder)):
         from lphm.cli.columns import say_columns
         from lphm.cli.printing import comparison_table, say
         from lphm.cli.progress import bars
@@ -109,35 +105,33 @@ def train(
         from lphm.learn.training import prepare, train
 
         samples = _read(source, data, rows, run, training)
-
-    options = {"source": source, "folds": run.folds, "compare": run.compare}
-    options |= asdict(data) | asdict(rows) | asdict(network) | asdict(training)
-    validated, outcome = None, None
-    written = PREDICTIONS, INTERDEPENDENCE, SUMMARY, WEIGHTS, METRICS, CONFIG
-    with process_group(run.timeout), bars(rank() == 0 and printing.shows_bars) as progress:
-        first = rank() == 0
-        with when_interrupted(nothing_yet):
+        options = {"source": source, "folds": run.folds, "compare": run.compare}
+        options |= asdict(data) | asdict(rows) | asdict(network) | asdict(training)
+        validated, outcome = None, None
+        written = PREDICTIONS, INTERDEPENDENCE, SUMMARY, WEIGHTS, METRICS, CONFIG
+        with process_group(run.timeout), bars(rank() == 0 and printing.shows_bars) as progress:
+            first = rank() == 0
             prepared = prepare(samples, network, training, data.task, progress=progress)
-        resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
-        folder = broadcast_choice(lambda: run_folder(run, samples.name, options))
-        say_columns(prepared, printing)
-        with discarded_if_refused(folder, resumed), can_be_resumed(folder):
-            if isinstance(samples, Dataset) and (run.compare or run.folds):
-                validate = compare if run.compare else cross_validate
-                k = run.folds or 5
-                validated = validate(
-                    samples, network, training, k, data.task, progress=progress, folder=folder
-                )
-            elif not broadcast_choice(lambda: all((folder / name).exists() for name in written)):
-                outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
-    if validated is not None:
-        if isinstance(validated, Comparison):
-            table, text = validated.table, validated.verdict.text
-        else:
-            table, text = [validated], ""
-        say(comparison_table(samples.name, table), asdict(validated), printing, text)
-    elif first:
-        with can_be_resumed(folder):
+            resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
+            folder = broadcast_choice(lambda: chosen_folder(run, samples.name))
+            broadcast_choice(lambda: begin(folder, run, options))
+            say_columns(prepared, printing)
+            with discarded_if_refused(folder, resumed):
+                if isinstance(samples, Dataset) and (run.compare or run.folds):
+                    validate = compare if run.compare else cross_validate
+                    k = run.folds or 5
+                    validated = validate(
+                        samples, network, training, k, data.task, progress=progress, folder=folder
+                    )
+                elif not broadcast_choice(lambda: all((folder / name).exists() for name in written)):
+                    outcome = train(prepared, progress=progress, folder=folder, resume=run.resume)
+        if validated is not None:
+            if isinstance(validated, Comparison):
+                table, text = validated.table, validated.verdict.text
+            else:
+                table, text = [validated], ""
+            say(comparison_table(samples.name, table), asdict(validated), printing, text)
+        elif first:
             _complete(folder, outcome)
             _close(folder, samples.name, prepared.config, printing)
 

@@ -1,6 +1,5 @@
 """What is said of a table without columns that a run was trained on."""
 
-import shlex
 from collections.abc import Sequence
 
 from lphm.errors import did_you_mean
@@ -19,6 +18,6 @@ def lacking(source: str, absent: Sequence[str], others: Sequence[object]) -> str
     rest = [name for name in absent if name not in alike]
     if rest:
         what = "the others" if alike else "it" if len(absent) == 1 else "them"
-        drop = f"with {shlex.join(['--drop', rest[0]])}" if len(absent) == 1 else "without them"
-        remedies.append(f"add {what} (empty cells count as missing), or train {drop}")
+        without = "it" if len(absent) == 1 else "them"
+        remedies.append(f"add {what} (empty cells count as missing), or train without {without}")
     return f"{source} lacks {named} of the training; {'; '.join(remedies)}"
