@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from support.children import print_accuracies
+from support.forked import start
 from support.optional import optional
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -75,10 +77,12 @@ def test_a_training_is_logged_in_mlflow(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # of aeon, pyriemann and what they import
-def test_features_of_series_in_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")  # compiling takes longer than MiniRocket in Python
-    accuracies = runpy.run_path(str(EXAMPLES / "series_features.py"))["main"]()
+def test_features_of_series_in_company(tmp_path: Path) -> None:
+    # Compiling takes longer than MiniRocket in Python, and numba must be told before it is imported.
+    example = str(EXAMPLES / "series_features.py")
+    ended = start(print_accuracies, example, cwd=tmp_path, NUMBA_DISABLE_JIT=1).wait()
+    assert ended.returncode == 0, ended.stderr
+    accuracies = json.loads(ended.stdout.splitlines()[-1])
     installed = {"aeon": "beside_minirocket", "pyriemann": "before_tangent_space"}
     assert set(accuracies) == {"searched", *(installed[name] for name in installed if find_spec(name))}
     assert min(accuracies.values()) > 0.9  # a guess has a third

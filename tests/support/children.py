@@ -1,7 +1,9 @@
 """Functions that tests run in processes of their own; see ``support.forked``."""
 
+import json
 import os
 import resource
+import runpy
 import signal
 import sys
 import time
@@ -65,6 +67,12 @@ def signal_whose_error_is_ignored(number: signal.Signals, *arguments: str) -> No
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started it in background
     sys.addaudithook(hook)
     lphm(*arguments)
+
+
+def print_accuracies(example: str) -> None:
+    """Run an example whose ``main`` gives accuracies; prints them as JSON."""
+    warnings.simplefilter("default")  # of what the example imports
+    print(json.dumps(runpy.run_path(example)["main"]()))
 
 
 def train_in_float64(file: Path) -> None:
