@@ -180,7 +180,7 @@ def test_what_it_costs_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def counted(self: Probe, x: torch.Tensor, network: nn.Module | None = None) -> torch.Tensor:
         predicted.append(len(x))
-        return outputs(self, x, network)
+        return outputs(self, x[:1], network).expand(len(x), -1)  # what they are does not matter here
 
     monkeypatch.setattr(Probe, "outputs", counted)
     many = table(lambda x, _: x.x3 - 2 * x.x70, 120, 900)

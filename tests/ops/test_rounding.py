@@ -79,16 +79,16 @@ def identity(structure: Structure) -> Tensor:
 
 
 #: Structures that have the identity.
-WITH_IDENTITY = [Full(n=1024), HM(n=1024, p=32), LPHM(n=1024, p=1024, r=1)]
+WITH_IDENTITY = [Full(n=256), HM(n=256, p=16), LPHM(n=256, p=256, r=1)]
 
 
 @both_kinds
 @pytest.mark.parametrize("structure", WITH_IDENTITY, ids=lambda structure: structure.name)
-@pytest.mark.parametrize("k", [4, 1100], ids=["few columns", "W formed"])
+@pytest.mark.parametrize("k", [4, 280], ids=["few columns", "W formed"])
 def test_scaling_comes_before_a_sum_that_float16_cannot_hold(structure: Structure, kind: str, k: int) -> None:
-    """``XᵀX / n`` of numbers around 30: the sum is 900 n, some 900,000."""
-    x = 30 * torch.randn(1024, k).half()
-    want = x.double().T @ x.double() / 1024
+    """``XᵀX / n`` of numbers around 30: the sum is 900 n, some 230,000."""
+    x = 30 * torch.randn(structure.n, k).half()
+    want = x.double().T @ x.double() / structure.n
     x = (x if kind == "attribute" else x.T.contiguous()).requires_grad_()
     w = identity(structure).requires_grad_()
     xi = lphm.interdependence_matrix(structure, w, x, kind, "scale")

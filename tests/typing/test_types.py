@@ -24,7 +24,6 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=ENVIRONMENT, cwd=HERE, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture(scope="module")
 def reported() -> dict[str, dict[int, str]]:
     """For each file and line, the errors that mypy reports there. Both files are read in one run."""
     cache = ROOT.parent / ".mypy_cache" / "user"
@@ -36,21 +35,19 @@ def reported() -> dict[str, dict[int, str]]:
     return errors
 
 
-def test_a_program_of_a_user_has_no_error(reported: dict[str, dict[int, str]]) -> None:
-    assert reported.keys() == {MISTAKES.name}, dict(reported[USER.name])
-
-
-def test_every_mistake_is_reported_where_it_stands(reported: dict[str, dict[int, str]]) -> None:
+def test_a_program_without_a_mistake_has_no_error_and_each_mistake_has_one_where_it_stands() -> None:
+    errors = reported()
+    assert errors.keys() == {MISTAKES.name}, dict(errors[USER.name])
     expected = {
         number: line.split("  # error: ")[1].split("; ")
         for number, line in enumerate(MISTAKES.read_text().splitlines(), start=1)
         if "  # error: " in line
     }
     assert len(expected) > 30
-    assert reported[MISTAKES.name].keys() == expected.keys()
+    assert errors[MISTAKES.name].keys() == expected.keys()
     for number, texts in expected.items():
         for text in texts:
-            assert text in reported[MISTAKES.name][number], f"line {number}"
+            assert text in errors[MISTAKES.name][number], f"line {number}"
 
 
 def test_the_program_runs() -> None:
