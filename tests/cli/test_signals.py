@@ -19,7 +19,7 @@ from lphm.learn.checkpoint import CHECKPOINT
 from support.children import signal_whose_error_is_ignored
 from support.forked import lphm, start
 
-TRAIN = ["train", "t.csv", "--target", "y", "--epochs", "60", "--members", "1", "--width", "8"]
+TRAIN = ["train", "t.csv", "--target", "y", "--epochs", "30", "--members", "1", "--width", "8"]
 SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 

@@ -144,11 +144,12 @@ def test_more_rows_than_a_partial_layer_has_are_refused() -> None:
 
 
 class Layers(nn.Module):
-    """A layer for each choice of LPHM, one for each other structure, and what all of them give."""
+    """A layer for each choice of LPHM, few of the attribute kind; one for each other structure; what all give."""
 
     def __init__(self, kind: str, partial: bool) -> None:
         super().__init__()
-        self.kind, choices = kind, {**CHOICES, **(CAUSAL if kind == "instance" else {})}
+        few = {name: CHOICES[name] for name in FEW}
+        self.kind, choices = kind, {**CHOICES, **CAUSAL} if kind == "instance" else few
         self.layers = nn.ModuleList()
         self.masks: list[str | None] = []
         for name, structure in TYPICAL.items():
