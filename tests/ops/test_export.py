@@ -144,7 +144,7 @@ def test_more_rows_than_a_partial_layer_has_are_refused() -> None:
 
 
 class Layers(nn.Module):
-    """A layer for each choice of LPHM, few of the attribute kind; one for each other structure; what all give."""
+    """A layer for each choice of LPHM (few of the attribute kind), and one for each other structure."""
 
     def __init__(self, kind: str, partial: bool) -> None:
         super().__init__()
