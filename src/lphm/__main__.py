@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from io import TextIOWrapper
 
 from lphm import __version__
@@ -38,11 +38,11 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     interruption = Interruption()
     try:
-        if environment_number("WORLD_SIZE", 1) == 1:  # a process that waits for others could not raise it
-            interruption.heed()
-        app(sys.argv[1:], print_error=False, exit_on_error=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        alone = environment_number("WORLD_SIZE", 1) == 1  # a process that waits for others could not raise it
+        with interruption.heeded() if alone else nullcontext():
+            app(sys.argv[1:], print_error=False, exit_on_error=False)
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except RankLostError as error:
         _print(str(error))
         os._exit(1)  # the processes that are left would wait for the lost one

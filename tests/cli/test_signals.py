@@ -153,20 +153,28 @@ def test_an_interrupted_apply_says_how_it_goes_on(tmp_path: Path, number: signal
 def test_one_of_several_processes_is_ended_at_once(
     monkeypatch: pytest.MonkeyPatch, size: str, handled: bool
 ) -> None:
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    found = []
+    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), sys.unraisablehook
     monkeypatch.setenv("WORLD_SIZE", size)
-    monkeypatch.setattr(sys, "argv", ["lphm", "info", "nowhere"])
-    with pytest.raises(SystemExit):
-        main()
-    assert (signal.signal(signal.SIGTERM, before) != signal.SIG_DFL) == handled
+    monkeypatch.setattr(
+        "lphm.__main__.app", lambda *_, **__: found.append(signal.getsignal(signal.SIGTERM) != before[0])
+    )
+    main()
+    assert found == [handled]
+    after = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), sys.unraisablehook
+    assert after == before
 
 
 def test_a_second_signal_ends_what_does_not_end(monkeypatch: pytest.MonkeyPatch, capsys) -> None:
-    def stopped(*_: object, **__: object) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(1)
+    found = []
 
-    before = signal.getsignal(signal.SIGTERM)
+    def stopped(*_: object, **__: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        finally:
+            found.append(signal.getsignal(signal.SIGTERM))
+
     monkeypatch.setattr("lphm.__main__.app", stopped)
     with pytest.raises(SystemExit) as caught:
         main()
@@ -174,7 +182,7 @@ def test_a_second_signal_ends_what_does_not_end(monkeypatch: pytest.MonkeyPatch,
     assert (
         capsys.readouterr().err == "lphm: error: stopped by SIGTERM; every file that was written is whole\n"
     )
-    assert signal.signal(signal.SIGTERM, before) == signal.SIG_DFL
+    assert found == [signal.SIG_DFL]
 
 
 @pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE"])

@@ -3,7 +3,10 @@
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 #: Seconds until a signal is sent again whose exception was ignored.
 PAUSE = 0.01
@@ -16,24 +19,38 @@ class Interruption:
     number: signal.Signals | None = None
     """The first signal that came."""
 
-    def heed(self) -> None:
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
         """Listen to both; a SIGINT that this process was started to ignore is still ignored."""
-        signal.signal(signal.SIGTERM, self._interrupt)
-        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            signal.signal(signal.SIGINT, self._interrupt)
-        sys.unraisablehook = self._interrupt_again
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        hook = sys.unraisablehook
+        sys.unraisablehook = self._or_again(hook)
+        for number, handler in before.items():
+            if handler is not signal.SIG_IGN or number == signal.SIGTERM:
+                signal.signal(number, self._interrupt)
+        try:
+            yield
+        finally:
+            sys.unraisablehook = hook
+            for number, handler in before.items():
+                if handler is not None:  # it is None where it is not one of Python
+                    signal.signal(number, handler)
 
     def _interrupt(self, number: int, _frame: object) -> None:
         self.number = self.number or signal.Signals(number)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # another one does not wait
         raise KeyboardInterrupt
 
-    def _interrupt_again(self, ignored: "sys.UnraisableHookArgs") -> None:
-        """Send the signal again where exceptions are ignored, as in a destructor."""
-        if self.number is None or not issubclass(ignored.exc_type, KeyboardInterrupt):
-            sys.__unraisablehook__(ignored)
-            return
-        signal.signal(self.number, self._interrupt)
-        again = threading.Timer(PAUSE, signal.raise_signal, [self.number])
-        again.daemon = True
-        again.start()
+    def _or_again(self, hook: Callable[["sys.UnraisableHookArgs"], Any]) -> Callable[..., None]:
+        """A hook that sends the signal again where exceptions are ignored, as in a destructor."""
+
+        def ignored(about: "sys.UnraisableHookArgs") -> None:
+            if self.number is None or not issubclass(about.exc_type, KeyboardInterrupt):
+                hook(about)
+                return
+            signal.signal(self.number, self._interrupt)
+            again = threading.Timer(PAUSE, signal.raise_signal, [self.number])
+            again.daemon = True
+            again.start()
+
+        return ignored
