@@ -66,8 +66,9 @@ def test_what_one_rank_cannot_do_all_refuse(
         assert result["errors"][name].startswith(must), f"rank {rank}: {result['errors'][name]}"
 
 
-@pytest.mark.parametrize(("how", "within"), [("die", 4.0), ("hang", 12.0)])
-def test_a_rank_that_is_lost_ends_the_others(how: str, within: float) -> None:
+@pytest.mark.parametrize("how", ["die", "hang"])
+def test_a_rank_that_is_lost_ends_the_others(how: str) -> None:
+    """Long before the timeout of 60 seconds if its process ended, and after that of 12 if it hangs."""
     processes = start(4, ["-W", "error", WORKER, how])
     lost = processes.pop(1)
     try:
@@ -79,7 +80,7 @@ def test_a_rank_that_is_lost_ends_the_others(how: str, within: float) -> None:
         assert code == 3, err
         said = json.loads(out)
         assert said["step"] == 2
-        assert said["seconds"] < within
+        assert said["seconds"] < 40
         assert said["error"].startswith("all ranks of the group must take part in a ")
 
 

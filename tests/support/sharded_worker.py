@@ -291,7 +291,7 @@ def lose(how: str) -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", timeout=timedelta(seconds=4 if sys.argv[1] == "hang" else 60))
+    dist.init_process_group("gloo", timeout=timedelta(seconds=12 if sys.argv[1] == "hang" else 60))
     if sys.argv[1] == "cases":
         ranks = dist.get_world_size()
         found = {"cases": cases(ranks) | other_gradients(ranks) | dtensors(ranks), "errors": errors(ranks)}
