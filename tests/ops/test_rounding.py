@@ -67,7 +67,7 @@ def test_errors_of_long_sums_stay_within_their_bounds(r: int, kind: str, normali
 @pytest.mark.slow
 @pytest.mark.parametrize("normalize", [None, "scale"])
 def test_errors_of_very_long_sums_stay_within_their_bounds(normalize: str | None) -> None:
-    check(2048, 1, "attribute", normalize, 1, [()])
+    check(4096, 1, "attribute", normalize, 1, [()])
 
 
 # float16 ends at 65,504, and loses digits below 6e-5.
