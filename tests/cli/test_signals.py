@@ -15,6 +15,7 @@ import pytest
 
 from lphm.__main__ import main
 from lphm.distributed import LaunchInfo, launch_info
+from lphm.errors import InputError
 from lphm.learn.checkpoint import CHECKPOINT
 from support.children import signal_whose_error_is_ignored
 from support.forked import lphm, start
@@ -183,6 +184,23 @@ def test_a_second_signal_ends_what_does_not_end(monkeypatch: pytest.MonkeyPatch,
         capsys.readouterr().err == "lphm: error: stopped by SIGTERM; every file that was written is whole\n"
     )
     assert found == [signal.SIG_DFL]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_became_another_error_is_still_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    def renamed(*_: object, **__: object) -> None:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            raise InputError("t.csv must be a readable table") from None
+
+    monkeypatch.setattr("lphm.__main__.app", renamed)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == SIGNALS[number]
+    assert capsys.readouterr().err.startswith(f"lphm: error: stopped by {number.name}; ")
 
 
 @pytest.mark.parametrize("name", ["RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "LOCAL_WORLD_SIZE"])

@@ -146,7 +146,7 @@ for name, call in calls.items():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork a process")
 def test_a_process_that_was_forked_does_not_wait_for_threads_that_it_lacks(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", FORKED], cwd=tmp_path, capture_output=True, text=True, timeout=400, check=False

@@ -45,8 +45,8 @@ def chosen_folder(run: RunOptions, name: str) -> Path:
     )
 
 
-def begin(folder: Path, run: RunOptions, options: dict[str, Any]) -> None:
-    """Write the options that repeat the run; the folder holds nothing else unless the run is resumed."""
+def begin(folder: Path, run: RunOptions, options: dict[str, Any]) -> bool:
+    """Write the options that repeat the run, unless it was begun before; whether it was."""
     options = {key: value for key, value in options.items() if value is not None}
     if run.resume and run.output is None:
         raise InputError("--resume must come with --output of the run, got none")
@@ -58,7 +58,7 @@ def begin(folder: Path, run: RunOptions, options: dict[str, Any]) -> None:
                 f"which differ in {', '.join(other)}; leave the data and options out: {continuing(folder)}"
             )
             raise InputError(f"--resume must come with the options of the run, {differ}")
-        return
+        return True
     inside = list(folder.iterdir()) if folder.is_dir() else []
     # The temporary file of a run that was killed while it wrote its first file.
     first = f".{Path(OPTIONS).stem}-"
@@ -68,6 +68,7 @@ def begin(folder: Path, run: RunOptions, options: dict[str, Any]) -> None:
     for path in inside:
         path.unlink()
     write_json(folder / OPTIONS, options)
+    return False
 
 
 def going_on(folder: Path | None) -> str:

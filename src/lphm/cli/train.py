@@ -13,7 +13,7 @@ from lphm.cli.run_folder import RunOptions, begin, chosen_folder, discarded_if_r
 from lphm.data.row_options import RowOptions
 from lphm.errors import EDITED, InputError
 from lphm.learn.options import NetworkOptions, TrainingOptions
-from lphm.learn.unfinished import OPTIONS, SUMMARY
+from lphm.learn.unfinished import SUMMARY
 
 if TYPE_CHECKING:
     from lphm.data.dataset import Dataset
@@ -112,9 +112,8 @@ def train(
         with process_group(run.timeout), bars(rank() == 0 and printing.shows_bars) as progress:
             first = rank() == 0
             prepared = prepare(samples, network, training, data.task, progress=progress)
-            resumed = run.resume and run.output is not None and (run.output / OPTIONS).is_file()
             folder = broadcast_choice(lambda: chosen_folder(run, samples.name))
-            broadcast_choice(lambda: begin(folder, run, options))
+            resumed = broadcast_choice(lambda: begin(folder, run, options))
             say_columns(prepared, printing)
             with discarded_if_refused(folder, resumed):
                 if isinstance(samples, Dataset) and (run.compare or run.folds):
